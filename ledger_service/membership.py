@@ -113,7 +113,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class MemberAdmitted:
-    """A new member; `next_root_hash` is the keccak256 of the root key that may follow this one."""
+    """A new member; `next_root_hash` is keccak256(abi.encode(root key that may follow)), or zero for none."""
 
     member: bytes
     root_key: bytes
@@ -163,7 +163,10 @@ class KeyRetired:
 
 @dataclass(frozen=True, slots=True)
 class KeyRevoked:
-    """A signing key that ends in this very block; `compromised_since` is a time in seconds since 1970 UTC."""
+    """A signing key that ends in this very block, or, told again, whose compromise is dated further back.
+
+    `compromised_since` is a time in seconds since 1970 UTC.
+    """
 
     member: bytes
     key: bytes
@@ -497,6 +500,7 @@ class _Registry:
         self.heads = [EMPTY_HEAD]
         self.members: dict[bytes, Member] = {}
         self.keys: dict[bytes, SigningKey] = {}
+        self.taken: set[bytes] = set()
         self.relayers: dict[bytes, tuple[tuple[int, bool], ...]] = {}
         self.operators: dict[bytes, tuple[tuple[int, bytes], ...]] = {}
         self.quorums: list[tuple[int, tuple[int, int]]] = []
@@ -516,7 +520,7 @@ class _Registry:
 
     def apply(self, change: Change) -> None:
         self._check_place(change)
-        self._take(decode_change(change.kind, change.data), change.block_number)
+        self._take(decode_change(change.kind, change.data), change.block_number, change.block_time)
         self.changes.append(change)
         self.heads.append(next_head(self.heads[-1], change))
 
@@ -536,11 +540,12 @@ class _Registry:
         if change.block_number == last.block_number and change.block_time != last.block_time:
             raise ValueError(f"block {change.block_number} has two times, {last.block_time} and {change.block_time}")
 
-    def _take(self, fact: Fact, block: int) -> None:
+    def _take(self, fact: Fact, block: int, time: int) -> None:
         match fact:
             case MemberAdmitted(member, root_key, next_root_hash, voting):
-                if member in self.members:
-                    raise ValueError(f"member 0x{member.hex()} was admitted before")
+                if member in self.members or not any(member):
+                    raise ValueError(f"the member id 0x{member.hex()} is taken or zero")
+                self._take_address(root_key)
                 states = ((block, MemberState.ACTIVE),)
                 self.members[member] = Member(member, root_key, next_root_hash, voting, states)
             case MemberSuspended(member):
@@ -549,56 +554,79 @@ class _Registry:
                 self._set_state(member, block, MemberState.ACTIVE, MemberState.SUSPENDED)
             case MemberExpelled(member):
                 self._set_state(member, block, MemberState.EXPELLED, MemberState.ACTIVE, MemberState.SUSPENDED)
-            case KeyAdded(member, key, purposes, custodial):
-                self._member(member)
-                if key in self.keys:
-                    raise ValueError(f"key 0x{key.hex()} was registered before")
-                self.keys[key] = SigningKey(key, member, purposes, custodial, block)
-            case KeyRetired(member, key, effective_block):
-                known = self._key(member, key)
-                # An end once stated is never put off, whatever is stated later.
-                effective = (
-                    effective_block if known.retired_block is None else min(effective_block, known.retired_block)
-                )
-                self.keys[key] = replace(known, retired_block=effective)
-            case KeyRevoked(member, key, compromised_since):
-                known = self._key(member, key)
-                if known.revoked_block is not None:
-                    raise ValueError(f"key 0x{key.hex()} was revoked before, in block {known.revoked_block}")
-                self.keys[key] = replace(known, revoked_block=block, compromised_since=compromised_since)
+            case KeyAdded(member, address, purposes, custodial):
+                self._member(member, MemberState.ACTIVE)
+                if not 0 < purposes < 64:
+                    raise ValueError(f"the purposes {purposes} are outside 1 to 63")
+                self._take_address(address)
+                self.keys[address] = SigningKey(address, member, purposes, custodial, block)
+            case KeyRetired(member, address, effective_block):
+                self._member(member, MemberState.ACTIVE, MemberState.SUSPENDED)
+                key = self._key(member, address)
+                if key.end_block is not None:
+                    raise ValueError(f"the end of key 0x{address.hex()} is block {key.end_block} already")
+                if effective_block < block:
+                    raise ValueError(f"a retirement at block {effective_block} is told in block {block}")
+                self.keys[address] = replace(key, retired_block=effective_block)
+            case KeyRevoked(member, address, compromised_since):
+                self._revoke(self._key(member, address), compromised_since, block, time)
             case RootRotated(member, root_key, next_root_hash):
-                rotated = replace(self._member(member), root_key=root_key, next_root_hash=next_root_hash)
-                self.members[member] = rotated
+                known = self._member(member, MemberState.ACTIVE, MemberState.SUSPENDED)
+                self._take_address(root_key)
+                self.members[member] = replace(known, root_key=root_key, next_root_hash=next_root_hash)
             case RelayerAdded(relayer):
-                self.relayers[relayer] = (*self.relayers.get(relayer, ()), (block, True))
+                self._set_relayer(relayer, block, is_one=True)
             case RelayerRemoved(relayer):
-                if relayer not in self.relayers:
-                    raise ValueError(f"0x{relayer.hex()} never was a relayer")
-                self.relayers[relayer] = (*self.relayers[relayer], (block, False))
+                self._set_relayer(relayer, block, is_one=False)
             case OperatorSet(origin, operator):
                 self.operators[origin] = (*self.operators.get(origin, ()), (block, operator))
             case QuorumChanged(numerator, denominator):
+                if not denominator < 2 * numerator <= 2 * denominator:
+                    raise ValueError(f"a quorum of {numerator}/{denominator} is not more than half and at most all")
                 self.quorums.append((block, (numerator, denominator)))
             case Approved(what):
+                if any(approved == what for _, approved in self.approvals):
+                    raise ValueError(f"0x{what.hex()} was approved before")
                 self.approvals.append((block, what))
 
-    def _member(self, member: bytes) -> Member:
+    def _take_address(self, address: bytes) -> None:
+        """An address is given once, to one member, as root or as signing key."""
+        if address in self.taken or not any(address):
+            raise ValueError(f"the address 0x{address.hex()} is taken or zero")
+        self.taken.add(address)
+
+    def _member(self, member: bytes, *states: MemberState) -> Member:
         known = self.members.get(member)
         if known is None:
             raise ValueError(f"member 0x{member.hex()} was never admitted")
+        if known.state not in states:
+            raise ValueError(f"member 0x{member.hex()} is {known.state}, which does not allow this")
         return known
 
-    def _key(self, member: bytes, key: bytes) -> SigningKey:
-        known = self.keys.get(key)
-        if known is None or known.member != member:
-            raise ValueError(f"member 0x{member.hex()} never registered the key 0x{key.hex()}")
-        return known
+    def _key(self, member: bytes, address: bytes) -> SigningKey:
+        key = self.keys.get(address)
+        if key is None or key.member != member:
+            raise ValueError(f"member 0x{member.hex()} never registered the key 0x{address.hex()}")
+        return key
 
     def _set_state(self, member: bytes, block: int, state: MemberState, *before: MemberState) -> None:
-        known = self._member(member)
-        if known.state not in before:
-            raise ValueError(f"member 0x{member.hex()} is {known.state} and cannot become {state}")
+        known = self._member(member, *before)
         self.members[member] = replace(known, states=(*known.states, (block, state)))
+
+    def _revoke(self, key: SigningKey, compromised_since: int, block: int, time: int) -> None:
+        if compromised_since > time:
+            raise ValueError(f"a compromise since {compromised_since} is told at {time}")
+        # A vote may date a compromise further back; the revocation itself stays in the block where it was made.
+        if key.compromised_since is not None and compromised_since >= key.compromised_since:
+            raise ValueError(f"key 0x{key.address.hex()} was revoked before, in block {key.revoked_block}")
+        revoked = block if key.revoked_block is None else key.revoked_block
+        self.keys[key.address] = replace(key, revoked_block=revoked, compromised_since=compromised_since)
+
+    def _set_relayer(self, relayer: bytes, block: int, *, is_one: bool) -> None:
+        history = self.relayers.get(relayer, ())
+        if is_one == bool(history and history[-1][1]) or not any(relayer):
+            raise ValueError(f"0x{relayer.hex()} is zero, or a relayer or none already")
+        self.relayers[relayer] = (*history, (block, is_one))
 
 
 def _standing(key: SigningKey, member: Member, block: int) -> Standing:
