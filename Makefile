@@ -36,7 +36,7 @@ bench: setup ## print every figure beside the limit measured bare in the same ru
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 contracts: setup node ## compile the contracts and write contracts/artifacts
-	@$(VENV)/python -m contracts.build $(ARGS)
+	@$(VENV)/python -m contracts.compile $(ARGS)
 
 # Stamped by npm itself, which writes this file last.
 NODE_STAMP := contracts/node_modules/.package-lock.json

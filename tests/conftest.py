@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("full"):
+        if item.config.option.markexpr == "not full" and item.get_closest_marker("full"):
             item.config.stash[left_out][item.nodeid.split("::")[0]] += 1
 
 
