@@ -181,7 +181,9 @@ contract MemberRegistry is EIP712 {
     error QuorumOutOfRange(uint16 numerator, uint16 denominator);
     /// @notice `what` has been approved before.
     error AlreadyApproved(bytes32 what);
-    /// @notice As many signatures as members, please.
+    /// @notice A proposal is opened by a vote, never by a call alone.
+    error NoVotes();
+    /// @notice Every member that votes has one signature, and every signature one member.
     error LengthMismatch(uint256 members, uint256 signatures);
 
     /// @notice How long before now a root key alone may date a compromise, in seconds; further back takes a vote.
@@ -266,6 +268,7 @@ contract MemberRegistry is EIP712 {
     /// @param members who votes
     /// @param signatures their root keys' signatures of Vote(bytes32 member,uint8 kind,bytes data,uint64 expiresAt,uint256 nonce)
     function vote(Proposal calldata proposal, bytes32[] calldata members, bytes[] calldata signatures) external {
+        require(members.length > 0, NoVotes());
         require(members.length == signatures.length, LengthMismatch(members.length, signatures.length));
         require(block.timestamp <= proposal.expiresAt, Expired(proposal.expiresAt, uint64(block.timestamp)));
         bytes32 id = proposalId(proposal);
@@ -338,7 +341,8 @@ contract MemberRegistry is EIP712 {
 
     /// @notice Ends a signing key in this very block and says since when others may have used it.
     /// @dev Suspended members may do this too. Signatures anchored before this block stay valid; those made since
-    /// `compromisedSince` are disputed. A retired key can still be revoked.
+    /// `compromisedSince` are disputed. A retired key can still be revoked, and the compromise of a revoked one dated
+    /// further back, never forward.
     /// @param memberId whose key
     /// @param key the key
     /// @param compromisedSince seconds, at most `COMPROMISE_REACH` before now and not after; further back takes a vote
@@ -356,12 +360,8 @@ contract MemberRegistry is EIP712 {
         );
         _authorise(memberId, _members[memberId].rootKey, structHash, authorisation);
 
-        Key storage known = _keys[key];
-        require(known.revokedFrom == 0, AlreadyRevoked(key, known.revokedFrom, known.compromisedSince));
         uint64 time = uint64(block.timestamp);
-        uint64 earliest = time > COMPROMISE_REACH ? time - COMPROMISE_REACH : 0;
-        require(compromisedSince >= earliest, CompromiseOutOfRange(earliest, time, compromisedSince));
-        _revoke(memberId, key, compromisedSince);
+        _revoke(memberId, key, compromisedSince, time > COMPROMISE_REACH ? time - COMPROMISE_REACH : 0);
     }
 
     /// @notice Replaces a member's root key by the one it committed to, and commits to the one after.
@@ -548,7 +548,7 @@ contract MemberRegistry is EIP712 {
             _setStanding(Kind.MemberExpelled, abi.decode(data, (bytes32)), Standing.Expelled);
         } else if (kind == uint8(Kind.KeyRevoked)) {
             (bytes32 id, address key, uint64 compromisedSince) = abi.decode(data, (bytes32, address, uint64));
-            _revoke(id, key, compromisedSince);
+            _revoke(id, key, compromisedSince, 0);
         } else if (kind == uint8(Kind.RootRotated)) {
             (bytes32 id, address rootKey, bytes32 nextRootHash) = abi.decode(data, (bytes32, address, bytes32));
             _requireMember(id);
@@ -634,12 +634,13 @@ contract MemberRegistry is EIP712 {
         _record(Kind.KeyAdded, abi.encode(id, key, purposes, custodial));
     }
 
-    /// @dev Revokes, or (by vote) dates the compromise of a revoked key further back; the revocation stays where it was.
-    function _revoke(bytes32 id, address key, uint64 compromisedSince) private {
+    /// @dev Revokes, or dates the compromise of a revoked key further back; the revocation stays where it was.
+    function _revoke(bytes32 id, address key, uint64 compromisedSince, uint64 earliest) private {
         Key storage known = _keys[key];
         require(known.member == id && id != 0, UnknownKey(id, key));
         uint64 time = uint64(block.timestamp);
-        require(compromisedSince <= time, CompromiseOutOfRange(0, time, compromisedSince));
+        bool isInReach = compromisedSince >= earliest && compromisedSince <= time;
+        require(isInReach, CompromiseOutOfRange(earliest, time, compromisedSince));
         if (known.revokedFrom == 0) {
             known.revokedFrom = uint64(block.number);
         } else {

@@ -18,9 +18,9 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import requests
 import solcx
 from solcx.exceptions import SolcError, SolcInstallationError
+from solcx.install import get_executable
 
 HERE = Path(__file__).resolve().parent
 ARTIFACTS = HERE / "artifacts"
@@ -44,8 +44,13 @@ SETTINGS: dict[str, Any] = {
     "metadata": {"bytecodeHash": "none"},
     "outputSelection": {
         source: {
-            name: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"]
-            + ["storageLayout"]
+            name: [
+                "abi",
+                "evm.bytecode.object",
+                "evm.deployedBytecode.object",
+                "evm.deployedBytecode.immutableReferences",
+                "storageLayout",
+            ]
         }
         for name, source in CONTRACTS.items()
     },
@@ -78,7 +83,11 @@ def install_packages() -> None:
     if npm is None:
         raise CannotCompile(f"npm is needed to fetch {', '.join(wanted)} and was not found")
     done = subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, capture_output=True, text=True, check=False
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise CannotCompile(f"npm ci failed:\n{done.stderr}")
@@ -89,8 +98,8 @@ def find_compiler() -> Compiler:
     try:
         if SOLC_VERSION not in {str(version) for version in solcx.get_installed_solc_versions()}:
             solcx.install_solc(SOLC_VERSION)
-        return Compiler(Path(solcx.get_executable(SOLC_VERSION)), "native")
-    except (requests.exceptions.RequestException, ConnectionError, SolcInstallationError):
+        return Compiler(Path(get_executable(SOLC_VERSION)), "native")
+    except (OSError, SolcInstallationError):  # no network, or nothing to be had for this machine
         return Compiler(FRONT, "npm")
 
 
@@ -148,8 +157,8 @@ def differences(artifacts: dict[str, str]) -> list[str]:
             for key in sorted(committed.keys() | fresh.keys())
             if committed.get(key) != fresh.get(key)
         ]
-    known = {f"{name}.json" for name in artifacts}
-    return found + [f"{path.name}: nobody makes it" for path in sorted(ARTIFACTS.glob("*.json")) if path.name not in known]
+    left_over = sorted({path.stem for path in ARTIFACTS.glob("*.json")} - artifacts.keys())
+    return found + [f"{name}: no source makes this artifact" for name in left_over]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,8 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if options.check:
         found = differences(artifacts)
-        sys.stdout.writelines(f"{line}\n" for line in found)
-        sys.stdout.write("" if found else f"{len(artifacts)} artifacts are what solc {SOLC_VERSION} ({compiler.origin}) gives\n")
+        verdict = f"{len(artifacts)} artifacts are what solc {SOLC_VERSION} ({compiler.origin}) makes of the sources"
+        sys.stdout.writelines(f"{line}\n" for line in found or [verdict])
         return 1 if found else 0
     ARTIFACTS.mkdir(exist_ok=True)
     for name, text in artifacts.items():
@@ -176,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _complaints(errors: list[dict[str, Any]] | None) -> str:
+def _complaints(errors: Any) -> str:
     return "\n".join(error["formattedMessage"] for error in errors or [])
 
 
@@ -217,7 +226,8 @@ def _storage_layout(layout: dict[str, Any]) -> list[dict[str, Any]]:
         return found
 
     def variable(entry: dict[str, Any]) -> dict[str, Any]:
-        return {"name": entry["label"], "slot": int(entry["slot"]), "offset": entry["offset"], **described(entry["type"])}
+        place = {"slot": int(entry["slot"]), "offset": entry["offset"]}
+        return {"name": entry["label"], **place, **described(entry["type"])}
 
     return [variable(entry) for entry in layout["storage"]]
 
