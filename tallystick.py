@@ -69,16 +69,16 @@ def prepare(level: str) -> None:
     if is_ready(level):
         return
     check_python()
-    with one_at_a_time():
+    with one_at_a_time() as lock:
         if is_ready(level):
             return  # another process built it while this one waited
         stamp = read_stamp()
         if VENV.exists() and (stamp == BUILDING or (stamp and not is_current(stamp, "runtime"))):
             shutil.rmtree(VENV)
         if not VENV_PYTHON.exists() or not stamp:
-            create_environment()
+            create_environment(lock)
         # An environment that only lacks the development tools is added to where it stands: it may be in use.
-        install(level)
+        install(level, lock)
         link_project()
         write_stamp({"state": "ready", **fingerprint(level)})
     print("tallystick: .venv is ready", file=sys.stderr)
@@ -119,8 +119,11 @@ def write_stamp(stamp: dict[str, str]) -> None:
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Hold the set-up lock; the kernel gives it back when the process ends, however it ends."""
+def one_at_a_time() -> Iterator[int]:
+    """The file descriptor of the set-up lock, held; the kernel gives it back when the last process that has it ends.
+
+    It goes to child processes too: a `pip` that outlives its killed parent must not write into the next build.
+    """
     try:
         import fcntl
     except ImportError:
@@ -131,7 +134,7 @@ def one_at_a_time() -> Iterator[None]:
         except OSError:
             print("tallystick: another start is building .venv; waiting for it", file=sys.stderr)
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 def check_python() -> None:
@@ -149,24 +152,25 @@ def check_python() -> None:
         ) from None
 
 
-def create_environment() -> None:
+def create_environment(lock: int) -> None:
     """A new virtual environment at `.venv`, marked as unfinished."""
     print("tallystick: making .venv with Python {}.{}.{}".format(*sys.version_info[:3]), file=sys.stderr)
     if not VENV.exists():
         VENV.mkdir()
         write_stamp(BUILDING)
-    run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment could not be made")
+    run([sys.executable, "-m", "venv", str(VENV)], "the virtual environment could not be made", lock)
 
 
-def install(level: str) -> None:
+def install(level: str, lock: int) -> None:
     """Install the lock of `level`: wheels alone, each held to its hash."""
-    lock = LOCKS[level]
-    total = sum(1 for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line)
-    print(f"tallystick: installing up to {total} packages from {lock.name}", file=sys.stderr)
+    names = LOCKS[level]
+    total = sum(1 for line in names.read_text(encoding="utf-8").splitlines() if "==" in line)
+    print(f"tallystick: installing up to {total} packages from {names.name}", file=sys.stderr)
     command = [str(VENV_PYTHON), "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:", "--no-deps"]
     run(
-        [*command, "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "-r", str(lock)],
-        f"the packages of {lock.name} could not be installed",
+        [*command, "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "-r", str(names)],
+        f"the packages of {names.name} could not be installed",
+        lock,
         environment={**os.environ, "PIP_USER": "0", "PIP_TARGET": "", "PIP_PREFIX": "", "PYTHONPATH": ""},
         counted="Collecting ",
         total=total,
@@ -188,19 +192,27 @@ def link_project() -> None:
 def run(
     command: list[str],
     what_failed: str,
+    lock: int,
     environment: dict[str, str] | None = None,
     counted: str = "",
     total: int = 0,
 ) -> None:
     """Run `command`; where it fails, raise CannotStart with the likely reason and the end of what it said.
 
-    Lines that begin with `counted` are shown as progress towards `total` where a person is watching.
+    The set-up lock is handed on. Lines that begin with `counted` are shown as progress towards `total` where a person
+    is watching.
     """
     said: list[str] = []
     seen = 0
     watched = bool(counted) and sys.stderr.isatty()
     with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=(lock,),
     ) as process:
         for line in process.stdout or ():
             said.append(line.rstrip())
@@ -226,10 +238,7 @@ REASONS = (
     ("ProxyError", "the proxy refuses: see HTTPS_PROXY and pip's configuration"),
     ("CERTIFICATE_VERIFY_FAILED", "the package index's certificate is not trusted here: see pip's `cert` setting"),
     ("No space left on device", "the disk is full: about 400 MB are needed"),
-    (
-        "No matching distribution found",
-        "no ready-made wheel for this machine: Linux (x86-64, arm64) or macOS is needed",
-    ),
+    ("(from versions: none)", "the package index does not answer, or it has no ready-made wheel for this machine"),
     ("ensurepip", "ensurepip failed; on Debian and Ubuntu: apt install python3-venv"),
 )
 
