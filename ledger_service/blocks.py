@@ -25,7 +25,7 @@ MAX_DEPTH = 16
 EMPTY_TRIE_ROOT = keccak(b"\x80")
 """The root of a trie without entries: a block without transactions has it for its receipts root."""
 
-CHECKPOINT_ANCHORED = keccak(b"CheckpointAnchored(bytes32,uint64,bytes32,bytes32,uint64)")
+CHECKPOINT_ANCHORED = keccak(b"CheckpointAnchored(bytes32,uint64,bytes32,uint64,uint64,bytes32,uint64)")
 """First topic of the event that `CheckpointRegistry` emits for every anchor."""
 
 ATTESTATION_PREFIX = b"tallystick header v1"
@@ -227,11 +227,14 @@ class Receipt:
 class AnchoredEvent:
     """What `CheckpointRegistry` recorded for an origin, and the state of the member registry in that moment.
 
-    `registry_head` covers the first `registry_changes` membership changes.
+    `previous_size` and `previous_anchored_at` (seconds, both 0 at the first anchor) are of the anchor before, so that
+    none can lie between the two. `registry_head` covers the first `registry_changes` membership changes.
     """
 
     size: int
     root: bytes
+    previous_size: int
+    previous_anchored_at: int
     registry_head: bytes
     registry_changes: int
 
@@ -288,10 +291,20 @@ def anchored_checkpoint(receipt: Receipt, contract: bytes, origin: bytes) -> Anc
             f"the receipt has {len(found)} anchors of the origin 0x{origin.hex()} by 0x{contract.hex()}, not one"
         )
     data = found[0]
-    size, changes = data[0:32], data[96:128]
-    if len(data) != 128 or any(size[:24]) or any(changes[:24]):
-        raise AnchorNotFound("the anchor's data are not (uint64 size, bytes32 root, bytes32 head, uint64 changes)")
-    return AnchoredEvent(int.from_bytes(size), data[32:64], data[64:96], int.from_bytes(changes))
+    size, root, previous_size, previous_time, head, changes = (data[at : at + 32] for at in range(0, 192, 32))
+    if len(data) != 192 or any(any(number[:24]) for number in (size, previous_size, previous_time, changes)):
+        raise AnchorNotFound(
+            "the anchor's data are not (uint64 size, bytes32 root, uint64 previous size, uint64 previous time, "
+            "bytes32 head, uint64 changes)"
+        )
+    return AnchoredEvent(
+        int.from_bytes(size),
+        root,
+        int.from_bytes(previous_size),
+        int.from_bytes(previous_time),
+        head,
+        int.from_bytes(changes),
+    )
 
 
 def verify_header_chain(headers: Sequence[Header], pinned: bytes) -> None:
