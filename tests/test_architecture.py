@@ -74,7 +74,7 @@ def test_the_glossary_holds_each_word_once(root: Path) -> None:
 def test_the_glossary_names_a_source_for_each_word(root: Path) -> None:
     text = (root / "docs" / "glossary.md").read_text(encoding="utf-8")
     entries = re.split(r"^(?=\*\*)", text, flags=re.MULTILINE)[1:]
-    assert [entry.split("\n")[0] for entry in entries if "Source: " not in entry] == []
+    assert [entry.split("\n")[0] for entry in entries if not re.search(r"Source:\s\S", entry)] == []
 
 
 def test_commands_of_the_readme_and_the_guides_are_targets_of_the_makefile(root: Path) -> None:
