@@ -44,7 +44,7 @@ NODE_STAMP := contracts/node_modules/.package-lock.json
 node: $(NODE_STAMP) ## fetch compiler, libraries and test node from npm
 
 $(NODE_STAMP): contracts/package.json contracts/package-lock.json
-	@command -v npm >/dev/null || { echo "npm is not on the PATH: install node 20 or newer with npm" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is not on the PATH: install node, with npm" >&2; exit 1; }
 	npm ci --prefix contracts --no-audit --no-fund
 	@touch $@
 
