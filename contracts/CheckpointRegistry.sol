@@ -69,9 +69,10 @@ contract CheckpointRegistry {
         require(msg.sender == operator, NotOperator(origin, operator, msg.sender));
         Checkpoint storage anchored = _latest[origin];
         require(size > anchored.size, StaleCheckpoint(anchored.size, size));
-        require(
-            ConsistencyProof.holds(anchored.size, size, anchored.root, root, path), NotAnExtension(anchored.size, size)
-        );
+        bool isExtension = anchored.size == 0
+            ? path.length == 0
+            : ConsistencyProof.holds(anchored.size, size, anchored.root, root, path);
+        require(isExtension, NotAnExtension(anchored.size, size));
 
         _record(origin, size, root);
     }

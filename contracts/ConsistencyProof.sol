@@ -5,11 +5,11 @@ pragma solidity 0.8.37;
 /// @notice Consistency of two append-only Merkle trees over SHA-256, as RFC 9162 section 2.1.4.2 verifies it.
 library ConsistencyProof {
     /// @notice Whether the tree of `newSize` leaves under `newRoot` begins with the tree of `oldSize` leaves under `oldRoot`.
-    /// @dev Any tree extends the empty one, and needs no proof for it; the empty tree itself extends nothing, because
-    /// RFC 9162 gives it no proof. Never reverts: an ill-formed proof is one that does not hold.
+    /// @dev RFC 9162 proves nothing from the empty tree, so nothing is proven from it here either: a caller that begins
+    /// a log says so itself. Never reverts: an ill-formed proof is one that does not hold.
     /// @param oldSize leaves of the older tree
     /// @param newSize leaves of the newer tree
-    /// @param oldRoot root hash of the older tree; not looked at when `oldSize` is 0
+    /// @param oldRoot root hash of the older tree
     /// @param newRoot root hash of the newer tree
     /// @param path the node hashes of the proof, in the order of RFC 9162 section 2.1.4.1
     /// @return whether the proof holds
@@ -18,8 +18,7 @@ library ConsistencyProof {
         pure
         returns (bool)
     {
-        if (newSize == 0 || oldSize > newSize) return false;
-        if (oldSize == 0) return path.length == 0;
+        if (oldSize == 0 || oldSize > newSize) return false;
         if (oldSize == newSize) return path.length == 0 && oldRoot == newRoot;
         if (path.length == 0) return false; // step 1
 
