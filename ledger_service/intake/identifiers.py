@@ -346,7 +346,7 @@ def _bracketed(text: str) -> list[tuple[str, str]]:
     return [(ai, value.replace("\\(", "(")) for ai, value in zip(steps[1::2], steps[2::2], strict=True)]
 
 
-# GS1 General Specifications 7.8.4: fields of these first two digits need no separator; lengths include the identifier.
+# GS1 General Specifications 7.8.4: fields that begin so need no separator; lengths include the identifier.
 _FIXED = {"00": 20, "01": 16, "02": 16, "03": 16, "04": 18, "20": 4, "41": 16}
 _FIXED |= {f"1{n}": 8 for n in range(1, 10)} | {f"3{n}": 10 for n in range(1, 7)}
 _FOUR_DIGITS = re.compile(r"3[1-69]|43|7[02]|8[0-2]")

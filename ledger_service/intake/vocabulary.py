@@ -4,6 +4,8 @@ Source: the JSON-LD context https://ref.gs1.org/standards/epcis/2.0.0/epcis-cont
 same release. A word that is not listed is flagged, never refused: CBV grows.
 """
 
+import re
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -96,3 +98,10 @@ FIELDS: dict[str, frozenset[str]] = {
 ALL_FIELDS = frozenset().union(*FIELDS.values())
 EPC_LISTS = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 QUANTITY_LISTS = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
+
+FIELD_SEPARATOR = re.compile(
+    r"[{}]|(?:eventType|Offset|[tT]ime|Info|epc|epcClass|parentID|quantity|uom|action|transformationID|bizStep|disposition|"
+    r"set|id|bizTransaction|source|destination|type|exception|deviceID|[mM]etadata|rawData|dataProcessingMethod|bizRules|"
+    r"microorganism|chemicalSubstance|[vV]alue|component|sDev|percRank|coordinateReferenceSystem)="
+)
+"""What parts fields in the pre-hash string of the CBV event hash: braces, or `=` behind a name or the end of one."""
