@@ -1,0 +1,116 @@
+"""Headers and receipt proofs, built from what a node says and checked against the hashes it also says.
+
+A node may be wrong about a field and cannot be wrong about a hash: whatever does not hash to the block is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trie.hexary import HexaryTrie
+
+from ledger_service.blocks import ChainProofError, Consensus, Header, Item, QbftExtraData, encode_integer, encode_rlp
+from ledger_service.chain.errors import ChainUnavailable
+from ledger_service.chain.port import Block
+from ledger_service.chain.wire import octets, quantity, record, rows
+
+_FIXED = (
+    ("parentHash", 32),
+    ("sha3Uncles", 32),
+    ("miner", 20),
+    ("stateRoot", 32),
+    ("transactionsRoot", 32),
+    ("receiptsRoot", 32),
+    ("logsBloom", 256),
+)
+_NUMBERS = ("difficulty", "number", "gasLimit", "gasUsed", "timestamp")
+# Each fork appended fields and none ever removed one: London, Shanghai, Cancun (three), Prague.
+_LATER = (
+    ("baseFeePerGas", None),
+    ("withdrawalsRoot", 32),
+    ("blobGasUsed", None),
+    ("excessBlobGas", None),
+    ("parentBeaconBlockRoot", 32),
+    ("requestsHash", 32),
+)
+
+
+def read_block(value: object) -> tuple[Block, Mapping[str, Any]]:
+    """The block in a JSON-RPC reply, its header rebuilt and held against its hash, and the reply's fields."""
+    fields = record(value, "a block")
+    raw = _header_rlp(fields)
+    claimed = octets(fields.get("hash"), "a block's hash", 32)
+    header = _header(raw, claimed)
+    return Block(header.number, claimed, header.parent_hash, header.timestamp, raw), fields
+
+
+def validators_of(block: Block) -> tuple[bytes, ...]:
+    """The validators that a QBFT block names, in its order; empty on any other chain."""
+    try:
+        return QbftExtraData.parse(Header.parse(block.header).extra_data).validators
+    except ChainProofError:
+        return ()
+
+
+def _header(raw: bytes, claimed: bytes) -> Header:
+    # Whether a chain runs QBFT is seen from what its hashes leave out.
+    for consensus in Consensus:
+        try:
+            header = Header.parse(raw, consensus)
+        except ChainProofError:
+            continue
+        if header.hash == claimed:
+            return header
+    raise ChainUnavailable(f"a block's header does not hash to 0x{claimed.hex()}")
+
+
+def _header_rlp(fields: Mapping[str, Any]) -> bytes:
+    values: list[bytes] = [octets(fields.get(name), name, size) for name, size in _FIXED]
+    values += [encode_integer(quantity(fields.get(name), name)) for name in _NUMBERS]
+    values += [
+        octets(fields.get("extraData"), "extraData"),
+        octets(fields.get("mixHash"), "mixHash", 32),
+        octets(fields.get("nonce"), "nonce", 8),
+    ]
+    for name, size in _LATER:
+        if fields.get(name) is None:
+            break
+        value = fields[name]
+        values.append(encode_integer(quantity(value, name)) if size is None else octets(value, name, size))
+    return encode_rlp(tuple(values))
+
+
+def receipt_proof(receipts: Sequence[Mapping[str, Any]], index: int, receipts_root: bytes) -> tuple[bytes, ...]:
+    """The trie nodes from `receipts_root` to receipt `index`, built from all JSON receipts of the block, in order.
+
+    Raises ChainUnavailable if the receipts do not hash to the root: then some of them are not what was mined.
+    """
+    trie: Any = HexaryTrie({})
+    for position, receipt in enumerate(receipts):
+        trie.set(encode_rlp(encode_integer(position)), _encoded_receipt(receipt))
+    if trie.root_hash != receipts_root:
+        raise ChainUnavailable("the block's receipts do not hash to its receipts root")
+    return tuple(encode_rlp(_item(node)) for node in trie.get_proof(encode_rlp(encode_integer(index))))
+
+
+def _encoded_receipt(receipt: Mapping[str, Any]) -> bytes:
+    kind = quantity(receipt.get("type", "0x0"), "a receipt's type")
+    body = encode_rlp(
+        (
+            encode_integer(quantity(receipt.get("status"), "a receipt's status")),
+            encode_integer(quantity(receipt.get("cumulativeGasUsed"), "cumulativeGasUsed")),
+            octets(receipt.get("logsBloom"), "a receipt's logsBloom", 256),
+            tuple(_log(log) for log in rows(receipt.get("logs"), "a receipt's logs")),
+        )
+    )
+    return bytes([kind]) + body if kind else body
+
+
+def _log(value: object) -> Item:
+    log = record(value, "a log")
+    topics = tuple(octets(topic, "a topic", 32) for topic in rows(log.get("topics"), "a log's topics"))
+    return (octets(log.get("address"), "a log's address", 20), topics, octets(log.get("data"), "a log's data"))
+
+
+def _item(node: Any) -> Item:
+    """A node of the trie library, whose lists are lists, as `encode_rlp` takes it."""
+    return bytes(node) if isinstance(node, bytes | bytearray) else tuple(_item(part) for part in node)
