@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -50,6 +51,7 @@ from ledger_service.blocks import (
     verify_seals,
 )
 from ledger_service.keys import GROUP_ORDER, LocalKey, keccak
+from tests.contracts.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -521,6 +523,34 @@ def test_receipts_of_blocks_that_py_evm_made_are_proven_with_their_anchors() -> 
 
     parents = [Header.parse(rlp.encode(chain.get_canonical_block_header_by_number(number))) for number in range(3)]
     verify_header_chain(parents, header.hash)
+
+
+def test_what_the_contract_anchored_is_proven_from_its_block() -> None:
+    network = Network()
+    network.do(network.checkpoints.functions.anchor(network.ORIGIN, 1, keccak(b"first"), []), network.operator)
+    first_time = network.time
+    registry = network.registry.functions
+    # A tree of one leaf extends to the tree of that leaf and another.
+    leaf = keccak(b"second")
+    root = sha256(b"\1" + keccak(b"first") + leaf).digest()
+    anchor = network.checkpoints.functions.anchor(network.ORIGIN, 2, root, [leaf])
+    mined = network.do(anchor, network.operator)
+    chain = cast("Any", network.tester.backend).chain
+    block = chain.get_canonical_block_by_number(mined["blockNumber"])
+    header = Header.parse(rlp.encode(block.header))
+    trie = HexaryTrie({})
+    for position, receipt in enumerate(block.get_receipts(chain.chaindb)):
+        trie[rlp.encode(position)] = receipt.encode()
+    shown = verify_receipt(header, mined["transactionIndex"], proof(trie, rlp.encode(mined["transactionIndex"])))
+    contract = bytes.fromhex(network.checkpoints.address[2:])
+    assert anchored_checkpoint(shown, contract, network.ORIGIN) == AnchoredEvent(
+        size=2,
+        root=root,
+        previous_size=1,
+        previous_anchored_at=first_time,
+        registry_head=registry.head().call(),
+        registry_changes=registry.changeCount().call(),
+    )
 
 
 # Chains of headers
