@@ -3,7 +3,7 @@
 `examine` is the hot path of ingest. It takes bytes and gives plain tuples of bytes, so that worker processes can run it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -134,18 +134,29 @@ class Refusal(NamedTuple):
     error: LedgerError
 
 
-def examine(data: bytes, domain: Domain) -> Examined:
-    """The statement in the bytes of one envelope, checked as far as it can be without the registry."""
+Check = Callable[[str, Mapping[str, Any] | None], None]
+"""Raises MalformedInput unless the content fits the kind; None stands for content that was withheld."""
+
+
+def examine(data: bytes, domain: Domain, check: Check) -> Examined:
+    """The statement in the bytes of one envelope, checked as far as it can be without the registry.
+
+    Raises MalformedInput, ContentMismatch, BadSignature, or what `check` raises.
+    """
     if len(data) > MAX_ENVELOPE_BYTES:
         raise MalformedInput(f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this one has {len(data)}")
     value = canonical.parse_canonical(data)
-    envelope = Envelope.parse(data) if value is None else Envelope.from_json(value)
+    if value is None:
+        value = canonical.parse(data)
+    envelope = Envelope.from_json(value)
     try:
         signer = envelope.verify(domain)
     except canonical.MalformedJson:
-        canonical.parse(data)  # raises with the literal itself, where there is one
+        canonical.parse(data)  # says it with the literal itself, where there is one
         raise
     header, content = envelope.header, envelope.content
+    members = None if content is None else tuple(audience(content, "/content"))
+    check(header.kind, content)
     return Examined(
         header.digest(domain),
         header.issuer,
@@ -156,19 +167,8 @@ def examine(data: bytes, domain: Domain) -> Examined:
         header.content_root,
         envelope.signature,
         signer,
-        None if content is None else tuple(audience(content, "/content")),
+        members,
         None if content is None else canonical.dump(content),
         envelope.secret,
         envelope.original,
     )
-
-
-def examine_all(items: Sequence[bytes], domain: Domain) -> list[Examined | LedgerError]:
-    """What `examine` gives or raises for each item, in order."""
-    results: list[Examined | LedgerError] = []
-    for data in items:
-        try:
-            results.append(examine(data, domain))
-        except LedgerError as error:
-            results.append(error)
-    return results

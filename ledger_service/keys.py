@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import coincurve
-import sha3
 
 from ledger_service.errors import LedgerError, MalformedInput
 
@@ -32,10 +31,20 @@ class BadSignature(LedgerError):
     """A signature that is not in the one accepted encoding, or that no key can have made."""
 
 
-def keccak(data: bytes) -> bytes:
-    """Keccak-256 as Ethereum uses it (not SHA3-256, which pads differently)."""
-    digest: bytes = sha3.keccak_256(data).digest()
-    return digest
+try:
+    from sha3 import keccak_256 as _keccak_256
+
+    def keccak(data: bytes) -> bytes:
+        """Keccak-256 as Ethereum uses it (not SHA3-256, which pads differently)."""
+        digest: bytes = _keccak_256(data).digest()
+        return digest
+
+except ImportError:  # safe-pysha3 ships wheels for Linux alone; this one is four times slower and equal
+    from Crypto.Hash import keccak as _keccak
+
+    def keccak(data: bytes) -> bytes:
+        """Keccak-256 as Ethereum uses it (not SHA3-256, which pads differently)."""
+        return _keccak.new(digest_bits=256, data=data).digest()
 
 
 def purpose_names(purposes: int) -> list[str]:
@@ -118,6 +127,12 @@ def from_hex(text: object, size: int, where: str = "") -> bytes:
     if value.hex() != text[2:]:
         raise MalformedInput(f"expected 0x and {2 * size} lower-case hexadecimal digits, got {_shown(text)}", where)
     return value
+
+
+def bytes_from_hex(text: object, where: str = "") -> bytes:
+    """The bytes, however many, written as `text` in the same one spelling."""
+    size = len(text) // 2 - 1 if isinstance(text, str) else 0
+    return from_hex(text, max(size, 0), where)
 
 
 def to_hex(value: bytes) -> str:

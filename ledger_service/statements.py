@@ -20,8 +20,8 @@ import orjson
 
 from ledger_service import merkle
 from ledger_service.canonical import MAX_DEPTH, MAX_INTEGER, TYPE_COMPLAINT, MalformedJson, escape
-from ledger_service.errors import MalformedInput, ProofError
-from ledger_service.keys import from_hex, keccak, to_hex
+from ledger_service.errors import LedgerError, MalformedInput, ProofError
+from ledger_service.keys import EVENTS, from_hex, keccak, to_hex
 
 STATEMENT_TYPE = (
     "Statement(bytes32 issuer,string kind,bytes32 stream,uint64 sequence,uint64 issuedAt,bytes32 contentRoot)"
@@ -32,6 +32,23 @@ MAX_FIELDS = 4096
 _KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 _HEADER_KEYS = {"contentRoot", "issuedAt", "issuer", "kind", "sequence", "stream"}
 _TYPE_HASH = keccak(STATEMENT_TYPE.encode())
+
+
+PURPOSE_OF_KIND = {"epcis-event": EVENTS, "void": EVENTS}
+"""The kinds of statement there are, and the purpose that the signing key of each must have."""
+
+
+class UnknownKind(LedgerError):
+    """A kind of statement that this version does not know."""
+
+
+def purpose_of(kind: str) -> int:
+    """The key purpose that statements of `kind` need; raises UnknownKind."""
+    try:
+        return PURPOSE_OF_KIND[kind]
+    except KeyError:
+        known = ", ".join(PURPOSE_OF_KIND)
+        raise UnknownKind(f"statements of kind {kind!r} are unknown to this version, which knows {known}") from None
 
 
 @dataclass(frozen=True)
@@ -216,7 +233,9 @@ def audience(content: Mapping[str, Any], where: str = "") -> list[bytes]:
     """The member ids in `/to`: who may see the statement besides its issuer. Raises MalformedInput."""
     to = content.get("to")
     if not isinstance(to, list) or len(to) > 256:
-        raise MalformedInput("the content lists in `to` the ids of the members who may see it, 256 at most", f"{where}/to")
+        raise MalformedInput(
+            "the content lists in `to` the ids of the members who may see it, 256 at most", f"{where}/to"
+        )
     members = [from_hex(item, 32, f"{where}/to/{i}") for i, item in enumerate(to)]
     if members != sorted(set(members)):
         raise MalformedInput("member ids in `to` are sorted and come once each", f"{where}/to")

@@ -140,6 +140,19 @@ def content(event: EpcisEvent, to: Sequence[str]) -> dict[str, Any]:
     return {"to": list(to), "event": event.event, "context": event.context}
 
 
+def check_event(
+    event: Any, context: Any, *, now: int | None = None, tolerance: int = FUTURE_TOLERANCE_MS, where: str = ""
+) -> tuple[Remark, ...]:
+    """The flags of an event that was signed elsewhere; raises RefusedEvent where `read_document` would have refused it."""
+    if not isinstance(event, dict) or not isinstance(context, list):
+        raise RefusedEvent([Remark("not-an-event", where, "expected an event object and its context list")], where)
+    examination = _Examination(event, context, where)
+    examination.run(now, tolerance)
+    if examination.problems:
+        raise RefusedEvent(examination.problems, where)
+    return tuple(examination.flags)
+
+
 def instant(text: str) -> int:
     """The time `text` in milliseconds since 1970-01-01 UTC, digits beyond milliseconds cut off.
 

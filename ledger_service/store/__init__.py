@@ -1,0 +1,143 @@
+"""The store: one relational database behind the ledger, written by one process at a time.
+
+SQLite runs in WAL mode with `synchronous=FULL`, so what was answered survives a power cut. One transaction per call of the
+ledger; a reader never waits for the writer.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from sqlite3 import sqlite_version_info
+from typing import Any, Self
+
+import alembic.command
+import alembic.config
+import alembic.script
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, event
+
+from ledger_service.errors import LedgerError
+from ledger_service.store import tables
+
+__all__ = ["NewerStore", "Store", "UnsafeStore", "tables"]
+
+
+class NewerStore(LedgerError):
+    """The database was written by a later version of this program."""
+
+
+class UnsafeStore(LedgerError):
+    """The database would lose acknowledged statements in a power cut."""
+
+
+class Store:
+    """A database that is migrated to this version's tables and opened for one writer and many readers."""
+
+    def __init__(self, writer: Engine, readers: Engine) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The SQLite ledger at `path`, made where there is none, migrated where it is older.
+
+        Raises NewerStore for one that a later version wrote. Migration runs in one transaction: killed half-way, it starts anew.
+        """
+        if sqlite_version_info < (3, 35):
+            raise UnsafeStore("SQLite 3.35 or newer is needed; this Python brings an older one")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = sa.URL.create("sqlite", database=str(path))
+        # The writer keeps one connection; readers never block it (WAL), so a pool of them is safe.
+        writer = sa.create_engine(url, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False})
+        readers = sa.create_engine(url, pool_size=4, max_overflow=12, connect_args={"check_same_thread": False})
+        event.listen(writer, "connect", _configure)
+        event.listen(readers, "connect", _configure)
+        event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(readers, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        store = cls(writer, readers)
+        try:
+            store._migrate()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction of the writer: all of it is durable when the block ends, or none of it."""
+        with self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of what has been committed."""
+        with self._readers.begin() as connection:
+            yield connection
+
+    def snapshot(self, path: Path) -> None:
+        """Write a consistent copy of the database to the new file `path`, while it may be in use."""
+        with self._writer.connect() as connection, SqliteFile(path) as copy:
+            source = connection.connection.driver_connection
+            assert isinstance(source, SqliteConnection)
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+
+    def integrity(self) -> list[str]:
+        """What SQLite's own check of pages, indexes and foreign keys finds wrong; empty when all is well."""
+        with self.read() as connection:
+            pages = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+            keys = [
+                f"a row of {row[0]} points at no {row[2]}"
+                for row in connection.exec_driver_sql("PRAGMA foreign_key_check")
+            ]
+        return [line for line in pages if line != "ok"] + keys
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._readers.dispose()
+
+    def _migrate(self) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        known = {script.revision for script in alembic.script.ScriptDirectory.from_config(config).walk_revisions()}
+        with self.write() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+            if found is not None and found not in known:
+                raise NewerStore(
+                    f"the database is at revision {found}, which this version does not know: "
+                    "start it with the program that wrote it, or with a later one"
+                )
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+
+class SqliteFile:
+    """A plain SQLite connection that is closed at the end of a with block (sqlite3's own only commits)."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = SqliteConnection(str(path))
+
+    def __enter__(self) -> SqliteConnection:
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+def _configure(connection: Any, _record: object) -> None:
+    # SQLAlchemy's begin event, not the driver, decides where a transaction starts.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=10000",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    if cursor.execute("PRAGMA synchronous").fetchone()[0] != 2:
+        raise UnsafeStore("SQLite does not run with synchronous=FULL")
+    cursor.close()

@@ -1,0 +1,171 @@
+"""The tables of a ledger. Times are ms UTC unless a name says seconds; hashes and ids are raw bytes.
+
+Nothing here is updated once written except the right edge of the tree (`tile`), a stream's counters, the refusal of an
+anchor attempt, and an erasure.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+network = Table(
+    "network",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
+    Column("origin", String, nullable=False),
+    Column("log_key", String, nullable=False),
+    Column("chain_id", BigInteger, nullable=False),
+    Column("genesis_hash", LargeBinary(32), nullable=False),
+    Column("registry", LargeBinary(20), nullable=False),
+    Column("checkpoints", LargeBinary(20), nullable=False),
+    Column("registry_code_hash", LargeBinary(32), nullable=False),
+    Column("checkpoints_code_hash", LargeBinary(32), nullable=False),
+    Column("attestor", LargeBinary(20)),
+)
+"""The one network this ledger belongs to, written when it is founded and compared at every start."""
+
+stream = Table(
+    "stream",
+    metadata,
+    Column("id", LargeBinary(32), primary_key=True),
+    Column("issuer", LargeBinary(32), nullable=False, index=True),
+    Column("audience", LargeBinary),
+    Column("highest", BigInteger, nullable=False),
+    Column("registered", BigInteger, nullable=False),
+)
+"""One issuer × one source × one audience. `audience` joins the sorted member ids, NULL while only headers came."""
+
+reader = Table(
+    "reader",
+    metadata,
+    Column("member", LargeBinary(32), primary_key=True),
+    Column("stream", LargeBinary(32), ForeignKey("stream.id"), primary_key=True),
+)
+"""Who may see a stream: its issuer and its audience, as rows to join with."""
+
+statement = Table(
+    "statement",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("issuer", LargeBinary(32), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("stream", LargeBinary(32), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("content_root", LargeBinary(32), nullable=False),
+    Column("signature", LargeBinary(65), nullable=False),
+    Column("signer", LargeBinary(20), nullable=False),
+    Column("registered_at", BigInteger, nullable=False),
+    UniqueConstraint("digest"),
+    UniqueConstraint("stream", "sequence"),
+)
+"""Registered statements. `position` is dense from 0 and becomes the log index when a checkpoint covers it."""
+
+content = Table(
+    "content",
+    metadata,
+    Column("position", ForeignKey("statement.position"), primary_key=True, autoincrement=False),
+    Column("content", LargeBinary),
+    Column("secret", LargeBinary(32)),
+    Column("original", Text),
+    Column("erased_at", BigInteger),
+)
+"""What the operator was given of a statement beyond its header; an erasure empties the row and dates it."""
+
+tile = Table(
+    "tile",
+    metadata,
+    Column("level", Integer, primary_key=True),
+    Column("place", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("size", ForeignKey("checkpoint.size"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("transaction_hash", LargeBinary(32), nullable=False),
+    Column("nonce", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("refused", Text),
+)
+"""Signed transactions meant to anchor a checkpoint, each stored before it is first sent; one at most is not refused."""
+
+anchor = Table(
+    "anchor",
+    metadata,
+    Column("size", ForeignKey("checkpoint.size"), primary_key=True),
+    Column("previous_size", BigInteger, nullable=False),
+    Column("transaction_hash", LargeBinary(32), nullable=False),
+    Column("block_number", BigInteger, nullable=False),
+    Column("block_hash", LargeBinary(32), nullable=False),
+    Column("block_time_seconds", BigInteger, nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("receipt_index", Integer, nullable=False),
+    Column("receipt_proof", LargeBinary, nullable=False),
+    Column("attestation", LargeBinary(65)),
+    Column("registry_changes", BigInteger, nullable=False),
+)
+"""Checkpoints that the chain has taken, with the evidence as it was when they became final."""
+
+cosignature = Table(
+    "cosignature",
+    metadata,
+    Column("size", ForeignKey("checkpoint.size"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("line", Text, nullable=False),
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("block_number", BigInteger, nullable=False),
+    Column("block_time_seconds", BigInteger, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+fork = Table(
+    "fork",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("position", ForeignKey("statement.position"), nullable=False, index=True),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("noted_at", BigInteger, nullable=False),
+)
+"""A second statement that its issuer signed for a number already taken: kept as evidence, never registered."""
+
+Index("ix_statement_stream_position", statement.c.stream, statement.c.position)

@@ -1,0 +1,181 @@
+"""A small consortium for tests: members with real keys on a real embedded chain, and a clock that tests move."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ledger_service import keys
+from ledger_service.bundle import trust
+from ledger_service.chain.embedded import EmbeddedChain, Genesis
+from ledger_service.chain.port import FirstKey, Founder, Founding
+from ledger_service.checkpoint import LOG_KEY, WITNESS_KEY, NoteKey
+from ledger_service.envelope import Envelope
+from ledger_service.evidence import Trust
+from ledger_service.keys import LocalKey, keccak
+from ledger_service.ledger import Call, Ledger, Registration, Rules, examine, no_step
+from ledger_service.store import Store
+
+ORIGIN = "ledger.example.org/test"
+NOON = 1_790_000_000_000
+"""2026-09-21 14:13:20 UTC in ms: when every test's clock starts."""
+
+
+def key(name: str) -> LocalKey:
+    """The key that this name always has in tests."""
+    return LocalKey.from_bytes(sha256(f"test key {name}".encode()).digest())
+
+
+def member_id(name: str) -> bytes:
+    return keccak(f"did:web:{name}.example.org".encode() + b"test salt")
+
+
+def stream_id(name: str) -> bytes:
+    return sha256(f"stream {name}".encode()).digest()
+
+
+@dataclass
+class Clock:
+    """Time as the test tells it, in ms UTC."""
+
+    now: int = NOON
+
+    def seconds(self) -> int:
+        return self.now // 1000
+
+    def forward(self, seconds: float) -> None:
+        self.now += int(seconds * 1000)
+
+
+FOUNDERS = ("havelmark", "nordrand", "duero", "oderland")
+
+
+def founding(names: tuple[str, ...] = FOUNDERS) -> Founding:
+    """Voting members with one signing key each, and the service with its own purposes and no vote."""
+    everything = keys.EVENTS | keys.AGREEMENTS | keys.LOGIN
+    members = tuple(
+        Founder(
+            member_id(name),
+            key(f"{name} root").address,
+            keccak(key(f"{name} next root").address.rjust(32, b"\x00")),
+            True,
+            (FirstKey(key(name).address, everything),),
+        )
+        for name in names
+    )
+    service = Founder(
+        member_id("service"),
+        key("service root").address,
+        bytes(32),
+        False,
+        (FirstKey(key("operator").address, keys.CHECKPOINT | keys.REPORT | keys.RELAY),),
+    )
+    return Founding(
+        founders=(*members, service),
+        relayers=(key("operator").address,),
+        operators=((keccak(ORIGIN.encode()), key("operator").address),),
+    )
+
+
+@dataclass
+class Consortium:
+    """A ledger in a folder, its members' keys and its clock."""
+
+    folder: Path
+    clock: Clock = field(default_factory=Clock)
+    rules: Rules = field(default_factory=Rules)
+    steps: Callable[[str], None] = no_step
+    ledger: Ledger = field(init=False)
+    _sequences: dict[bytes, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        path = self.folder / "chain.sqlite"
+        if not path.exists():
+            genesis = Genesis(131_277, self.clock.seconds() - 3600)
+            chain = EmbeddedChain.create(path, genesis, attestor=key("attestor"), now=self.clock.seconds)
+            chain.deploy(founding(), key("operator"))
+            chain.close()
+        self.open()
+
+    def open(self) -> None:
+        chain = EmbeddedChain.open(self.folder / "chain.sqlite", attestor=key("attestor"), now=self.clock.seconds)
+        self.ledger = Ledger(
+            Store.open(self.folder / "ledger.sqlite"),
+            chain,
+            origin=ORIGIN,
+            log_key=NoteKey(ORIGIN, LOG_KEY, sha256(b"test log key").digest()),
+            operator=key("operator"),
+            rules=self.rules,
+            steps=self.steps,
+        )
+
+    def close(self) -> None:
+        self.ledger.close()
+
+    def restart(self) -> None:
+        self.close()
+        self.open()
+
+    @property
+    def trust(self) -> Trust:
+        return trust(self.ledger, [witness("havelmark").verifier, witness("duero").verifier])
+
+    def envelope(
+        self,
+        issuer: str = "duero",
+        to: tuple[str, ...] = ("nordrand",),
+        *,
+        content: dict[str, Any] | None = None,
+        stream: str | None = None,
+        sequence: int | None = None,
+        kind: str = "epcis-event",
+        signer: LocalKey | None = None,
+        issued_at: int | None = None,
+    ) -> Envelope:
+        """The next statement of a stream, signed by its issuer; any part of it can be another."""
+        stream_key = stream_id(stream or f"{issuer} to {' '.join(to)}")
+        if sequence is None:
+            sequence = self._sequences.get(stream_key, 0) + 1
+        self._sequences[stream_key] = max(sequence, self._sequences.get(stream_key, 0))
+        members = sorted(keys.to_hex(member_id(name)) for name in to)
+        return Envelope.seal(
+            {"to": members, **(content or event(sequence))},
+            issuer=member_id(issuer),
+            kind=kind,
+            stream=stream_key,
+            sequence=sequence,
+            issued_at=self.clock.now if issued_at is None else issued_at,
+            secret=sha256(stream_key + sequence.to_bytes(8) + repr(content).encode()).digest(),
+            signer=signer or key(issuer),
+            domain=self.ledger.domain,
+        )
+
+    def register(self, *envelopes: Envelope, keep_good: bool = False) -> Registration:
+        return self.register_bytes([one.data for one in envelopes], keep_good=keep_good)
+
+    def register_bytes(self, items: list[bytes], *, keep_good: bool = False) -> Registration:
+        examined = examine(items, self.ledger.domain, self.clock.now)
+        return self.ledger.register(Call(examined, keep_good), self.clock.now)
+
+    def publish(self) -> None:
+        while self.ledger.publish(self.clock.now):
+            pass
+
+
+def witness(name: str) -> NoteKey:
+    """The cosigning key of a member that watches the log."""
+    return NoteKey(f"witness.{name}.example.org", WITNESS_KEY, sha256(f"witness {name}".encode()).digest())
+
+
+def event(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """The content of an EPCIS event about one pallet, without its audience."""
+    body = {
+        "type": "ObjectEvent",
+        "eventTime": "2026-09-18T14:10:00Z",
+        "eventTimeZoneOffset": "+02:00",
+        "epcList": [f"urn:epc:id:sscc:9521000.4{number:09d}"],
+        "action": "OBSERVE",
+        "bizStep": "shipping",
+    }
+    return {"event": body | changes, "context": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"]}
