@@ -1,0 +1,347 @@
+"""A network's folder: what `init` writes, what every other command opens.
+
+network.json   origin, chain engine, retirement time, witnesses; no secrets
+members.json   the directory: what the members are called and which identifiers are theirs
+service.json   the service's one secret, in a Web3 keystore; all its keys are derived from it
+chain.sqlite   the embedded chain (absent where a node is used)
+ledger.sqlite  the ledger
+custodial/     encrypted keys the service keeps for members who asked it to
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from eth_keyfile import create_keyfile_json, decode_keyfile_json
+
+from api.settings import Settings
+from ledger_service import canonical, keys
+from ledger_service.bundle import trust
+from ledger_service.chain.port import FirstKey, Founder, Founding
+from ledger_service.checkpoint import LOG_KEY, NoteKey, VerifierKey, check_name
+from ledger_service.errors import LedgerError, MalformedInput
+from ledger_service.evidence import Trust
+from ledger_service.keys import LocalKey, from_hex, keccak, to_hex
+from ledger_service.ledger import Ledger, Rules, no_step
+from ledger_service.store import Store
+
+SCRYPT_COST = 1 << 17
+MAX_DIRECTORY_BYTES = 4 << 20
+
+
+class NoNetwork(LedgerError):
+    """The folder holds no network."""
+
+
+class NetworkExists(LedgerError):
+    """The folder holds a network already; founding another one over it would lose it."""
+
+
+class WrongPassphrase(LedgerError):
+    """The key file does not open with this passphrase."""
+
+
+def now_ms() -> int:
+    """The time of this machine, ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def member_id(did: str, salt: bytes) -> bytes:
+    """The id under which a member appears in statements and on chain: nobody can tell the member from it without the salt."""
+    return keccak(did.encode() + salt)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What the directory says of a member. `identifiers` are `GLN:…`, `BPN:…`, `LEI:…`, `DUNS:…`, one owner each."""
+
+    id: bytes
+    did: str
+    name: str
+    identifiers: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {"did": self.did, "id": to_hex(self.id), "identifiers": list(self.identifiers), "name": self.name}
+
+    @classmethod
+    def parse(cls, value: Any, where: str = "") -> Self:
+        if not isinstance(value, dict) or not value.keys() >= {"did", "id", "name"}:
+            raise MalformedInput("a member of the directory has did, id and name", where)
+        identifiers = value.get("identifiers", [])
+        if not isinstance(identifiers, list) or not all(isinstance(one, str) for one in identifiers):
+            raise MalformedInput("identifiers are a list of text", f"{where}/identifiers")
+        return cls(from_hex(value["id"], 32, f"{where}/id"), str(value["did"]), str(value["name"]), tuple(identifiers))
+
+
+class Directory:
+    """The members by id; an identifier belongs to one of them."""
+
+    def __init__(self, members: list[Member]) -> None:
+        self.by_id = {one.id: one for one in members}
+        self.by_name = {one.name.casefold(): one for one in members}
+        owners: dict[str, Member] = {}
+        for one in members:
+            for identifier in one.identifiers:
+                if owners.setdefault(identifier, one) is not one:
+                    raise MalformedInput(f"{identifier} is claimed by {owners[identifier].name} and by {one.name}")
+
+    def name(self, member: bytes) -> str:
+        """What to call a member on a page for people."""
+        known = self.by_id.get(member)
+        return known.name if known else f"{to_hex(member)[:10]}…"
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        if not path.exists():
+            return cls([])
+        value = canonical.parse(path.read_bytes()[:MAX_DIRECTORY_BYTES])
+        return cls([Member.parse(one, f"/{index}") for index, one in enumerate(value)])
+
+    def write(self, path: Path) -> None:
+        write_file(path, orjson.dumps([one.as_json() for one in self.by_id.values()], option=orjson.OPT_INDENT_2))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKeys:
+    """The service's keys, all derived from one 32-byte secret (HKDF-SHA-256, one label each)."""
+
+    secret: bytes = field(repr=False)
+
+    def derive(self, label: str) -> bytes:
+        return HKDF(SHA256(), 32, None, f"tallystick {label} v1".encode()).derive(self.secret)
+
+    @property
+    def operator(self) -> LocalKey:
+        """Sends anchors, and nothing else, so that its nonces are the anchoring's own."""
+        return LocalKey.from_bytes(self.derive("operator"))
+
+    @property
+    def relay(self) -> LocalKey:
+        """Sends members' key changes and votes."""
+        return LocalKey.from_bytes(self.derive("relay"))
+
+    @property
+    def root(self) -> LocalKey:
+        """The service's own root key in the registry."""
+        return LocalKey.from_bytes(self.derive("root"))
+
+    @property
+    def attestor(self) -> LocalKey:
+        """Signs the blocks of the embedded chain."""
+        return LocalKey.from_bytes(self.derive("attestor"))
+
+    def log(self, origin: str) -> NoteKey:
+        """Signs checkpoints and promises."""
+        return NoteKey(origin, LOG_KEY, self.derive("log"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a network is founded from: its origin, its founders and where its chain is.
+
+    `rpc_url` names a JSON-RPC node; without it the chain is embedded, with `chain_id`. `salt` hides members behind their ids.
+    """
+
+    origin: str
+    salt: bytes
+    founders: tuple[tuple[Member, Founder], ...]
+    chain_id: int = 131_277
+    rpc_url: str | None = None
+    witnesses: tuple[VerifierKey, ...] = ()
+    retirement_blocks: int = 100
+
+
+class Network:
+    """An open network folder: the ledger with its chain and keys, the directory and the witnesses."""
+
+    def __init__(self, folder: Path, ledger: Ledger, service: ServiceKeys, description: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.ledger = ledger
+        self.service = service
+        self.salt = from_hex(description["salt"], 32, "/salt")
+        self.witnesses = tuple(VerifierKey.parse(one) for one in description["witnesses"])
+        self.is_demo = bool(description.get("demo", False))
+        self.directory = Directory.read(folder / "members.json")
+
+    @classmethod
+    def found(
+        cls,
+        settings: Settings,
+        plan: Plan,
+        *,
+        secret: bytes,
+        now: Callable[[], int] = now_ms,
+        demo: bool = False,
+        scrypt_cost: int = SCRYPT_COST,
+    ) -> None:
+        """Write a new network into the folder and deploy its contracts; `secret` is 32 fresh random bytes.
+
+        Raises NetworkExists where there is one. Interrupted half-way it leaves no network.json, and may be run again.
+        """
+        from ledger_service.chain.rpc import JsonRpcChain
+
+        from ledger_service.chain.embedded import EmbeddedChain, Genesis
+
+        folder = settings.data
+        if (folder / "network.json").exists():
+            raise NetworkExists(f"{folder} holds a network already: name another folder")
+        check_name(plan.origin)
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in ("chain.sqlite", "chain.sqlite-wal", "chain.sqlite-shm", "ledger.sqlite"):
+            (folder / left).unlink(missing_ok=True)
+        service = ServiceKeys(secret)
+        own = Founder(
+            member_id(f"tallystick:{plan.origin}", plan.salt),
+            service.root.address,
+            bytes(32),
+            voting=False,
+            keys=(
+                FirstKey(service.operator.address, keys.CHECKPOINT | keys.REPORT),
+                FirstKey(service.relay.address, keys.RELAY),
+            ),
+        )
+        founding = Founding(
+            founders=(*(founder for _, founder in plan.founders), own),
+            relayers=(service.relay.address,),
+            operators=((keccak(plan.origin.encode()), service.operator.address),),
+            retirement_blocks=plan.retirement_blocks,
+        )
+        description: dict[str, Any] = {
+            "demo": demo,
+            "origin": plan.origin,
+            "salt": to_hex(plan.salt),
+            "witnesses": [one.text for one in plan.witnesses],
+        }
+        if plan.rpc_url is None:
+            genesis = Genesis(plan.chain_id, now() // 1000)
+            chain: Any = EmbeddedChain.create(
+                folder / "chain.sqlite", genesis, attestor=service.attestor, now=lambda: now() // 1000
+            )
+            description["chain"] = {"engine": "embedded"}
+        else:
+            chain = JsonRpcChain.connect(plan.rpc_url)
+            description["chain"] = {"engine": "rpc", "url": plan.rpc_url}
+        try:
+            contracts = chain.deploy(founding, service.relay)
+        finally:
+            chain.close()
+        description["chain"] |= {"checkpoints": to_hex(contracts.checkpoints), "registry": to_hex(contracts.registry)}
+        passphrase = read_passphrase(settings)
+        write_key_file(folder / "service.json", secret, passphrase, scrypt_cost)
+        Directory([member for member, _ in plan.founders]).write(folder / "members.json")
+        # Last: a folder without it holds no network.
+        write_file(folder / "network.json", orjson.dumps(description, option=orjson.OPT_INDENT_2))
+
+    @classmethod
+    def open(
+        cls, settings: Settings, *, now: Callable[[], int] | None = None, steps: Callable[[str], None] = no_step
+    ) -> Self:
+        """The network in the folder. `now` (ms UTC) stamps its blocks; a clock of one's own is for the demo only.
+
+        Raises NoNetwork, WrongPassphrase, what the chain and the ledger raise when they do not fit each other.
+        """
+        from ledger_service.chain.rpc import JsonRpcChain
+
+        from ledger_service.chain.embedded import EmbeddedChain
+        from ledger_service.chain.port import Contracts
+
+        folder = settings.data
+        description = read_description(folder)
+        if now is not None and not description.get("demo"):
+            raise LedgerError("a settable clock is for a demo network only; this one is not a demo")
+        clock = now or now_ms
+        service = ServiceKeys(read_key_file(folder / "service.json", read_passphrase(settings)))
+        place = description["chain"]
+        if place["engine"] == "embedded":
+            chain: Any = EmbeddedChain.open(
+                folder / "chain.sqlite", attestor=service.attestor, now=lambda: clock() // 1000
+            )
+        else:
+            contracts = Contracts(from_hex(place["registry"], 20), from_hex(place["checkpoints"], 20))
+            chain = JsonRpcChain.connect(place["url"], contracts, confirmations=settings.confirmations)
+        rules = Rules(
+            clock_tolerance=settings.clock_tolerance_seconds * 1000,
+            max_backlog=settings.max_backlog,
+            stream_gap_after=settings.stream_gap_after_seconds * 1000,
+        )
+        try:
+            origin = description["origin"]
+            ledger = Ledger(
+                Store.open(folder / "ledger.sqlite"),
+                chain,
+                origin=origin,
+                log_key=service.log(origin),
+                operator=service.operator,
+                rules=rules,
+                steps=steps,
+            )
+        except BaseException:
+            chain.close()
+            raise
+        return cls(folder, ledger, service, description)
+
+    def trust(self, *, pin: bool = False) -> Trust:
+        """The trust file of this network with its witnesses."""
+        return trust(self.ledger, self.witnesses, pin=pin)
+
+    def close(self) -> None:
+        self.ledger.close()
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What network.json says; raises NoNetwork."""
+    try:
+        data = (folder / "network.json").read_bytes()
+    except FileNotFoundError as error:
+        raise NoNetwork(f"{folder} holds no network: found one with `tallystick init`, or name its folder") from error
+    value: dict[str, Any] = canonical.parse(data)
+    return value
+
+
+def read_passphrase(settings: Settings) -> bytes:
+    """The passphrase of the service's key file; raises LedgerError where none is set."""
+    if settings.passphrase_file is not None:
+        return settings.passphrase_file.read_bytes().rstrip(b"\r\n")
+    if settings.passphrase is not None:
+        return settings.passphrase.get_secret_value().encode()
+    raise LedgerError(
+        "set TALLYSTICK_PASSPHRASE_FILE (or TALLYSTICK_PASSPHRASE): the service's keys are kept encrypted"
+    )
+
+
+def write_key_file(path: Path, secret: bytes, passphrase: bytes, scrypt_cost: int = SCRYPT_COST) -> None:
+    """Write a 32-byte secret as a Web3 Secret Storage file (version 3, scrypt), readable by its owner only."""
+    document = create_keyfile_json(secret, passphrase, kdf="scrypt", iterations=scrypt_cost)
+    write_file(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+def read_key_file(path: Path, passphrase: bytes) -> bytes:
+    """The 32-byte secret in a Web3 Secret Storage file; raises WrongPassphrase or MalformedInput."""
+    try:
+        document = orjson.loads(path.read_bytes())
+        secret: bytes = decode_keyfile_json(document, passphrase)
+    except FileNotFoundError as error:
+        raise NoNetwork(f"there is no key file {path}") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError, NotImplementedError) as error:
+        raise MalformedInput(f"{path} is not a Web3 key file: {error}") from error
+    except ValueError as error:
+        raise WrongPassphrase(f"{path} does not open with this passphrase") from error
+    return secret
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(path)
