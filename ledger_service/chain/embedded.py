@@ -24,8 +24,9 @@ from eth.chains.base import MiningChain
 from eth.consensus.applier import ConsensusApplier
 from eth.consensus.noproof import NoProofConsensus
 from eth.constants import BLANK_ROOT_HASH, POST_MERGE_DIFFICULTY, POST_MERGE_MIX_HASH, POST_MERGE_NONCE, ZERO_ADDRESS
-from eth.exceptions import CanonicalHeadNotFound, HeaderNotFound, Revert, TransactionNotFound
+from eth.exceptions import CanonicalHeadNotFound, HeaderNotFound, Revert, TransactionNotFound, VMError
 from eth.vm.forks.cancun import CancunVM
+from eth.vm.forks.shanghai.constants import MAX_INITCODE_SIZE
 from eth.vm.spoof import SpoofTransaction
 from eth_tester import PyEVMBackend
 from eth_typing import Address
@@ -279,7 +280,7 @@ class EmbeddedNode:
                 except _Refusal as refusal:
                     outcomes.append(refusal)
                     continue
-                except ValidationError as error:
+                except ValidationError as error:  # raised before the transaction touches the state
                     outcomes.append(_Refusal(_REJECTED, _rejection(error)))
                     continue
                 if computation.is_error:
@@ -328,6 +329,10 @@ class EmbeddedNode:
             raise _Refusal(_REJECTED, f"invalid sender: {error}") from error
         if transaction.chain_id != self.chain_id:
             raise _Refusal(_REJECTED, f"invalid chain id: {transaction.chain_id}, this is chain {self.chain_id}")
+        if (
+            not transaction.to and len(transaction.data) > MAX_INITCODE_SIZE
+        ):  # py-evm would notice with its state changed
+            raise _Refusal(_REJECTED, f"max initcode size exceeded: {len(transaction.data)} bytes")
         return signed
 
     @staticmethod
@@ -518,7 +523,7 @@ class EmbeddedNode:
         )
         try:
             computation: ComputationAPI = vm.state.apply_transaction(SpoofTransaction(unsigned, from_=sender))
-        except ValidationError as error:
+        except (ValidationError, VMError) as error:
             raise _Refusal(_REJECTED, _rejection(error)) from error
         return computation
 
@@ -567,8 +572,11 @@ def _reverted(computation: ComputationAPI) -> _Refusal:
     return _Refusal(_REVERTED, f"execution reverted{why}", data)
 
 
-def _rejection(error: ValidationError) -> str:
+def _rejection(error: Exception) -> str:
+    """What py-evm holds against a transaction before it runs it, in the words nodes use."""
     words = str(error)
+    if "EIP-3860" in words:
+        return f"max initcode size exceeded: {words}"
     if "funds" in words or "balance" in words:
         return f"insufficient funds: {words}"
     return f"intrinsic gas too low: {words}" if "gas" in words.lower() else f"invalid sender: {words}"

@@ -492,7 +492,9 @@ class EvmChain:
     def deploy(self, founding: Founding, key: Signer) -> Contracts:
         """Found a network: deploy both contracts, paid for by `key`, and belong to them from now on.
 
-        Their addresses follow from the address of `key` and its nonce. Raises ChainError if this chain has a network.
+        Their addresses follow from the address of `key` and its nonce. Raises ChainError if this chain has a network,
+        and TransactionRefused if the founding is more than one transaction carries (EIP-3860: some 100 founders with
+        three keys each; more members are admitted by vote).
         """
         if self._contracts is not None:
             raise ChainError("a network is founded on this chain already")
@@ -538,6 +540,8 @@ class EvmChain:
             except NodeRefusal as refused:
                 if _is_revert(refused):
                     raise abi.refusal(refused.data, refused.message) from refused
+                if any(phrase in refused.message.lower() for phrase in _HOPELESS):
+                    raise TransactionRefused("Rejected", detail=refused.message) from refused
                 raise ChainUnavailable(f"eth_estimateGas: {shown(refused)}") from refused
             signed = self._sign(to, data, self.next_nonce(key.address), estimate * 5 // 4 + 20_000, key)
             self.send(signed.raw)

@@ -4,14 +4,14 @@ A node may be wrong about a field and cannot be wrong about a hash: whatever doe
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
-
-from trie.hexary import HexaryTrie
 
 from ledger_service.blocks import ChainProofError, Consensus, Header, Item, QbftExtraData, encode_integer, encode_rlp
 from ledger_service.chain.errors import ChainUnavailable
 from ledger_service.chain.port import Block
 from ledger_service.chain.wire import octets, quantity, record, rows
+from ledger_service.keys import keccak
 
 _FIXED = (
     ("parentHash", 32),
@@ -84,12 +84,60 @@ def receipt_proof(receipts: Sequence[Mapping[str, Any]], index: int, receipts_ro
 
     Raises ChainUnavailable if the receipts do not hash to the root: then some of them are not what was mined.
     """
-    trie: Any = HexaryTrie({})
-    for position, receipt in enumerate(receipts):
-        trie.set(encode_rlp(encode_integer(position)), _encoded_receipt(receipt))
-    if trie.root_hash != receipts_root:
+    entries = sorted(
+        (_nibbles(encode_rlp(encode_integer(position))), _encoded_receipt(receipt))
+        for position, receipt in enumerate(receipts)
+    )
+    proof: list[bytes] = []
+    root = encode_rlp(_subtrie(entries, 0, _nibbles(encode_rlp(encode_integer(index))), proof))
+    if keccak(root) != receipts_root:
         raise ChainUnavailable("the block's receipts do not hash to its receipts root")
-    return tuple(encode_rlp(_item(node)) for node in trie.get_proof(encode_rlp(encode_integer(index))))
+    return (root, *reversed(proof))
+
+
+def _subtrie(entries: Sequence[tuple[bytes, bytes]], depth: int, path: bytes, proof: list[bytes]) -> Item:
+    """The trie node over `entries`, sorted by their nibbles, which agree in the first `depth`.
+
+    The nodes that lead further down along `path` are added to `proof`, the deepest first. RLP is free of prefixes, so
+    no entry ends inside a branch (yellow paper, appendix D).
+    """
+    first, value = entries[0]
+    if len(entries) == 1:
+        return (_packed(first[depth:], is_leaf=True), value)
+    last = entries[-1][0]
+    end = next(at for at in range(depth, len(first)) if first[at] != last[at])
+    if end > depth:
+        return (
+            _packed(first[depth:end], is_leaf=False),
+            _reference(_subtrie(entries, end, path, proof), path, first[:end], proof),
+        )
+    children: list[Item] = [b""] * 17
+    for nibble, group in groupby(entries, key=lambda entry: entry[0][depth]):
+        below = list(group)
+        child = _subtrie(below, depth + 1, path, proof)
+        children[nibble] = _reference(child, path, below[0][0][: depth + 1], proof)
+    return tuple(children)
+
+
+def _reference(node: Item, path: bytes, place: bytes, proof: list[bytes]) -> Item:
+    """How the node above names `node`: by its hash, or by itself where it is shorter than one."""
+    encoded = encode_rlp(node)
+    if len(encoded) < 32:
+        return node
+    if path.startswith(place):
+        proof.append(encoded)
+    return keccak(encoded)
+
+
+def _nibbles(key: bytes) -> bytes:
+    return bytes(nibble for byte in key for nibble in (byte >> 4, byte & 15))
+
+
+def _packed(nibbles: bytes, *, is_leaf: bool) -> bytes:
+    """Nibbles as a node carries them (yellow paper, appendix C)."""
+    flag = 2 * is_leaf + len(nibbles) % 2
+    whole = bytes([flag]) + nibbles if len(nibbles) % 2 else bytes([flag, 0]) + nibbles
+    return bytes(whole[at] << 4 | whole[at + 1] for at in range(0, len(whole), 2))
 
 
 def _encoded_receipt(receipt: Mapping[str, Any]) -> bytes:
@@ -109,8 +157,3 @@ def _log(value: object) -> Item:
     log = record(value, "a log")
     topics = tuple(octets(topic, "a topic", 32) for topic in rows(log.get("topics"), "a log's topics"))
     return (octets(log.get("address"), "a log's address", 20), topics, octets(log.get("data"), "a log's data"))
-
-
-def _item(node: Any) -> Item:
-    """A node of the trie library, whose lists are lists, as `encode_rlp` takes it."""
-    return bytes(node) if isinstance(node, bytes | bytearray) else tuple(_item(part) for part in node)
