@@ -17,7 +17,7 @@ from contracts import artifact
 from ledger_service.keys import LocalKey, keccak
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from web3.contract import Contract
 
@@ -63,7 +63,7 @@ class WasAccepted(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The custom error a call ended with."""
+    """The custom error a call ended with, or `malformed` where its arguments could not even be decoded."""
 
     name: str
     values: tuple[Any, ...]
@@ -192,15 +192,32 @@ class Network:
 
     def refusal(self, function: Any, sender: bytes | None = None) -> Refusal:
         """How `function` would be refused now; raises WasAccepted if it would not."""
+        return self._refusal(lambda: function.call({"from": sender or self.stranger, "gas": GAS}))
+
+    def refused_deployment(self, name: str, *arguments: Any) -> Refusal:
+        """How the deployment of `name` would be refused; raises WasAccepted if it would not."""
+        made = artifact(name)
+        made_with = self.w3.eth.contract(abi=made.abi, bytecode=made.bytecode).constructor(*arguments)
+        call = {
+            "from": self.tester.get_accounts()[0],
+            "to": "",
+            "data": made_with.data_in_transaction,
+            "gas": 25_000_000,
+        }
+        return self._refusal(lambda: self.tester.call(call))
+
+    def _refusal(self, call: Callable[[], Any]) -> Refusal:
         try:
-            function.call({"from": sender or self.stranger, "gas": GAS})
+            call()
         except TransactionFailed as error:
             # eth-tester has the error's data as the repr of bytes in its message, and nowhere else
             data = literal_eval(str(error).removeprefix("execution reverted: "))
+            if not data:
+                return Refusal("malformed", ())
             name, types = self.selectors[data[:4]]
             values = decode(types, data[4:])
             return Refusal(name, tuple(address(v) if t == "address" else v for t, v in zip(types, values, strict=True)))
-        raise WasAccepted(function.fn_name)
+        raise WasAccepted
 
     @property
     def time(self) -> int:
@@ -273,8 +290,16 @@ class Network:
         return self.registry.functions.vote(proposal.arguments, [voter.id for voter in voters], signatures)
 
     def decide(self, kind: int, *values: Any, nonce: int = 0, voters: Sequence[Party] = ()) -> Any:
-        """The receipt of a change that the first three members, or `voters`, voted."""
-        return self.do(self.vote(self.proposal(kind, *values, nonce=nonce), *(voters or self.members[:3])))
+        """The receipt of a change that the active founders, or `voters`, voted."""
+        proposal = self.proposal(kind, *values, nonce=nonce)
+        receipt = self.do(self.vote(proposal, *(voters or self.active)))
+        assert self.registry.functions.ballotOf(proposal.id).call()[2], "the votes were too few"
+        return receipt
+
+    @property
+    def active(self) -> list[Party]:
+        """The founders that may vote now."""
+        return [m for m in self.members if self.registry.functions.member(m.id).call()[1] == ACTIVE]
 
     def changes(self) -> list[tuple[int, int, int, int, bytes, bytes]]:
         """Every change so far: index, block, block time, kind, data, head; as the events tell it."""
