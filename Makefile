@@ -45,7 +45,7 @@ node: $(NODE_STAMP) ## fetch compiler, libraries and test node from npm
 
 $(NODE_STAMP): contracts/package.json contracts/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is not on the PATH: install node, with npm" >&2; exit 1; }
-	npm ci --prefix contracts --no-audit --no-fund
+	npm ci --prefix contracts --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 LOCK := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
