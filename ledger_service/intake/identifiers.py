@@ -241,6 +241,8 @@ def _identify(text: str) -> Identifier | None:
             return None
         did, part, sort, number = unit.groups()
         return member_unit(did, unquote(part), **{sort: unquote(number)})
+    if text.startswith("licence-plate:"):
+        return licence_plate(text.removeprefix("licence-plate:"))
     label = _LABEL.fullmatch(text)
     if label is not None:
         return licence_plate(label[1])
@@ -391,6 +393,8 @@ def _urn(text: str) -> Identifier | None:
     any_serial = pattern and parts[-1] == "*"
     if any_serial and rule.parts == 2:
         return None
+    if not parts[-1] and (rule.parts > 2 or not rule.digits):
+        raise MalformedIdentifier(f"{text!r}: the last part, behind the dot, is empty")
     tail = "" if any_serial else unquote(parts[-1])
     return rule.build(prefix, reference, tail, parts)
 
