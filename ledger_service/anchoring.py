@@ -112,7 +112,7 @@ class Anchoring:
         self._operator = operator
         self._max_entries = max_entries
         self._steps = steps
-        self._lane = threading.Lock()
+        self.lane = threading.Lock()
         self._tiles: dict[tuple[int, int], bytes] = {}
         self.last_error: str | None = None
         self.identity = chain.identity()
@@ -168,7 +168,7 @@ class Anchoring:
 
     def publish(self, now: int) -> Anchored | None:
         """See Ledger.publish."""
-        with self._lane:
+        with self.lane:
             try:
                 self.refresh()
                 pending = self._pending() or self._make_checkpoint(now)

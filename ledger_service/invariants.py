@@ -1,7 +1,7 @@
 """What must hold of every ledger, each promise re-derived from the stored bytes and from the chain.
 
-Nothing here trusts a counter, a cached root or the code that wrote the rows: digests, signatures, leaves, tiles, roots, proofs
-and anchors are computed again. An auditor of the operator runs it as `tallystick check`.
+Nothing here trusts a counter, a cached root or the code that wrote the rows: digests, signatures, leaves, tiles, roots,
+proofs and anchors are computed again. An auditor of the operator runs it as `tallystick check`.
 """
 
 from collections.abc import Callable, Iterator
@@ -53,9 +53,10 @@ class Violation:
 def check(ledger: Ledger, progress: Progress | None = None) -> list[Violation]:
     """Everything that is wrong with the ledger, its database and its chain; empty when all holds.
 
-    Reads the whole ledger once, in one consistent view and in bounded memory. Registration may go on meanwhile.
+    Reads the whole ledger once, in one consistent view, and keeps 32 bytes of each statement. Registration goes on
+    meanwhile, publication waits.
     """
-    with ledger.store.read() as connection:
+    with ledger.anchoring.lane, ledger.store.read() as connection:
         walk = _Walk(ledger, connection)
         found = [Violation("the database file is sound", "database", line) for line in ledger.store.integrity()]
         for part in (
@@ -148,10 +149,10 @@ class _Walk:
             readers.setdefault(row.stream, set()).add(row.member)
         for key in sorted(rows.keys() | self.seen.keys()):
             name = f"stream {to_hex(key)}"
-            row, seen = rows.get(key), self.seen.get(key)
-            if row is None or seen is None:
+            if key not in rows or key not in self.seen:
                 yield Violation("a stream has statements and a row", name, "one of the two is missing")
                 continue
+            row, seen = rows[key], self.seen[key]
             if (row.highest, row.registered) != seen:
                 yield Violation(
                     "a stream's counters are true", name, f"stored {row.highest}, {row.registered}, found {seen}"
@@ -297,4 +298,5 @@ def _reader_of(tiles: dict[tuple[int, int], bytes]) -> merkle.ReadTile:
 
 
 def _name(record: Record) -> str:
-    return f"statement {record.position} ({to_hex(record.digest)[:18]}…, number {record.header.sequence} of its stream)"
+    number = record.header.sequence
+    return f"statement {record.position} ({to_hex(record.digest)[:18]}…, number {number} of its stream)"

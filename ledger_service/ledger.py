@@ -6,7 +6,8 @@ reported further along than that.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -355,6 +356,12 @@ class Ledger:
             )
             self._steps("erasing")
         self._steps("erased")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is registered and nothing published inside the block: for a backup of ledger and chain as one pair."""
+        with self._door, self.anchoring.lane:
+            yield
 
     def close(self) -> None:
         self.store.close()
