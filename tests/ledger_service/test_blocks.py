@@ -897,3 +897,8 @@ def test_the_verifier_loads_no_chain_library() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_the_largest_round_is_read() -> None:
+    extra_data = qbft_extra_data(round_=(1 << 32) - 1)
+    assert QbftExtraData.parse(extra_data.raw) == extra_data

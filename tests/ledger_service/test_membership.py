@@ -535,3 +535,16 @@ def test_the_contracts_own_history_folds_to_its_head_and_both_say_the_same_of_ev
                 counts = True
             assert counts == contract.isValidAt(address_, EVENTS, block).call()
     assert standings == {*Standing}
+
+
+def test_the_outermost_values_that_the_registry_takes_are_taken() -> None:
+    retired_at_once = KeyRetired(FOUNDRY, address("key"), 9)
+    registry = with_key((9, retired_at_once), (9, QuorumChanged(3, 3)))
+    assert registry.key_at(address("key"), 8).is_valid
+    assert registry.key_at(address("key"), 9).standing is Standing.RETIRED
+    assert registry.quorums == ((9, (3, 3)),)
+
+
+def test_a_refusal_for_the_purpose_names_what_the_key_has_and_what_was_wanted() -> None:
+    with pytest.raises(WrongPurpose, match="registered for events, agreements, not for login"):
+        fold(CHANGES).check_signer(address("foundry events"), FOUNDRY, LOGIN, 5)
