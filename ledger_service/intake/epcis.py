@@ -33,11 +33,11 @@ from ledger_service.intake.vocabulary import (
     ACTIONS,
     ALL_FIELDS,
     EPC_LISTS,
-    FIELD_SEPARATOR,
     FIELDS,
     PREFIXES,
     QUANTITY_LISTS,
     WORDS,
+    hides_field,
 )
 
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
@@ -45,6 +45,10 @@ FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 
 OLD_AFTER_DAYS = 3653
 """An event older than ten years is flagged: its year was probably mistyped."""
+
+
+MAX_REMARKS = 100
+"""So many problems, and so many flags, are told of one event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,13 @@ class EpcisEvent:
     def is_error_declaration(self) -> bool:
         """Whether this event takes back the earlier one with the same `eventID` (EPCIS 2.0, 7.4.1.4)."""
         return "errorDeclaration" in self.event
+
+
+def _quoted(value: Any) -> str:
+    """`value` as a message shows it: short, whatever came in."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 100 else f"{value[:100]}…")
+    return repr(value)[:100]
 
 
 class NotEpcis(MalformedInput):
@@ -143,7 +154,10 @@ def content(event: EpcisEvent, to: Sequence[str]) -> dict[str, Any]:
 def check_event(
     event: Any, context: Any, *, now: int | None = None, tolerance: int = FUTURE_TOLERANCE_MS, where: str = ""
 ) -> tuple[Remark, ...]:
-    """The flags of an event that was signed elsewhere; raises RefusedEvent where `read_document` would have refused it."""
+    """The flags of an event that was signed elsewhere and stands at the pointer `where`.
+
+    `now` and `tolerance` as in `read_document`. Raises RefusedEvent where `read_document` would have refused it.
+    """
     if not isinstance(event, dict) or not isinstance(context, list):
         raise RefusedEvent([Remark("not-an-event", where, "expected an event object and its context list")], where)
     examination = _Examination(event, context, where)
@@ -169,7 +183,7 @@ def moment(text: str) -> tuple[int, str]:
     """The time `text` as whole seconds since 1970-01-01 UTC and the digits of its fraction, as many as were written."""
     match = _TIME.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a date and time with offset")
+        raise ValueError(f"{_quoted(text)} is not a date and time with offset")
     whole, fraction, zone = match.groups()
     time = datetime.fromisoformat(whole + ("+00:00" if zone in "Zz" else zone))
     return (time - _EPOCH) // _SECOND, fraction or ""
@@ -204,7 +218,8 @@ def _find_events(document: Any) -> tuple[list[str], Any, list[Any], tuple[str, .
         path = ["eventList"]
     elif isinstance(sort, str):
         raise NotEpcis(
-            f"{sort!r} is neither an EPCISDocument nor one of the event types {', '.join(sorted(FIELDS))}", "/type"
+            f"{_quoted(sort)} is neither an EPCISDocument nor one of the event types {', '.join(sorted(FIELDS))}",
+            "/type",
         )
     else:
         draft = "; isA is the draft's name for type" if "isA" in document else ""
@@ -275,11 +290,11 @@ def _read_event(
         return RefusedEvent([Remark("not-an-event", where, "expected an event, that is a JSON object")], where)
     in_force = context + _context_list(value.get("@context"))
     event = {key: item for key, item in value.items() if key != "@context"}
-    examination = _Examination(event, in_force, where)
-    examination.run(now, tolerance)
-    if examination.problems:
-        return RefusedEvent(examination.problems, where)
-    return EpcisEvent(event, in_force, text, where, tuple(examination.flags), ignored)
+    try:
+        flags = check_event(event, in_force, now=now, tolerance=tolerance, where=where)
+    except RefusedEvent as refusal:
+        return refusal
+    return EpcisEvent(event, in_force, text, where, flags, ignored)
 
 
 def prefixes(context: Sequence[Any]) -> dict[str, str]:
@@ -298,7 +313,7 @@ def prefixes(context: Sequence[Any]) -> dict[str, str]:
 class _Examination:
     """Looks at one event and collects what is wrong (`problems`) and what is odd (`flags`)."""
 
-    def __init__(self, event: dict[str, Any], context: list[Any], where: str) -> None:
+    def __init__(self, event: dict[str, Any], context: Sequence[Any], where: str) -> None:
         self.event = event
         self.context = context
         self.where = where
@@ -311,7 +326,7 @@ class _Examination:
         if not isinstance(sort, str) or sort not in FIELDS:
             expected = ", ".join(sorted(FIELDS))
             self.problem(
-                "event-type", "/type", f"{sort!r} is not an event type of EPCIS 2.0; expected one of {expected}"
+                "event-type", "/type", f"{_quoted(sort)} is not an event type of EPCIS 2.0; expected one of {expected}"
             )
             return
         self.see_context()
@@ -326,10 +341,12 @@ class _Examination:
         self.see_error_declaration()
 
     def problem(self, code: str, at: str, what: str) -> None:
-        self.problems.append(Remark(code, self.where + at, what))
+        if len(self.problems) < MAX_REMARKS:
+            self.problems.append(Remark(code, self.where + at, what))
 
     def flag(self, code: str, at: str, what: str) -> None:
-        self.flags.append(Remark(code, self.where + at, what))
+        if len(self.flags) < MAX_REMARKS:
+            self.flags.append(Remark(code, self.where + at, what))
 
     def see_context(self) -> None:
         if not any(isinstance(entry, str) and "epcis-context" in entry for entry in self.context):
@@ -347,9 +364,11 @@ class _Examination:
             elif key not in self.names:
                 near = next((field for field in FIELDS[sort] if field.lower() == key.lower()), None)
                 if near is not None:
-                    self.problem("misspelt-field", at, f"{key} is not a field of EPCIS; write {near}")
+                    self.problem("misspelt-field", at, f"{_quoted(key)} is not a field of EPCIS; write {near}")
                 else:
-                    self.flag("unknown-field", at, f"{key} is neither a field of {sort} nor defined in @context")
+                    self.flag(
+                        "unknown-field", at, f"{_quoted(key)} is neither a field of {sort} nor defined in @context"
+                    )
         if "ilmd" in self.event:
             if sort == "ObjectEvent" and self.event.get("action") != "ADD":
                 self.flag(
@@ -364,8 +383,8 @@ class _Examination:
     def see_extension(self, key: str, value: Any, at: str) -> None:
         prefix, _, local = key.partition(":")
         if prefix not in self.names and not local.startswith("//") and prefix != "urn":
-            self.flag("undefined-prefix", at, f"the prefix {prefix!r} is not defined in @context")
-        if FIELD_SEPARATOR.search(key) or "=" in key:
+            self.flag("undefined-prefix", at, f"the prefix {_quoted(prefix)} is not defined in @context")
+        if hides_field(key) or "=" in key:
             self.flag(
                 "ambiguous-hash", at, "a name with = or braces: the CBV event hash cannot tell it from another event"
             )
@@ -373,7 +392,7 @@ class _Examination:
 
     def see_free(self, value: Any, at: str) -> None:
         if isinstance(value, str):
-            if FIELD_SEPARATOR.search(value):
+            if hides_field(value):
                 self.flag_ambiguous(value, at)
         elif isinstance(value, dict):
             for key, item in value.items():
@@ -386,7 +405,7 @@ class _Examination:
         self.flag(
             "ambiguous-hash",
             at,
-            f"{value[:60]!r} contains what parts fields in the CBV event hash; no such hash is given for this event",
+            f"{_quoted(value)} contains what parts fields in the CBV event hash; no such hash is given for this event",
         )
 
     def see_times(self, now: int | None, tolerance: int) -> None:
@@ -399,7 +418,9 @@ class _Examination:
                 "eventTimeZoneOffset is missing; give what clocks showed at the place of the event, such as +02:00",
             )
         elif not isinstance(offset, str) or not _OFFSET.fullmatch(offset):
-            self.problem("offset", "/eventTimeZoneOffset", f"{offset!r} is not an offset such as +02:00 or -14:00")
+            self.problem(
+                "offset", "/eventTimeZoneOffset", f"{_quoted(offset)} is not an offset such as +02:00 or -14:00"
+            )
         elif time is not None:
             written = self.event["eventTime"][-6:]
             if written[0] in "+-" and written != offset:
@@ -446,7 +467,7 @@ class _Examination:
                 if code == "missing-offset"
                 else "is not a date, time and offset"
             )
-            self.problem(code, at, f"{name} {value!r} {hint}")
+            self.problem(code, at, f"{name} {_quoted(value)} {hint}")
             return None
 
     def see_action(self, sort: str) -> None:
@@ -456,7 +477,9 @@ class _Examination:
         if action is None:
             self.problem("missing", "", f"action is missing; give one of {', '.join(ACTIONS)}")
         elif action not in ACTIONS:
-            self.problem("action", "/action", f"{action!r} is not an action; expected one of {', '.join(ACTIONS)}")
+            self.problem(
+                "action", "/action", f"{_quoted(action)} is not an action; expected one of {', '.join(ACTIONS)}"
+            )
 
     def see_things(self) -> None:
         parent = self.see_uri(self.event, "parentID", "")
@@ -469,12 +492,14 @@ class _Examination:
                     continue
                 if key in seen:
                     if value == seen[key]:
-                        self.problem("duplicate", at, f"{value!r} comes twice in {name}; list each thing once")
+                        self.problem("duplicate", at, f"{_quoted(value)} comes twice in {name}; list each thing once")
                     else:
-                        self.flag("duplicate", at, f"{value!r} and {seen[key]!r} are one thing in two spellings")
+                        self.flag(
+                            "duplicate", at, f"{_quoted(value)} and {_quoted(seen[key])} are one thing in two spellings"
+                        )
                 seen[key] = value
                 if name == "childEPCs" and key == parent:
-                    self.problem("own-parent", at, f"{value!r} is parent and child at once")
+                    self.problem("own-parent", at, f"{_quoted(value)} is parent and child at once")
         for name in QUANTITY_LISTS:
             classes: set[str] = set()
             for index, element in enumerate(self.see_list(name)):
@@ -510,7 +535,7 @@ class _Examination:
             self.problem(
                 "negative-quantity",
                 f"{at}/quantity",
-                f"{element['quantity']} is below zero; a quantity counts what is there",
+                f"{_quoted(element['quantity'])} is below zero; a quantity counts what is there",
             )
         elif sign == 0 and "quantity" in element:
             self.flag("zero-quantity", f"{at}/quantity", "the quantity is zero")
@@ -530,13 +555,15 @@ class _Examination:
             return (value > 0) - (value < 0)
         match = _DECIMAL.fullmatch(value) if isinstance(value, str) else None
         if match is None or value == "-0":
-            self.problem("number", f"{at}/{name}", f"{value!r} is not a number; write it without quotes, such as 12.5")
+            self.problem(
+                "number", f"{at}/{name}", f"{_quoted(value)} is not a number; write it without quotes, such as 12.5"
+            )
             return 0
         return 0 if value == "0" else -1 if match[1] else 1
 
     def see_unit(self, unit: Any, at: str) -> None:
         if not isinstance(unit, str) or not _UNIT.fullmatch(unit):
-            self.problem("unit", at, f"{unit!r} is not a code of UN/ECE Recommendation 20, such as KGM or H87")
+            self.problem("unit", at, f"{_quoted(unit)} is not a code of UN/ECE Recommendation 20, such as KGM or H87")
         elif unit in rec20.WITHDRAWN:
             self.flag(
                 "withdrawn-unit", at, f"{unit} was withdrawn from UN/ECE Recommendation 20 (revision {rec20.REVISION})"
@@ -639,14 +666,14 @@ class _Examination:
         if isinstance(value, str) and value in words:
             return
         if not isinstance(value, str) or not (_WORD.fullmatch(value) or _URI.fullmatch(value)):
-            self.problem("word", at, f"{value!r} is neither a word of CBV 2.0 nor a URI")
+            self.problem("word", at, f"{_quoted(value)} is neither a word of CBV 2.0 nor a URI")
         elif ":" not in value:
             self.flag(
                 "unknown-word",
                 at,
-                f"{value!r} is not in CBV 2.0; a word of your own needs a URI ({address}{value} is not one)",
+                f"{_quoted(value)} is not in CBV 2.0; a word of your own needs a URI ({address}{value} is not one)",
             )
-        elif FIELD_SEPARATOR.search(value):
+        elif hides_field(value):
             self.flag_ambiguous(value, at)
 
     def see_sensors(self) -> None:
@@ -721,7 +748,9 @@ class _Examination:
             if ":" in key:
                 self.see_extension(key, value, step)
             elif key not in self.names:
-                self.flag("unknown-field", step, f"{key} is neither a field of EPCIS here nor defined in @context")
+                self.flag(
+                    "unknown-field", step, f"{_quoted(key)} is neither a field of EPCIS here nor defined in @context"
+                )
 
     def see_uri(self, owner: dict[str, Any], name: str, at: str) -> str | None:
         if name not in owner:
@@ -743,14 +772,14 @@ class _Examination:
             return None
         if identifier is not None:
             return identifier.key
-        if FIELD_SEPARATOR.search(value):
+        if hides_field(value):
             self.flag_ambiguous(value, at)
         if value.startswith("urn:epc:"):
             self.flag(
-                "unknown-scheme", at, f"{value[:80]!r} is of no EPC scheme that is known here; it is kept as it is"
+                "unknown-scheme", at, f"{_quoted(value)} is of no EPC scheme that is known here; it is kept as it is"
             )
         elif not value.isascii():
-            self.flag("not-ascii", at, f"{value[:80]!r} has characters that a URI writes with %")
+            self.flag("not-ascii", at, f"{_quoted(value)} has characters that a URI writes with %")
         return value
 
     def advice(self, value: Any) -> str:
@@ -760,10 +789,10 @@ class _Examination:
                 return f"{value} must be a URI; write https://id.gs1.org/{key}/{value}"
             if re.match(r"[1-6]?J[A-Z]{2}", value):
                 address = value.replace("J", "J/", 1)
-                return f"{value!r} must be a URI; write https://id.example.org/{address} with your own host"
+                return f"{_quoted(value)} must be a URI; write https://id.example.org/{address} with your own host"
             if "{" in value or "}" in value:
-                return f"{value[:80]!r} is not a URI: braces have no place in one (RFC 3986)"
-        return f"{value!r} is not a URI (RFC 3986)"
+                return f"{_quoted(value)} is not a URI: braces have no place in one (RFC 3986)"
+        return f"{_quoted(value)} is not a URI (RFC 3986)"
 
 
 _SENSOR_URIS = (

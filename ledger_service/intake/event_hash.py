@@ -14,7 +14,7 @@ from typing import Any
 from ledger_service.errors import MalformedInput
 from ledger_service.intake.epcis import moment, prefixes
 from ledger_service.intake.identifiers import MalformedIdentifier, identify
-from ledger_service.intake.vocabulary import ALL_FIELDS, EPC_LISTS, FIELD_SEPARATOR, QUANTITY_LISTS, WORDS
+from ledger_service.intake.vocabulary import ALL_FIELDS, EPC_LISTS, QUANTITY_LISTS, WORDS, hides_field
 
 
 class AmbiguousEvent(MalformedInput):
@@ -219,7 +219,7 @@ class _Writer:
         text = str(value).strip()
         if ":" in text:
             text = self.address(text)
-        if FIELD_SEPARATOR.search(text):
+        if hides_field(text):
             raise AmbiguousEvent(f"{text[:60]!r} contains what parts fields in the event hash; it would name two")
         return text
 

@@ -23,6 +23,9 @@ from urllib.parse import unquote
 
 from ledger_service.errors import MalformedInput
 
+MAX_LENGTH = 1000
+"""A longer text is taken for no identifier: no key comes near, and what is looked at must stay small."""
+
 
 class MalformedIdentifier(MalformedInput):
     """An identifier that breaks the rules of the scheme it claims."""
@@ -70,6 +73,8 @@ def identify(text: str, where: str = "") -> Identifier | None:
     >>> identify("https://example.com/gtin/09780345418913/21/765tz?abc=1").key
     'https://id.gs1.org/01/09780345418913/21/765tz'
     """
+    if len(text) > MAX_LENGTH:
+        return None
     if not where:
         return _identify(text)
     try:

@@ -99,9 +99,13 @@ ALL_FIELDS = frozenset().union(*FIELDS.values())
 EPC_LISTS = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
 QUANTITY_LISTS = ("quantityList", "childQuantityList", "inputQuantityList", "outputQuantityList")
 
-FIELD_SEPARATOR = re.compile(
+_SEPARATOR = re.compile(
     r"[{}]|(?:eventType|Offset|[tT]ime|Info|epc|epcClass|parentID|quantity|uom|action|transformationID|bizStep|disposition|"
     r"set|id|bizTransaction|source|destination|type|exception|deviceID|[mM]etadata|rawData|dataProcessingMethod|bizRules|"
     r"microorganism|chemicalSubstance|[vV]alue|component|sDev|percRank|coordinateReferenceSystem)="
 )
-"""What parts fields in the pre-hash string of the CBV event hash: braces, or `=` behind a name or the end of one."""
+
+
+def hides_field(text: str) -> bool:
+    """Whether `text` holds what parts fields in the CBV event hash: braces, or `=` behind a name or the end of one."""
+    return ("=" in text or "{" in text or "}" in text) and _SEPARATOR.search(text) is not None

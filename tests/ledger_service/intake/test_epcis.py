@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from ledger_service import canonical
 from ledger_service.intake.epcis import (
+    MAX_REMARKS,
     EpcisEvent,
     NotEpcis,
     RefusedEvent,
+    check_event,
     content,
     instant,
     read_document,
@@ -361,6 +363,34 @@ def test_what_the_standard_allows_is_taken_without_a_word(case: str) -> None:
     event = changed(event, pointer, value)
     event = {key.replace("|", "/"): item for key, item in event.items()}
     assert read_one(event).flags == ()
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_hub_refuses_of_a_signed_event_what_the_reader_would_have_refused(case: str) -> None:
+    event, pointer, value, code, where = REFUSED[case]
+    signed = canonical.parse(text(changed(event, pointer, value)), decimals=True)
+    with pytest.raises(RefusedEvent) as refusal:
+        check_event(signed, CONTEXT, now=NOW, where="/content/event")
+    assert [(problem.code, problem.where) for problem in refusal.value.problems] == [(code, f"/content/event{where}")]
+
+
+@pytest.mark.parametrize("event", ALL_TYPES, ids=lambda event: event["type"])
+def test_a_hub_takes_a_signed_event_that_the_reader_took(event: dict[str, Any]) -> None:
+    assert check_event(read_one(event).event, CONTEXT, now=NOW) == ()
+
+
+@pytest.mark.parametrize(("event", "context"), [(7, CONTEXT), (SHIPPING, "context"), (SHIPPING, None), (None, [])])
+def test_a_hub_refuses_content_of_another_shape(event: Any, context: Any) -> None:
+    with pytest.raises(RefusedEvent, match="expected an event object"):
+        check_event(event, context)
+
+
+def test_a_flood_of_nonsense_gets_a_short_answer() -> None:
+    nonsense = ["x" * 5000 for _ in range(500)] + ["https://id.gs1.org" + "/01" * 5000]
+    with pytest.raises(RefusedEvent) as refusal:
+        read_one({**SHIPPING, "epcList": nonsense, "bizStep": "y z" * 5000})
+    assert len(refusal.value.problems) == MAX_REMARKS
+    assert all(len(problem.what) < 300 for problem in refusal.value.problems)
 
 
 def test_an_error_declaration_is_known_as_one() -> None:
