@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
 import ledger_service
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def tracked_texts(root: Path) -> dict[str, str]:
@@ -115,6 +115,32 @@ def test_each_lock_names_every_dependency_with_hashes_and_no_address(root: Path,
     assert all("--hash=sha256:" in entry for entry in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if entry)
     assert "://" not in text
     assert "--index" not in text
+
+
+def imported(source: str) -> Iterator[str]:
+    """The top-level names that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_what_is_imported_is_declared(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    runtime = {re.split(r"[<>=;\[ ]", line)[0] for line in project["dependencies"]}
+    development = {re.split(r"[<>=;\[ ]", line)[0] for line in project["optional-dependencies"]["dev"]} | runtime
+    providers = packages_distributions()
+    undeclared = set()
+    for name, text in tracked_texts(root).items():
+        if not name.endswith(".py"):
+            continue
+        declared = runtime if name.startswith(("ledger_service/", "risk/", "api/")) else development
+        for module in imported(text):
+            distributions = {re.sub(r"[._]", "-", found).lower() for found in providers.get(module, ())}
+            if distributions and not distributions & declared:
+                undeclared.add(f"{name}: {module} of {', '.join(sorted(distributions))}")
+    assert undeclared == set()
 
 
 def test_the_development_lock_holds_the_runtime_lock_unchanged(root: Path) -> None:
