@@ -233,12 +233,13 @@ class EvmChain:
         first = from_block
         while len(found) < wanted and first <= final:
             last = min(first + self.patience.log_span - 1, final)
-            for change in self._changes_between(first, last):
-                is_next = change.change.index == after_index + len(found) + 1
-                if change.change.index > after_index + len(found) and not is_next:
-                    raise ChainUnavailable(f"the node left out membership change {after_index + len(found) + 1}")
-                if is_next and len(found) < wanted:
-                    found.append(change)
+            for recorded in self._changes_between(first, last):
+                following = after_index + len(found) + 1
+                if len(found) == wanted or recorded.change.index < following:
+                    continue
+                if recorded.change.index > following:
+                    raise ChainUnavailable(f"the node left out membership change {following}")
+                found.append(recorded)
             first = last + 1
         _check_heads(found)
         return found
