@@ -193,6 +193,12 @@ def test_times_are_rounded_half_up_to_the_millisecond(time: str, utc: str) -> No
         ("example:a", None, ""),
         ("example:a", "", "{https://ns.example.com/epcis/}a"),
         ("example:a", " b ", "{https://ns.example.com/epcis/}a=b"),
+        ("example:a", "Infinity", "{https://ns.example.com/epcis/}a=Infinity"),
+        ("example:a", "1e400", "{https://ns.example.com/epcis/}a=1e400"),
+        ("example:a", "123456789012345678", "{https://ns.example.com/epcis/}a=123456789012345678"),
+        ("example:a", "007", "{https://ns.example.com/epcis/}a=007"),
+        ("bizStep", "other", "bizStep=https://ref.gs1.org/cbv/BizStep-other"),
+        ("bizTransactionList", [{"bizTransaction": "urn:x:3"}], "bizTransactionListbizTransaction=urn:x:3"),
         ("example:a", "example:b", "{https://ns.example.com/epcis/}a=https://ns.example.com/epcis/b"),
         ("example:a", "note: text", "{https://ns.example.com/epcis/}a=note: text"),
         ("https://ns.example.com/epcis/a", "b", "{https://ns.example.com/epcis/}a=b"),
@@ -201,9 +207,21 @@ def test_times_are_rounded_half_up_to_the_millisecond(time: str, utc: str) -> No
         ("nobody:a", "b", "nobody:a=b"),
     ],
 )
-def test_names_and_values_of_extensions_are_written_out(key: str, value: Any, written: str) -> None:
+def test_names_and_values_are_written_out(key: str, value: Any, written: str) -> None:
     event = {name: EVENT[name] for name in ("type", "eventTime", "eventTimeZoneOffset", "action")}
     assert pre_hash({**event, key: value}, CONTEXT) == pre_hash(event, CONTEXT) + written
+
+
+def test_text_that_is_also_a_word_of_cbv_stays_text() -> None:
+    text = pre_hash({**EVENT, "bizStep": "other", "example:a": "other"}, CONTEXT)
+    assert "bizStep=https://ref.gs1.org/cbv/BizStep-other" in text
+    assert "{https://ns.example.com/epcis/}a=other" in text
+
+
+def test_an_event_is_read_with_its_own_prefixes_alone() -> None:
+    event = {**EVENT, "leak:a": "1"}
+    assert "{https://leak.example.org/}a=1" in pre_hash(event, [{"leak": "https://leak.example.org/"}])
+    assert "leak:a=1" in pre_hash(event, CONTEXT)
 
 
 def test_a_known_collision_is_refused_rather_than_named() -> None:
