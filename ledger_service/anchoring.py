@@ -231,6 +231,7 @@ class Anchoring:
         try:
             evidence = self.chain.anchor_of(transaction.hash)
             if evidence is None:
+                self._steps("sending")
                 self.chain.send(transaction.raw)
                 self._steps("transaction sent")
                 evidence = self.chain.anchor_of(transaction.hash)
