@@ -160,8 +160,16 @@ class Plan:
 class Network:
     """An open network folder: the ledger with its chain and keys, the directory and the witnesses."""
 
-    def __init__(self, folder: Path, ledger: Ledger, service: ServiceKeys, description: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ledger: Ledger,
+        service: ServiceKeys,
+        description: Mapping[str, Any],
+        now: Callable[[], int] = now_ms,
+    ) -> None:
         self.folder = folder
+        self.now = now
         self.ledger = ledger
         self.service = service
         self.salt = from_hex(description["salt"], 32, "/salt")
@@ -284,7 +292,7 @@ class Network:
         except BaseException:
             chain.close()
             raise
-        return cls(folder, ledger, service, description)
+        return cls(folder, ledger, service, description, clock)
 
     def trust(self, *, pin: bool = False) -> Trust:
         """The trust file of this network with its witnesses."""
