@@ -21,7 +21,7 @@ BATCH = 7
 
 
 def live(folder: Path, steps: Callable[[str], None]) -> None:
-    """The whole life: batches of two issuers, a new key in between, a late and a forked number, witnesses, an erasure."""
+    """The whole life: batches of two issuers, a new key, a late and a forked number, witnesses, an erasure."""
     consortium = Consortium(folder, steps=steps)
     ledger = consortium.ledger
     for batch in range(BATCHES):
