@@ -356,6 +356,8 @@ class _Examination:
         for key, value in self.event.items():
             at = f"/{canonical.escape(key)}"
             if key in FIELDS[sort]:
+                if value is None:
+                    self.problem("null", at, f"{key} is null; give a value or leave the field out")
                 continue
             if key in ALL_FIELDS:
                 self.problem("field-of-another-type", at, f"an event of type {sort} has no {key}")
@@ -705,7 +707,11 @@ class _Examination:
                 self.see_word(report[name], vocabulary, f"{at}/{name}")
         for name in _REPORT_NUMBERS:
             self.see_number(report, name, at)
-        if "uom" in report:
+        if isinstance(report.get("uom"), str) and not _UNIT.fullmatch(report["uom"]):
+            self.flag(
+                "unknown-unit", f"{at}/uom", f"{_quoted(report['uom'])} is not a code of UN/ECE Recommendation 20"
+            )
+        elif "uom" in report:
             self.see_unit(report["uom"], f"{at}/uom")
         if not isinstance(report.get("booleanValue", False), bool):
             self.problem("boolean", f"{at}/booleanValue", "booleanValue must be true or false")

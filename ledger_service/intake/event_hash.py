@@ -142,7 +142,7 @@ class _Writer:
             return f"{name}={self.word(value, name)}"
         if name == "persistentDisposition":
             return name + "".join(
-                "".join(sorted(f"{key}={self.word(item, 'disposition')}" for item in value.get(key, ())))
+                "".join(sorted(f"{key}={self.word(item, 'disposition')}" for item in value.get(key) or ()))
                 for key in ("set", "unset")
             )
         if name in ("bizTransactionList", "sourceList", "destinationList"):

@@ -245,7 +245,11 @@ def _identify(text: str) -> Identifier | None:
         if unit is None:
             return None
         did, part, sort, number = unit.groups()
-        return member_unit(did, unquote(part), **{sort: unquote(number)})
+        try:
+            part, number = unquote(part, errors="strict"), unquote(number, errors="strict")
+        except UnicodeDecodeError:
+            raise MalformedIdentifier(f"{text!r}: what is written with % is not UTF-8") from None
+        return member_unit(did, part, **{sort: number})
     if text.startswith("licence-plate:"):
         return licence_plate(text.removeprefix("licence-plate:"))
     label = _LABEL.fullmatch(text)
@@ -307,7 +311,8 @@ def _web_address(text: str) -> Identifier | None:
     """A GS1 Digital Link or licence plate on any host, else None.
 
     Only a path whose values have the shape of the key counts as one, so that https://example.com/2024/01/15 stays the
-    address it is; on id.gs1.org every path must be a key.
+    address it is; on
+    id.gs1.org a path that begins like a key must be one.
     """
     address = _WEB.match(text)
     if address is None or address[2] is None:
@@ -327,7 +332,7 @@ def _web_address(text: str) -> Identifier | None:
             continue
         if _has_shape(ai, key, steps[at + 1]):
             return _gs1(ai, steps[at + 1], dict(zip(names, steps[at + 3 :: 2], strict=True)))
-    if address[1].lower() == "id.gs1.org" and steps:
+    if address[1].lower() == "id.gs1.org" and steps and _WORDS.get(steps[0], steps[0]) in _KEYS:
         raise MalformedIdentifier(f"{text[:120]!r} is on id.gs1.org but is not a GS1 key with the digits it needs")
     return None
 

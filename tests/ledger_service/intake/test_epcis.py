@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ledger_service.intake.epcis import (
     read_document,
     read_each,
 )
+from ledger_service.intake.event_hash import AmbiguousEvent, event_hash
 
 NOW = instant("2026-09-01T12:00:00Z")
 CONTEXT = [
@@ -244,6 +246,7 @@ REFUSED: dict[str, Case] = {
     "bare number for an EPC": (SHIPPING, "/epcList/0", "095212340000000013", "uri", "/epcList/0"),
     "braces in a URI": (SHIPPING, "/epcList/0", "https://x.org/{a}", "uri", "/epcList/0"),
     "EPC is an object": (SHIPPING, "/epcList/0", {"id": "urn:x:y"}, "uri", "/epcList/0"),
+    "a field is null": (SHIPPING, "/epcList", None, "null", "/epcList"),
     "EPC list is text": (SHIPPING, "/epcList", "urn:x:y", "not-a-list", "/epcList"),
     "the same EPC twice": (SHIPPING, "/epcList/0", "urn:epc:id:sscc:9521234.0000000002", "duplicate", "/epcList/1"),
     "the same child twice": (PACKING, "/childEPCs/1", "urn:epc:id:sgtin:9521234.011111.1", "duplicate", "/childEPCs/1"),
@@ -304,6 +307,9 @@ FLAGGED: dict[str, Case] = {
     "older than ten years": (SHIPPING, "/eventTime", "2006-09-01T10:00:00+02:00", "old", "/eventTime"),
     "unit that is not in Rec 20": (SHIPPING, "/quantityList/0/uom", "ZQQ", "unknown-unit", "/quantityList/0/uom"),
     "unit withdrawn from Rec 20": (SHIPPING, "/quantityList/0/uom", "05", "withdrawn-unit", "/quantityList/0/uom"),
+    "a sensor's own unit": (
+        SHIPPING, "/sensorElementList/0/sensorReport/0/uom", "degC", "unknown-unit",
+        "/sensorElementList/0/sensorReport/0/uom"),
     "quantity of zero": (SHIPPING, "/quantityList/0/quantity", 0, "zero-quantity", "/quantityList/0/quantity"),
     "unit without quantity": (
         SHIPPING, "/quantityList/0/quantity", ..., "unit-without-quantity", "/quantityList/0/uom"),
@@ -486,6 +492,10 @@ def test_junk_in_any_field_is_judged_and_never_crashes(event: dict[str, Any], da
     for result in read_each(text(document({**event, field: junk})), now=NOW):
         if isinstance(result, RefusedEvent):
             assert result.problems[0].where.startswith("/epcisBody/eventList/0")
+        else:
+            canonical.check(content(result, []))
+            with suppress(AmbiguousEvent):
+                event_hash(result.event, result.context)
 
 
 @given(st.permutations(ALL_TYPES), st.randoms(use_true_random=False))

@@ -198,6 +198,8 @@ def test_bare_numbers_are_taken_with_their_name() -> None:
         "https://example.com/00/about",
         "https://example.com/01/04012345111118/reviews",
         "https://example.com",
+        "https://id.gs1.org/8013/1987654Ad4X4bL5ttr2310c2K",
+        "https://id.gs1.org/about",
         "urn:uuid:374d95fc-9457-4a51-bd6a-0bba133845a8",
         "urn:epcglobal:cbv:bt:4012345000009:ASN1099",
         "urn:epc:idpat:sgtin:4012345.*.*",
@@ -231,6 +233,7 @@ def test_what_claims_no_scheme_is_left_alone(text: str) -> None:
         ("https://x.org/1J/UN12345", "DUNS"),
         ("urn:epc:id:bic:CSQU305438", "4 letters and 7 digits"),
         ("urn:epc:id:imovn:917618", "7 digits"),
+        ("did:web:foundry.example.org/part/HX%FF/serial/7", "not UTF-8"),
     ],
 )
 def test_what_claims_a_scheme_and_breaks_its_rules_is_refused(text: str, complaint: str) -> None:
