@@ -361,16 +361,12 @@ class _Examination:
                 continue
             if key in ALL_FIELDS:
                 self.problem("field-of-another-type", at, f"an event of type {sort} has no {key}")
-            elif ":" in key:
-                self.see_extension(key, value, at)
-            elif key not in self.names:
+            else:
                 near = next((field for field in FIELDS[sort] if field.lower() == key.lower()), None)
-                if near is not None:
-                    self.problem("misspelt-field", at, f"{_quoted(key)} is not a field of EPCIS; write {near}")
+                if near is None or key in self.names:
+                    self.see_extension(key, value, at)
                 else:
-                    self.flag(
-                        "unknown-field", at, f"{_quoted(key)} is neither a field of {sort} nor defined in @context"
-                    )
+                    self.problem("misspelt-field", at, f"{_quoted(key)} is not a field of EPCIS; write {near}")
         if "ilmd" in self.event:
             if sort == "ObjectEvent" and self.event.get("action") != "ADD":
                 self.flag(
@@ -383,14 +379,12 @@ class _Examination:
                 self.problem("ilmd", "/ilmd", "ilmd must be an object")
 
     def see_extension(self, key: str, value: Any, at: str) -> None:
-        prefix, _, local = key.partition(":")
-        if prefix not in self.names and not local.startswith("//") and prefix != "urn":
+        prefix, colon, local = key.partition(":")
+        if not colon and key not in self.names:
+            self.flag("unknown-field", at, f"{_quoted(key)} is neither a field of EPCIS here nor defined in @context")
+        elif colon and prefix not in self.names and not local.startswith("//") and prefix != "urn":
             self.flag("undefined-prefix", at, f"the prefix {_quoted(prefix)} is not defined in @context")
-        if hides_field(key) or "=" in key:
-            self.flag(
-                "ambiguous-hash", at, "a name with = or braces: the CBV event hash cannot tell it from another event"
-            )
-        self.see_free(value, at)
+        self.see_free({key: value}, at.rpartition("/")[0])
 
     def see_free(self, value: Any, at: str) -> None:
         if isinstance(value, str):
@@ -398,7 +392,10 @@ class _Examination:
                 self.flag_ambiguous(value, at)
         elif isinstance(value, dict):
             for key, item in value.items():
-                self.see_free(item, f"{at}/{canonical.escape(key)}")
+                step = f"{at}/{canonical.escape(key)}"
+                if hides_field(key) or "=" in key:
+                    self.flag_ambiguous(key, step)
+                self.see_free(item, step)
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self.see_free(item, f"{at}/{index}")
@@ -708,9 +705,9 @@ class _Examination:
         for name in _REPORT_NUMBERS:
             self.see_number(report, name, at)
         if isinstance(report.get("uom"), str) and not _UNIT.fullmatch(report["uom"]):
-            self.flag(
-                "unknown-unit", f"{at}/uom", f"{_quoted(report['uom'])} is not a code of UN/ECE Recommendation 20"
-            )
+            unit = _quoted(report["uom"])
+            self.flag("unknown-unit", f"{at}/uom", f"{unit} is not a code of UN/ECE Recommendation 20")
+            self.see_free(report["uom"], f"{at}/uom")
         elif "uom" in report:
             self.see_unit(report["uom"], f"{at}/uom")
         if not isinstance(report.get("booleanValue", False), bool):
@@ -746,17 +743,10 @@ class _Examination:
         self.see_only(declaration, ("declarationTime", "reason", "correctiveEventIDs"), at)
 
     def see_only(self, owner: dict[str, Any], known: Sequence[str], at: str) -> None:
-        """Extension fields below a standard field are looked at as those of the event are."""
+        """Fields beside the `known` ones are looked at as extensions of the event are."""
         for key, value in owner.items():
-            if key in known:
-                continue
-            step = f"{at}/{canonical.escape(key)}"
-            if ":" in key:
-                self.see_extension(key, value, step)
-            elif key not in self.names:
-                self.flag(
-                    "unknown-field", step, f"{_quoted(key)} is neither a field of EPCIS here nor defined in @context"
-                )
+            if key not in known:
+                self.see_extension(key, value, f"{at}/{canonical.escape(key)}")
 
     def see_uri(self, owner: dict[str, Any], name: str, at: str) -> str | None:
         if name not in owner:
