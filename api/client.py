@@ -1,0 +1,594 @@
+"""The member's side of the service: sign at home, send until it is answered, and believe only what can be checked.
+
+    with Outbox.open(Path("outbox.sqlite")) as outbox:
+        client = LedgerClient("http://127.0.0.1:8440", signer, trust, outbox)
+        client.sign_document(Path("events.jsonld").read_bytes(), to=[nordrand])
+        print(client.submit().registered)
+
+What is signed is on disk before it is sent. Whatever fails on the way, `submit` may simply be called again: the same
+bytes go out, and the ledger answers them as the first time. Checkpoints are remembered; a log that shrinks or forks
+is refused.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from os import urandom
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from api.outbox import DEFAULT_SOURCE, Draft, Kept, Outbox, State
+from ledger_service import merkle
+from ledger_service.checkpoint import WITNESS_KEY, Checkpoint, Note, NoteKey, from_base64, promise_text
+from ledger_service.envelope import Envelope
+from ledger_service.errors import LedgerError, MalformedInput, ProofError
+from ledger_service.evidence import Bundle, Trust
+from ledger_service.intake import epcis
+from ledger_service.keys import Signer, from_hex, keccak, to_hex
+from ledger_service.statements import Domain
+
+_BUSY = frozenset({429, 502, 503, 504})
+_NOT_YET_ANCHORED = 409
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class ServiceUnreachable(LedgerError):
+    """The service gave no answer in time; whether it has taken what was sent is unknown, and sending it again is
+    right.
+    """
+
+
+class ServiceRefused(LedgerError):
+    """The service said no. `status` is the HTTP status, `problem` what it said (RFC 9457)."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        detail = problem.get("detail") or problem.get("title") or "no reason given"
+        where = f" (at {problem['where']})" if problem.get("where") else ""
+        super().__init__(f"the service answered {status}: {detail}{where}")
+        self.status = status
+        self.problem = problem
+
+
+class UnfitAnswer(LedgerError):
+    """The service answered something that does not hold: a promise, checkpoint or challenge that cannot be believed."""
+
+
+class LogRewritten(LedgerError):
+    """The log does not extend what was seen of it before: it shrank, or history was changed. Keep both checkpoints."""
+
+    def __init__(self, known: Checkpoint, offered: Checkpoint, reason: str) -> None:
+        super().__init__(
+            f"the log {known.origin} does not extend the checkpoint seen before: {reason}. "
+            f"Seen before: {known.size} statements under {known.root.hex()}; offered: {offered.size} under "
+            f"{offered.root.hex()}. Do not go on; compare with other members"
+        )
+        self.known = known
+        self.offered = offered
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the ledger says of one envelope; `reason` is set where it refused it."""
+
+    digest: bytes
+    registered_at: int | None
+    is_new: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of all that waited. `promises` are the log key's signed notes, checked and kept in the outbox."""
+
+    answers: tuple[Answered, ...]
+    promises: tuple[Note, ...]
+
+    @property
+    def registered(self) -> int:
+        return sum(one.reason is None for one in self.answers)
+
+    @property
+    def refused(self) -> tuple[Answered, ...]:
+        return tuple(one for one in self.answers if one.reason is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedDocument:
+    """The events of a document: those that were signed, and those that were refused with all their problems."""
+
+    envelopes: tuple[Envelope, ...]
+    refused: tuple[epcis.RefusedEvent, ...]
+    flags: tuple[epcis.Remark, ...]
+
+
+@dataclass
+class _Token:
+    value: str
+    good_until: float
+    member: bytes
+
+
+@dataclass
+class LedgerClient:
+    """One member's connection to one ledger.
+
+    `now` is the member's clock in ms UTC, `sleep` waits so many seconds, `random` gives secrets. A call that finds no
+    answer is repeated for `patience_seconds`; then ServiceUnreachable is raised and it may be called again.
+    """
+
+    base_url: str
+    signer: Signer
+    trust: Trust
+    outbox: Outbox
+    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[int], bytes] = urandom
+    patience_seconds: float = 60.0
+    timeout_seconds: float = 30.0
+    _http: httpx.Client = field(init=False, repr=False)
+    _token: _Token | None = field(init=False, default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._http = open_http(self.base_url, self.timeout_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    @property
+    def domain(self) -> Domain:
+        """The network that everything is signed for."""
+        return self.trust.domain
+
+    # -- identity ------------------------------------------------------------------------------------------------------
+
+    def login(self) -> bytes:
+        """The id of the member whose key this is; gets a fresh token by signing the service's challenge."""
+        self._token = None
+        return self._current_token().member
+
+    @property
+    def member(self) -> bytes:
+        """The id of the member whose key this is, by the service's word for it."""
+        return self._current_token().member
+
+    def _current_token(self) -> _Token:
+        if self._token is None or self._token.good_until <= time.monotonic():
+            self._token = self._fetch_token()
+        return self._token
+
+    def _fetch_token(self) -> _Token:
+        address = to_hex(self.signer.address)
+        value = self._json("POST", "/v1/auth/challenge", {"address": address}, anonymous=True)
+        message = str(value.get("message"))
+        check_challenge(message, self.signer.address, self.trust.chain_id)
+        signature = self.signer.sign(personal_digest(message))
+        answer = self._json(
+            "POST", "/v1/auth/token", {"message": message, "signature": to_hex(signature)}, anonymous=True
+        )
+        try:
+            life = float(answer["expiresIn"])
+            member = from_hex(answer["member"], 32, "/member")
+            return _Token(str(answer["accessToken"]), time.monotonic() + max(life - 10, 1), member)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnfitAnswer(f"the service's token answer is not in its form: {error}") from error
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+
+    def sign_event(
+        self, event: epcis.EpcisEvent, to: Sequence[bytes], *, source: str = DEFAULT_SOURCE, issuer: bytes | None = None
+    ) -> Envelope:
+        """One EPCIS event as a signed statement in the outbox; see Outbox.sign."""
+        return self._sign([event], to, source, issuer)[0]
+
+    def sign_document(
+        self,
+        data: bytes,
+        to: Sequence[bytes],
+        *,
+        source: str = DEFAULT_SOURCE,
+        issuer: bytes | None = None,
+        keep_good: bool = False,
+    ) -> SignedDocument:
+        """The events of an EPCIS 2.0 JSON-LD document as signed statements in the outbox, visible to the members `to`.
+
+        With a refused event nothing is signed, unless `keep_good`. Without `issuer` the service is asked who we are.
+        """
+        good: list[epcis.EpcisEvent] = []
+        refused: list[epcis.RefusedEvent] = []
+        for one in epcis.read_each(data, now=self.now()):
+            if isinstance(one, epcis.RefusedEvent):
+                refused.append(one)
+            else:
+                good.append(one)
+        if refused and not keep_good:
+            good = []
+        flags = tuple(flag for one in good for flag in one.flags)
+        return SignedDocument(tuple(self._sign(good, to, source, issuer)), tuple(refused), flags)
+
+    def _sign(
+        self, events: Sequence[epcis.EpcisEvent], to: Sequence[bytes], source: str, issuer: bytes | None
+    ) -> list[Envelope]:
+        return self.outbox.sign(
+            [draft(one, to) for one in events],
+            issuer=self.member if issuer is None else issuer,
+            signer=self.signer,
+            domain=self.domain,
+            now=self.now(),
+            random=self.random,
+            source=source,
+        )
+
+    def submit(
+        self,
+        batch: int = 1000,
+        *,
+        max_bytes: int = 8 << 20,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> Submission:
+        """Send everything that waits in the outbox and note what became of it.
+
+        Good envelopes are registered whatever happens to their neighbours. Raises ServiceUnreachable with the rest
+        still waiting. `on_batch` is told how many envelopes were answered.
+        """
+        answers: list[Answered] = []
+        promises: list[Note] = []
+        while chunk := self.outbox.waiting(self.domain, batch, max_bytes):
+            answered, promise = self.send(chunk)
+            answers += answered
+            promises += [promise] if promise else []
+            if on_batch is not None:
+                on_batch(len(chunk))
+        return Submission(tuple(answers), tuple(promises))
+
+    def send(self, chunk: Sequence[Kept]) -> tuple[list[Answered], Note | None]:
+        """Send these envelopes in one call, note the answer in the outbox and give it back."""
+        body = b"\n".join(one.data for one in chunk) + b"\n"
+        answer = self._answer(
+            "POST", "/v1/statements/batch?on_error=keep_good", body, {"content-type": "application/x-ndjson"}
+        )
+        value = _object(answer)
+        if answer.status_code >= 400 and not isinstance(value.get("results"), list):
+            raise ServiceRefused(answer.status_code, value)
+        answers = _results(value, chunk)
+        promise = self._checked_promise(value.get("promise"), chunk, answers)
+        self.outbox.settle(
+            [(one.digest, one.registered_at) for one in answers if one.registered_at is not None],
+            [
+                (one.digest, State.TAKEN if _is_taken(item) else State.REFUSED, one.reason)
+                for one, item in zip(answers, value["results"], strict=True)
+                if one.reason is not None
+            ],
+            domain=self.domain,
+            promise=None if promise is None else str(promise),
+        )
+        return answers, promise
+
+    def _checked_promise(self, text: Any, chunk: Sequence[Kept], answers: Sequence[Answered]) -> Note | None:
+        """The promise, if the log key signed it over exactly the leaves of these answers."""
+        taken = [
+            (kept, one.registered_at) for kept, one in zip(chunk, answers, strict=True) if one.registered_at is not None
+        ]
+        if not taken:
+            return None
+        if not isinstance(text, str):
+            raise UnfitAnswer(
+                "the service took statements and gave no promise: keep the envelopes and ask its operator"
+            )
+        leaves = [
+            merkle.leaf_hash(
+                kept.digest + sha256(Envelope.parse(kept.data).signature).digest() + registered_at.to_bytes(8)
+            )
+            for kept, registered_at in taken
+        ]
+        expected = promise_text(self.trust.origin, max(time for _, time in taken), len(leaves), merkle.root(leaves))
+        promise = Note.parse(text)
+        if promise.text != expected:
+            raise UnfitAnswer("the service's promise is about other statements than it says it has registered")
+        self.trust.log_key.verify(promise)
+        return promise
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+
+    def statement(self, digest: bytes) -> dict[str, Any]:
+        """A statement as far as it may be seen, with its state and its three clocks."""
+        return self._json("GET", f"/v1/statements/{to_hex(digest)}")
+
+    def explain(self, digest: bytes) -> dict[str, Any]:
+        """Why a statement is where it is, in words."""
+        return self._json("GET", f"/v1/statements/{to_hex(digest)}/explain")
+
+    def await_anchor(self, digest: bytes, *, pause_seconds: float = 0.05) -> None:
+        """Return once the statement is anchored; raises ServiceUnreachable when patience is at its end."""
+        end = time.monotonic() + self.patience_seconds
+        while self.statement(digest)["state"] != "anchored":
+            if time.monotonic() > end:
+                raise ServiceUnreachable(
+                    f"statement {to_hex(digest)} was not anchored within {self.patience_seconds:.0f} s: ask explain why"
+                )
+            self.sleep(pause_seconds)
+
+    def receipt(self, digest: bytes, *, wait: bool = True) -> Bundle:
+        """The receipt of a statement; with `wait`, as soon as it is anchored."""
+        path = f"/v1/statements/{to_hex(digest)}/receipt"
+        end = time.monotonic() + (self.patience_seconds if wait else 0)
+        while True:
+            answer = self._answer("GET", path)
+            if answer.status_code < 400:
+                return self._checked_bundle(answer.content)
+            if answer.status_code != _NOT_YET_ANCHORED or time.monotonic() > end:
+                raise ServiceRefused(answer.status_code, _object(answer))
+            self.sleep(_retry_after(answer, 0.5))
+
+    def bundle(
+        self,
+        streams: Mapping[bytes, tuple[int, int | None]],
+        *,
+        pin: bool = False,
+        fields: Sequence[str] | None = None,
+    ) -> Bundle:
+        """The audit bundle of `streams`, each from a first to a last number (None for the newest anchored one)."""
+        wanted: dict[str, Any] = {
+            "streams": [
+                {"stream": to_hex(stream), "first": first, **({} if last is None else {"last": last})}
+                for stream, (first, last) in streams.items()
+            ],
+            "pin": pin,
+        }
+        if fields is not None:
+            wanted["fields"] = list(fields)
+        answer = self._answer("POST", "/v1/bundles", orjson.dumps(wanted), {"content-type": "application/json"})
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        return self._checked_bundle(answer.content)
+
+    def _checked_bundle(self, data: bytes) -> Bundle:
+        bundle = Bundle.parse(data)
+        self.trust.log_key.verify(bundle.head)
+        self.follow(Checkpoint.parse(bundle.head.text))
+        return bundle
+
+    def streams(self) -> list[dict[str, Any]]:
+        """The streams that this member may see."""
+        return list(self._pages("/v1/streams"))
+
+    def statements(self, stream: bytes) -> Iterator[dict[str, Any]]:
+        """The statements of a stream, as far as they may be seen, in the order of their registration."""
+        return self._pages(f"/v1/statements?stream={to_hex(stream)}&limit=500")
+
+    def members(self) -> list[dict[str, Any]]:
+        """The directory with each member's keys."""
+        return list(self._pages("/v1/members"))
+
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+        mark = ""
+        while True:
+            joint = "&" if "?" in path else "?"
+            value = self._json("GET", path + (f"{joint}after={quote(mark, safe='')}" if mark else ""))
+            yield from value["items"]
+            mark = str(value.get("next") or "")
+            if not mark:
+                return
+
+    # -- the log -------------------------------------------------------------------------------------------------------
+
+    def checkpoint(self, size: int | None = None) -> Note:
+        """The newest checkpoint (or that of `size`), signed by the log and consistent with all that was seen before.
+
+        Raises UnverifiedNote, LogRewritten, or ServiceRefused while there is none.
+        """
+        answer = self._answer("GET", "/v1/log/checkpoint" + ("" if size is None else f"?size={size}"))
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        note = Note.parse(answer.text)
+        self.trust.log_key.verify(note)
+        self.follow(Checkpoint.parse(note.text), is_newest=size is None)
+        return note
+
+    def follow(self, checkpoint: Checkpoint, *, is_newest: bool = False) -> None:
+        """Raise LogRewritten unless `checkpoint` fits the largest one seen; remember it where it is larger.
+
+        The newest checkpoint of a log is never smaller than one that was seen.
+        """
+        if checkpoint.origin != self.trust.origin:
+            raise UnfitAnswer(f"a checkpoint of {checkpoint.origin}, expected one of {self.trust.origin}")
+        known = self.outbox.last_seen(checkpoint.origin)
+        if known is not None:
+            if is_newest and checkpoint.size < known.size:
+                raise LogRewritten(known, checkpoint, "it has become smaller")
+            self.check_extends(known, checkpoint)
+        self.outbox.see(checkpoint)
+
+    def check_extends(self, one: Checkpoint, other: Checkpoint) -> None:
+        """Raise LogRewritten unless the smaller of the two is a prefix of the larger."""
+        old, new = sorted((one, other), key=lambda checkpoint: checkpoint.size)
+        if old.size == new.size:
+            if old.root != new.root:
+                raise LogRewritten(one, other, "two trees of one size")
+            return
+        if old.size == 0:
+            return
+        path = self._json("GET", f"/v1/log/consistency?old={old.size}&new={new.size}").get("path", [])
+        try:
+            merkle.verify_consistency(old.size, new.size, old.root, new.root, [from_base64(item, 32) for item in path])
+        except (ProofError, MalformedInput) as error:
+            raise LogRewritten(one, other, f"no proof leads from one to the other, {error}") from error
+
+    def cosign(self, key: NoteKey) -> tuple[Checkpoint, bool]:
+        """Cosign the newest checkpoint as witness `key`, and whether it is new since this witness's last.
+
+        Raises LogRewritten where it does not extend the checkpoint this witness cosigned last; nothing is signed
+        then. The cosignature is on disk before it is sent.
+        """
+        if key.kind != WITNESS_KEY:
+            raise MalformedInput("a witness signs with a key of type 4 (cosignature/v1)")
+        note = self.checkpoint()
+        offered = Checkpoint.parse(note.text)
+        last = self.outbox.last_cosigned(offered.origin, key.name)
+        known = last[0] if last else None
+        if known is not None:
+            if offered.size < known.size:
+                raise LogRewritten(known, offered, "it is smaller than what this witness has cosigned")
+            self.check_extends(known, offered)
+        if last is not None and known == offered:
+            line = last[1]
+        else:
+            line = key.sign(note.text, self.now() // 1000).line
+            if not self.outbox.cosign(key.name, known, offered, line):
+                raise UnfitAnswer("another process cosigned with this key just now: run it again")
+        answer = self._answer(
+            "POST", f"/v1/log/cosignatures?size={offered.size}", line.encode(), {"content-type": "text/plain"}
+        )
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        return offered, known != offered
+
+    # -- the wire ------------------------------------------------------------------------------------------------------
+
+    def _json(self, method: str, path: str, value: Any = None, *, anonymous: bool = False) -> dict[str, Any]:
+        body = None if value is None else orjson.dumps(value)
+        answer = self._answer(method, path, body, {"content-type": "application/json"}, anonymous=anonymous)
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        parsed: dict[str, Any] = _parsed(answer)
+        return parsed
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        anonymous: bool = False,
+    ) -> httpx.Response:
+        """The service's answer to a call that may be repeated, which every call of ours may.
+
+        A busy service is asked again when it says, a silent one after growing pauses, a stale token is replaced once.
+        """
+        end = time.monotonic() + self.patience_seconds
+        renewed = anonymous
+        for attempt in range(1_000_000):
+            try:
+                sent = dict(headers or {})
+                if not anonymous:
+                    sent["authorization"] = f"Bearer {self._current_token().value}"
+                answer = self._http.request(method, path, content=body, headers=sent)
+            except httpx.TransportError as error:
+                pause = min(0.1 * 2**attempt, 5.0)
+                if time.monotonic() + pause > end:
+                    raise ServiceUnreachable(
+                        f"no answer from {self.base_url} ({type(error).__name__}: {error}). Is it running, is the address right?"
+                        " What was sent is kept and goes out again next time"
+                    ) from error
+                self.sleep(pause)
+                continue
+            if answer.status_code == 401 and not renewed:
+                renewed, self._token = True, None
+                continue
+            if answer.status_code in _BUSY:
+                pause = _retry_after(answer, min(0.1 * 2**attempt, 5.0))
+                if time.monotonic() + pause <= end:
+                    self.sleep(pause)
+                    continue
+            return answer
+        raise AssertionError("patience outlasts a million tries")
+
+
+def open_http(base_url: str, timeout_seconds: float) -> httpx.Client:
+    """A connection pool for `base_url`; proxies from the environment are not used for a service on this machine."""
+    host = httpx.URL(base_url).host
+    is_local = host in ("localhost", "::1") or host.startswith("127.")
+    return httpx.Client(base_url=base_url, timeout=timeout_seconds, follow_redirects=False, trust_env=not is_local)
+
+
+def draft(event: epcis.EpcisEvent, to: Sequence[bytes]) -> Draft:
+    """The event as it will be signed for the members `to`."""
+    return Draft(epcis.content(event, sorted(to_hex(one) for one in to)), original=event.original)
+
+
+def personal_digest(message: str) -> bytes:
+    """What is signed of a text that a person or a program was shown (EIP-191, version 0x45)."""
+    data = message.encode()
+    return keccak(b"\x19Ethereum Signed Message:\n" + str(len(data)).encode() + data)
+
+
+def check_challenge(message: str, address: bytes, chain_id: int) -> None:
+    """Raise UnfitAnswer unless `message` is a sign-in (EIP-4361) for our own address on our own chain: we sign
+    nothing else.
+    """
+    lines = message.split("\n")
+    if (
+        len(lines) < 6
+        or not re.fullmatch(r"\S+ wants you to sign in with your Ethereum account:", lines[0])
+        or lines[1].lower() != to_hex(address)
+        or f"Chain ID: {chain_id}" not in lines
+    ):
+        raise UnfitAnswer("the service's challenge is not a sign-in for this key on this network: nothing was signed")
+
+
+def _results(value: Mapping[str, Any], chunk: Sequence[Kept]) -> list[Answered]:
+    """The answer for each envelope of `chunk`, in its order; raises UnfitAnswer where one is missing or another's."""
+    results = value.get("results")
+    if not isinstance(results, list) or len(results) != len(chunk):
+        raise UnfitAnswer("the service did not answer for each envelope it was sent")
+    results.sort(key=lambda item: item.get("item", -1))
+    answers = []
+    for index, (item, kept) in enumerate(zip(results, chunk, strict=True)):
+        if item.get("item") != index:
+            raise UnfitAnswer(f"the service answered for item {item.get('item')}, expected item {index}")
+        problem = item.get("problem")
+        if problem is not None:
+            answers.append(Answered(kept.digest, None, False, str(problem.get("detail") or problem.get("title"))))
+            continue
+        if item.get("digest") != to_hex(kept.digest) or type(item.get("registeredAt")) is not int:
+            raise UnfitAnswer(
+                f"the service registered {item.get('digest')} for item {index}, sent was {to_hex(kept.digest)}"
+            )
+        answers.append(Answered(kept.digest, item["registeredAt"], bool(item.get("isNew"))))
+    return answers
+
+
+def _is_taken(item: Mapping[str, Any]) -> bool:
+    """Whether a refused item met another statement on its number."""
+    problem = item.get("problem") or {}
+    return problem.get("status") == 409
+
+
+def _retry_after(answer: httpx.Response, otherwise: float) -> float:
+    """The seconds an answer asks us to wait (RFC 9110, 10.2.3), within reason."""
+    text = answer.headers.get("retry-after", "")
+    if text.isdigit():
+        return min(float(text), _LONGEST_PAUSE_SECONDS)
+    try:
+        moment = parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError):
+        return otherwise
+    return min(max(moment - time.time(), 0.0), _LONGEST_PAUSE_SECONDS)
+
+
+def _parsed(answer: httpx.Response) -> Any:
+    try:
+        return orjson.loads(answer.content) if answer.content else {}
+    except orjson.JSONDecodeError as error:
+        raise UnfitAnswer(f"the service answered {answer.status_code} with something that is not JSON") from error
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object in an answer; for anything else an object that says so."""
+    try:
+        value = orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
+        value = None
+    return value if isinstance(value, dict) else {"title": answer.reason_phrase or "no JSON"}
