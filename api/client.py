@@ -489,7 +489,7 @@ class LedgerClient:
                 pause = min(0.1 * 2**attempt, 5.0)
                 if time.monotonic() + pause > end:
                     raise ServiceUnreachable(
-                        f"no answer from {self.base_url} ({type(error).__name__}: {error}). Is it running, is the address right?"
+                        f"no answer from {self.base_url} ({error}). Is it running, is the address right?"
                         " What was sent is kept and goes out again next time"
                     ) from error
                 self.sleep(pause)

@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS stream (
 );
 CREATE TABLE IF NOT EXISTS envelope (
     position INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, stream BLOB NOT NULL REFERENCES stream,
-    sequence INTEGER NOT NULL, network BLOB NOT NULL, data BLOB NOT NULL, state TEXT NOT NULL, registered_at INTEGER, reason TEXT
+    sequence INTEGER NOT NULL, network BLOB NOT NULL, data BLOB NOT NULL,
+    state TEXT NOT NULL, registered_at INTEGER, reason TEXT
 );
 CREATE INDEX IF NOT EXISTS envelope_by_state ON envelope (network, state, position);
 CREATE INDEX IF NOT EXISTS envelope_by_number ON envelope (stream, sequence);
@@ -166,7 +167,8 @@ class Outbox:
     def _take_number(self, stream: bytes) -> int:
         freed = self._connection.execute(
             "SELECT sequence FROM envelope AS one WHERE stream = ? AND state = 'refused'"
-            " AND NOT EXISTS (SELECT 1 FROM envelope WHERE stream = one.stream AND sequence = one.sequence AND state <> 'refused') ORDER BY sequence LIMIT 1",
+            " AND NOT EXISTS (SELECT 1 FROM envelope WHERE stream = one.stream AND sequence = one.sequence AND state <> 'refused')"
+            " ORDER BY sequence LIMIT 1",
             (stream,),
         ).fetchone()
         if freed is not None:
@@ -263,7 +265,8 @@ class Outbox:
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO seen VALUES (?, ?, ?)"
-                " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root WHERE excluded.size >= seen.size",
+                " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root"
+                " WHERE excluded.size >= seen.size",
                 (checkpoint.origin, checkpoint.size, checkpoint.root),
             )
 
