@@ -141,6 +141,9 @@ class Network:
         self.accounts = [bytes.fromhex(account[2:]) for account in self.tester.get_accounts()]
         # Whoever signs, it is a stranger that sends; only anchoring asks who sends.
         self.operator, self.stranger, self.relayer = self.accounts[0], self.accounts[1], self.accounts[2]
+        self.w3.eth.default_account = Web3.to_checksum_address(
+            self.stranger
+        )  # else web3 lists all accounts at each call
         self.members = [party(name) for name in self.FOUNDERS]
         self.service = party("service", votes=False)
         self.registry = self.deploy(
