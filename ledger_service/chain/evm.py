@@ -1,5 +1,6 @@
 """What both engines share: the port over one JSON-RPC node, whether it runs in this process or across a network."""
 
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -7,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import eth  # noqa: F401 - so that what it does to Python has been done when we undo it below
 from web3 import Web3
 from web3.providers import BaseProvider
 
@@ -35,6 +37,10 @@ from ledger_service.chain.transaction import Fees, Transaction, created_address,
 from ledger_service.chain.wire import Node, NodeRefusal, hexed, octets, quantity, record, rows, shown
 from ledger_service.keys import Signer, keccak
 from ledger_service.membership import Change, next_head
+
+# py-evm lifts the limit to 100,000 for contracts that call one another a thousand deep. Deeply nested JSON from outside
+# then no longer ends in RecursionError but in a stack overflow, which kills the process. Our contracts call three deep.
+sys.setrecursionlimit(1000)
 
 # An anchor writes at most four slots and hashes about twice per element of its path; measured, it takes 49,000 gas for
 # 130 leaves and 76,000 for 131,067. What is not used is not paid for.

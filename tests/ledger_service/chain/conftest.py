@@ -16,7 +16,7 @@ from ledger_service.chain.evm import Patience
 from ledger_service.chain.rpc import RpcChain, Timeouts
 from ledger_service.keys import LocalKey
 from tests.ledger_service.chain.front import Front
-from tests.ledger_service.chain.lane import Lane, create, key
+from tests.ledger_service.chain.lane import Lane, create, key, reopen
 
 QUICK = Timeouts(connect=2, answer=5)
 ANVIL = "@foundry-rs/anvil-linux-amd64@1.7.1"
@@ -88,11 +88,20 @@ def anvil(anvil_executable: Path) -> Iterator[Anvil]:
         node.stop()
 
 
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[EmbeddedChain]:
-    """An embedded chain on which a network is founded, its clock standing still."""
-    chain = create(tmp_path / "chain.sqlite")
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an embedded chain on which a network is founded, to copy from."""
+    path = tmp_path_factory.mktemp("founded") / "chain.sqlite"
+    chain = create(path)
     Lane(chain).found()
+    chain.close()
+    return path
+
+
+@pytest.fixture
+def chain(tmp_path: Path, founded: Path) -> Iterator[EmbeddedChain]:
+    """An embedded chain on which a network is founded, its clock standing still."""
+    chain = reopen(Path(shutil.copy(founded, tmp_path / "chain.sqlite")))
     yield chain
     chain.close()
 

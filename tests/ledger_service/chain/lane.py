@@ -54,6 +54,7 @@ class Lane:
     chain: EvmChain
     operator: LocalKey = field(default_factory=lambda: key("operator"))
     size: int = 0
+    last: SignedTransaction | None = None
 
     def found(self) -> "Lane":
         self.chain.deploy(founding(self.operator), self.operator)
@@ -69,7 +70,7 @@ class Lane:
     def anchor(self, size: int) -> SignedTransaction:
         transaction = self.sign(size)
         self.chain.send(transaction.raw)
-        self.size = size
+        self.size, self.last = size, transaction
         return transaction
 
     def add_key(self, name: str, nonce: int, *, signer: str = "root") -> bytes:
