@@ -1,12 +1,13 @@
 """Anchoring: from registered statements to a checkpoint that the chain has taken, exactly once, whatever fails.
 
-One checkpoint is under way at a time. It is stored together with its tiles and with the signed transaction that will anchor
-it, in one database transaction, before anything is sent; from then on only these bytes are sent, as often as it takes. The contract
-takes nothing that does not extend its last checkpoint, so sending twice anchors once.
+One checkpoint is under way at a time. It is stored together with its tiles and with the signed transaction that will
+anchor it, in one database transaction, before anything is sent; from then on only these bytes are sent, as often as it
+takes. The contract takes nothing that does not extend its last checkpoint, so sending twice anchors once.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -114,20 +115,29 @@ class Anchoring:
         self._steps = steps
         self.lane = threading.Lock()
         self._tiles: dict[tuple[int, int], bytes] = {}
+        self._reading = threading.Lock()
         self.last_error: str | None = None
         self.identity = chain.identity()
-        self._found_or_compare_network()
+        is_founded = self._compare_network()
         with store.read() as connection:
             self.anchored_size = connection.execute(sa.select(sa.func.max(anchor.c.size))).scalar() or 0
             self.checkpoint_size = connection.execute(sa.select(sa.func.max(checkpoint.c.size))).scalar() or 0
         self._compare_history()
         self.membership = self._stored_membership()
+        self._compare_registry()
+        if not is_founded:
+            with store.write() as connection:
+                connection.execute(sa.insert(network).values(id=1, **self._network()))
         self.refresh()
 
     # -- the registry --------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Read the chain's head and take over membership changes that the store does not have yet."""
+        with self._reading:
+            self._refresh()
+
+    def _refresh(self) -> None:
         self._head_block = self.chain.head().number
         while True:
             last = self.membership.changes[-1].block_number if self.membership.changes else 0
@@ -173,7 +183,7 @@ class Anchoring:
                 self.refresh()
                 pending = self._pending() or self._make_checkpoint(now)
                 done = None if pending is None else self._bring_home(pending)
-            except (ChainUnavailable, AnchorRefused) as error:
+            except LedgerError as error:
                 self.last_error = str(error)
                 raise
             self.last_error = None
@@ -294,6 +304,7 @@ class Anchoring:
         event = self._verified(pending, evidence)
         # The registry may have changed in the very block; take that over before anyone judges a key by it.
         self.refresh()
+        self.membership.check_head(event.registry_changes, event.registry_head)
         with self._store.write() as connection:
             connection.execute(
                 sa.insert(anchor).values(
@@ -316,15 +327,20 @@ class Anchoring:
         return Anchored(pending.size, pending.previous_size, evidence.block_number)
 
     def _verified(self, pending: _Pending, evidence: AnchorEvidence) -> blocks.AnchoredEvent:
-        """The event that the evidence proves, by the verifier that a stranger will use: nothing else is called anchored."""
-        consensus = blocks.Consensus.QBFT if self.identity.validators else blocks.Consensus.PLAIN
+        """The event that the evidence proves, by the verifier that a stranger will use: nothing else is called
+        anchored.
+        """
+        identity = self.identity
+        consensus = blocks.Consensus.QBFT if identity.validators else blocks.Consensus.PLAIN
         header = blocks.Header.parse(evidence.header, consensus)
+        if identity.attestor is not None:
+            blocks.verify_attestation(header.hash, identity.chain_id, evidence.attestation or b"", identity.attestor)
         receipt = blocks.verify_receipt(header, evidence.receipt_index, evidence.receipt_proof)
-        event = blocks.anchored_checkpoint(receipt, self.identity.checkpoints, self.origin_id)
+        event = blocks.anchored_checkpoint(receipt, identity.checkpoints, self.origin_id)
         if (event.size, event.root, event.previous_size) != (pending.size, pending.root, pending.previous_size):
             raise HistoryForked(
-                f"transaction {to_hex(evidence.transaction_hash)} anchored {event.size} statements under {to_hex(event.root)}, "
-                f"the ledger meant {pending.size} under {to_hex(pending.root)}; {_RUNBOOK}"
+                f"transaction {to_hex(evidence.transaction_hash)} anchored {event.size} statements under "
+                f"{to_hex(event.root)}, the ledger meant {pending.size} under {to_hex(pending.root)}; {_RUNBOOK}"
             )
         return event
 
@@ -340,7 +356,10 @@ class Anchoring:
         """The checkpoint under way: the first that is not anchored."""
         with self._store.read() as connection:
             row = connection.execute(
-                sa.select(checkpoint.c.size, checkpoint.c.root).where(checkpoint.c.size > self.anchored_size).limit(1)
+                sa.select(checkpoint.c.size, checkpoint.c.root)
+                .where(checkpoint.c.size > self.anchored_size)
+                .order_by(checkpoint.c.size)
+                .limit(1)
             ).first()
             if row is None:
                 return None
@@ -355,7 +374,9 @@ class Anchoring:
     # -- witnesses -----------------------------------------------------------------------------------------------------
 
     def note(self, size: int | None = None) -> Note:
-        """The checkpoint of `size`, by default the latest, with every cosignature there is; raises UnknownCheckpoint."""
+        """The checkpoint of `size`, by default the latest, with every cosignature there is; raises
+        UnknownCheckpoint.
+        """
         with self._store.read() as connection:
             query = sa.select(checkpoint.c.size, checkpoint.c.note)
             query = (
@@ -410,8 +431,8 @@ class Anchoring:
 
     # -- at the start --------------------------------------------------------------------------------------------------
 
-    def _found_or_compare_network(self) -> None:
-        mine = {
+    def _network(self) -> dict[str, object]:
+        return {
             "origin": self.origin,
             "log_key": self._log_key.verifier.text,
             "chain_id": self.identity.chain_id,
@@ -422,17 +443,21 @@ class Anchoring:
             "checkpoints_code_hash": self.identity.checkpoints_code_hash,
             "attestor": self.identity.attestor,
         }
-        with self._store.write() as connection:
+
+    def _compare_network(self) -> bool:
+        """Whether the ledger was founded; raises unless it was founded on this network."""
+        with self._store.read() as connection:
             row = connection.execute(sa.select(network)).mappings().first()
-            if row is None:
-                connection.execute(sa.insert(network).values(id=1, **mine))
-                return
-        for name, value in mine.items():
+        if row is None:
+            return False
+        for name, value in self._network().items():
             if row[name] != value:
                 error = WrongNetwork if name in ("origin", "log_key") else ChainReplaced
                 raise error(
-                    f"the {name.replace('_', ' ')} is {_shown(value)}, this ledger was founded with {_shown(row[name])}; {_RUNBOOK}"
+                    f"the {name.replace('_', ' ')} is {_shown(value)}, this ledger was founded with "
+                    f"{_shown(row[name])}; {_RUNBOOK}"
                 )
+        return True
 
     def _compare_history(self) -> None:
         latest = self.chain.latest(self.origin_id)
@@ -456,8 +481,30 @@ class Anchoring:
             found = self.chain.headers(last.block_number, last.block_number)
             if found != [last.header]:
                 raise ChainReplaced(
-                    f"block {last.block_number}, which anchored {last.size} statements, is another block now; {_RUNBOOK}"
+                    f"block {last.block_number}, which anchored {last.size} statements, is another block now; "
+                    f"{_RUNBOOK}"
                 )
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Inside the block nothing is published."""
+        with self.lane:
+            yield
+
+    def _compare_registry(self) -> None:
+        """Raise unless the chain knows the last membership change that the ledger knows."""
+        known = self.membership
+        if not known.count:
+            return
+        before = known.changes[-2].block_number if known.count > 1 else 0
+        found = self.chain.changes(known.count - 1, limit=1, from_block=before)
+        if not found:
+            raise ChainBehind(
+                f"the ledger knows {known.count} membership changes, the chain fewer: it was restored from an older"
+                f" copy; {_RUNBOOK}"
+            )
+        if found[0].head != known.head:
+            raise HistoryForked(f"membership change {known.count} is another on the chain; {_RUNBOOK}")
 
     def close(self) -> None:
         self.chain.close()

@@ -2,13 +2,13 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
 from ledger_service import merkle
-from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.blocks import decode_rlp
 from ledger_service.checkpoint import Checkpoint, VerifierKey
 from ledger_service.errors import LedgerError
@@ -20,6 +20,7 @@ from ledger_service.evidence import (
     ProvenStatement,
     StreamSpan,
     Trust,
+    void_reason,
 )
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger, Record, UnknownStatement, record_of
@@ -35,6 +36,10 @@ Showing = Callable[[Record], bool | Sequence[str]]
 
 class NotYetAnchored(LedgerError):
     """The chain has not taken it yet; ask again in a moment."""
+
+
+class NumberMissing(LedgerError):
+    """A span was asked for in which a number was never registered."""
 
 
 class TooLarge(LedgerError):
@@ -72,13 +77,12 @@ def trust(ledger: Ledger, witnesses: Iterable[VerifierKey] = (), *, pin: bool = 
 def receipt(ledger: Ledger, digest: bytes, showing: Showing = show_all) -> Bundle:
     """The receipt of one statement: a bundle of one, under the very checkpoint that anchored it.
 
-    Raises UnknownStatement, or NotYetAnchored. Its cost does not depend on the height of the chain or the size of the log.
+    Raises UnknownStatement, or NotYetAnchored. Its cost does not depend on the height of the chain or the size of the
+    log.
     """
     record = ledger.record(digest)
     with ledger.store.read() as connection:
-        size = connection.execute(
-            sa.select(sa.func.min(anchor.c.size)).where(anchor.c.size > record.position)
-        ).scalar()
+        size = connection.execute(sa.select(sa.func.min(anchor.c.size)).where(anchor.c.size > record.position)).scalar()
         if size is None:
             raise NotYetAnchored(f"statement {to_hex(digest)} is {ledger.state(record.position)} and not anchored yet")
         return _assemble(ledger, connection, [record], (), size, showing, 0, RECEIPT_FORMAT)
@@ -93,9 +97,11 @@ def audit_bundle(
 ) -> Bundle:
     """All anchored statements of `streams`, each from a first to a last number (None for the newest anchored one).
 
+    Where the last is left to us, a number that nobody registered, or that is not anchored yet, splits a stream into the
+    spans around it, and the verifier finds the gap; where it was named, every number up to it must be there.
     The head is the newest checkpoint with the most cosignatures among those that cover all of them. With `pin_block`
-    the bundle carries the block headers that lead from its first anchor to that block. Raises UnknownStatement for an unknown
-    stream, NotYetAnchored for one without anchored statements, TooLarge.
+    the bundle carries the block headers that lead from its first anchor to that block. Raises UnknownStatement for an
+    unknown stream, NotYetAnchored for one without anchored statements, NumberMissing, TooLarge.
     """
     with ledger.store.read() as connection:
         anchored = connection.execute(sa.select(sa.func.max(anchor.c.size))).scalar() or 0
@@ -110,14 +116,21 @@ def audit_bundle(
             found = [record_of(row) for row in connection.execute(query)]
             if not found:
                 raise UnknownStatement(f"stream {to_hex(stream_id)} has no such numbers here")
-            # A span ends before the first number whose proof is not there yet, unless the caller named its end.
             waiting = [one.header.sequence for one in found if one.position >= anchored]
-            end = last if last is not None else (min(waiting) - 1 if waiting else found[-1].header.sequence)
-            held = [one for one in found if one.header.sequence <= end and one.position < anchored]
-            if not held or (last is not None and waiting):
+            held = [one for one in found if one.position < anchored]
+            if waiting and (last is not None or not held):
                 raise NotYetAnchored(f"number {min(waiting)} of stream {to_hex(stream_id)} is not anchored yet")
+            numbers = [one.header.sequence for one in held]
+            if last is not None and len(numbers) < last - first + 1 and len(records) + len(numbers) <= MAX_STATEMENTS:
+                missing = next(
+                    n for n in range(first, last + 1) if n - first >= len(numbers) or numbers[n - first] != n
+                )
+                raise NumberMissing(
+                    f"number {missing} of stream {to_hex(stream_id)} was never registered: ask for what is before and"
+                    " after it, or have its issuer close the gap with a void"
+                )
             records.extend(held)
-            spans.append(StreamSpan(stream_id, first, end))
+            spans.extend(StreamSpan(stream_id, start, end) for start, end in _runs(numbers))
             if len(records) > MAX_STATEMENTS:
                 raise TooLarge(f"a bundle holds at most {MAX_STATEMENTS} statements: ask for a shorter span")
         if not records:
@@ -125,6 +138,21 @@ def audit_bundle(
         newest = max(one.position for one in records)
         head = _best_head(connection, newest)
         return _assemble(ledger, connection, records, spans, head, showing, pin_block, BUNDLE_FORMAT)
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """The (first, last) of each run of consecutive numbers in an ascending list.
+
+    >>> _runs([1, 2, 4])
+    [(1, 2), (4, 4)]
+    """
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def _best_head(connection: sa.Connection, position: int) -> int:
@@ -171,20 +199,31 @@ def _assemble(
         )
         for row in rows
     ]
-    statements = [_proven(one, contents.get(one.position), showing, tree, head.size) for one in records]
     covered = rows[-1].registry_changes
+    membership = ledger.anchoring.membership
+    if covered != membership.count:
+        membership = membership.at(covered)  # as the verifier will know it
+    sizes = [row.size for row in rows]
+    blocks = [rows[bisect_right(sizes, one.position)].block_number for one in records]
+    statements = [
+        replace(
+            _proven(one, contents.get(one.position), showing, tree, head.size),
+            void=void_reason(membership, one.signer, one.header, block),
+        )
+        for one, block in zip(records, blocks, strict=True)
+    ]
     headers: list[bytes] = []
     if pin_block:
         first = rows[0].block_number
         if pin_block - first > MAX_HEADERS:
-            raise TooLarge(f"block {pin_block} is more than {MAX_HEADERS} blocks from the first anchor: pin an earlier one")
+            raise TooLarge(f"block {pin_block} is over {MAX_HEADERS} blocks from the first anchor: pin an earlier one")
         headers = ledger.anchoring.chain.headers(first, pin_block)
     return Bundle(
         head=note,
         statements=tuple(statements),
         streams=tuple(spans),
         anchors=tuple(anchors),
-        changes=ledger.anchoring.membership.changes[:covered],
+        changes=membership.changes,
         headers=tuple(headers),
         format=form,
     )

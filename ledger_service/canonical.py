@@ -8,7 +8,7 @@ the two equal. No JSON parser for Python refuses a duplicate key by itself, henc
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -61,10 +61,10 @@ def parse_canonical(data: bytes) -> Any:
     """
     try:
         value = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        if isinstance(value, dict | list) and orjson.dumps(value, option=orjson.OPT_SORT_KEYS) == data:
+            return value
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # the latter for nesting that it reads and will not write
         return None
-    if isinstance(value, dict | list) and orjson.dumps(value, option=orjson.OPT_SORT_KEYS) == data:
-        return value
     return None
 
 
@@ -109,15 +109,19 @@ def decimal_text(literal: str, where: str = "") -> str:
     >>> decimal_text("-0.0"), decimal_text("12.340e1")
     ('0', '123.4')
     """
-    number = Decimal(literal)
-    if not number.is_finite() or abs(number.adjusted()) > MAX_DECIMAL_DIGITS:
-        raise MalformedJson(f"the number {literal[:40]} has more than {MAX_DECIMAL_DIGITS} digits", where)
+    too_long = MalformedJson(f"the number {literal[:40]} has more than {MAX_DECIMAL_DIGITS} digits", where)
+    try:
+        number = Decimal(literal)
+    except InvalidOperation as error:  # an exponent that Decimal itself cannot hold
+        raise too_long from error
     if number == 0:
         return "0"
+    if not number.is_finite() or abs(number.adjusted()) > MAX_DECIMAL_DIGITS:
+        raise too_long
     text = format(number, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    if len(text) > MAX_DECIMAL_DIGITS + 2:
-        raise MalformedJson(f"the number {literal[:40]} has more than {MAX_DECIMAL_DIGITS} digits", where)
+    if sum(letter.isdigit() for letter in text) > MAX_DECIMAL_DIGITS:
+        raise too_long
     return text
 
 
@@ -136,6 +140,8 @@ class _Literal:
 
 
 def _parse_strictly(data: bytes, decimals: bool) -> Any:
+    if _depth(data) > _READABLE_DEPTH:
+        raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -150,10 +156,22 @@ def _parse_strictly(data: bytes, decimals: bool) -> Any:
         )
     except json.JSONDecodeError as error:
         raise MalformedJson(f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
-    except RecursionError as error:
-        raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels") from error
     check(value)
     return value
+
+
+def _depth(data: bytes) -> int:
+    """How deep the brackets in `data` nest. json.loads would find out on the stack, whose end may be the process's."""
+    if data.count(b"[") + data.count(b"{") <= _READABLE_DEPTH:
+        return 0
+    depth = deepest = 0
+    for token in _TEXT_OR_BRACKET.findall(data):
+        if token in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in b"]}":
+            depth -= 1
+    return deepest
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -184,6 +202,8 @@ def _integer(literal: str) -> int | _Literal:
 
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_READABLE_DEPTH = 200
 
 
 def _check_text(text: str, where: str) -> None:

@@ -1,6 +1,7 @@
 """Checkpoints and who vouches for them: the C2SP text formats, parsed and printed as exact inverses. Pure.
 
-`signed-note`, `tlog-checkpoint`, `tlog-cosignature` (Ed25519) and `tlog-proof` are at https://c2sp.org. Ed25519 has this one use.
+`signed-note`, `tlog-checkpoint`, `tlog-cosignature` (Ed25519) and `tlog-proof` are at https://c2sp.org. Ed25519 has
+this one use.
 """
 
 import base64
@@ -140,8 +141,8 @@ class VerifierKey:
     def verify(self, note: Note) -> int | None:
         """The POSIX time of this key's cosignature on `note`, or None for a log key's signature.
 
-        Raises UnverifiedNote unless the note carries a good signature by this key. Signatures by other keys are ignored, a bad
-        one under this key's name and id is not (C2SP signed-note).
+        Raises UnverifiedNote unless the note carries a good signature by this key. Signatures by other keys are
+        ignored, a bad one under this key's name and id is not (C2SP signed-note).
         """
         mine = [one for one in note.signatures if (one.name, one.key_id) == (self.name, self.key_id)]
         if not mine:

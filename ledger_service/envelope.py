@@ -1,6 +1,7 @@
 """Envelopes: a signed statement with or without its content, as it travels and as it is examined at the door. Pure.
 
-`examine` is the hot path of ingest. It takes bytes and gives plain tuples of bytes, so that worker processes can run it.
+`examine` is the hot path of ingest. It takes bytes and gives plain tuples of bytes, so that worker processes can run
+it.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +25,8 @@ class ContentMismatch(LedgerError):
 class Envelope:
     """A statement as its issuer sends it.
 
-    Without `content` and `secret` it is header only: the issuer keeps the content at home. `original` is the source text the
-    content was read from; it is kept beside it and not part of what is signed.
+    Without `content` and `secret` it is header only: the issuer keeps the content at home. `original` is the source
+    text the content was read from; it is kept beside it and not part of what is signed.
     """
 
     header: Header
@@ -67,6 +68,8 @@ class Envelope:
             )
         header = Header.parse(value["header"], f"{where}/header")
         signature = from_hex(value["signature"], keys.SIGNATURE_BYTES, f"{where}/signature")
+        if any(one is None for one in value.values()):
+            raise MalformedInput("what an envelope does not have is left out, not null", where)
         content, secret, original = value.get("content"), value.get("secret"), value.get("original")
         if (content is None) != (secret is None):
             raise MalformedInput("content and secret come together or not at all", where)

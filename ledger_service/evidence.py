@@ -1,14 +1,15 @@
 """Evidence: receipts, audit bundles and trust files, and the one judge of them. Pure, offline.
 
 A bundle is judged against a trust file and nothing else. Its statements are all proven under one signed checkpoint, the
-*head*; each anchor's checkpoint is proven to be a prefix of the head, so an entry below an anchor's size was in the log when
-that anchor's block was made. Formats are in `docs/formats.md`.
+*head*; each anchor's checkpoint is proven to be a prefix of the head, so an entry below an anchor's size was in the
+log when that anchor's block was made. Formats are in `docs/formats.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from itertools import islice
 from typing import Any, Self
 
 from ledger_service import blocks, canonical, merkle
@@ -26,7 +27,15 @@ from ledger_service.checkpoint import (
 from ledger_service.envelope import ContentMismatch
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.keys import SIGNATURE_BYTES, bytes_from_hex, from_hex, keccak, recover, to_hex
-from ledger_service.membership import Change, Membership, fold
+from ledger_service.membership import (
+    Change,
+    KeyNotValid,
+    MemberNotActive,
+    Membership,
+    RetiredKey,
+    RevokedKey,
+    fold,
+)
 from ledger_service.statements import DisclosedField, Domain, Header, content_root, purpose_of
 
 BUNDLE_FORMAT = "tallystick-bundle/1"
@@ -39,6 +48,13 @@ DOES_NOT_PROVE = (
     "that nothing happened that nobody recorded",
     "anything after the block it is known at",
 )
+
+
+_OVERTAKEN: dict[type[KeyNotValid], str] = {
+    RevokedKey: "key revoked before anchor",
+    RetiredKey: "key retired before anchor",
+    MemberNotActive: "member not active at anchor",
+}
 
 
 class BundleRefused(LedgerError):
@@ -68,7 +84,10 @@ class Strength(StrEnum):
 
 STRENGTH_MEANS = {
     Strength.SEALED: "a quorum of the chain's validators sealed every block",
-    Strength.WITNESSED: "members who watch the log for rewriting have cosigned the checkpoint",
+    Strength.WITNESSED: (
+        "members who watch the log for rewriting have cosigned the checkpoint; "
+        "blocks and keys rest on the operator's chain, of which every member can keep a copy"
+    ),
     Strength.PINNED: "the blocks lead to the block that your trust file pins",
     Strength.ATTESTED: "only the operator vouches for the chain: compare checkpoints with other members",
 }
@@ -78,8 +97,8 @@ STRENGTH_MEANS = {
 class Trust:
     """What a verifier takes for granted about one ledger, from its trust file.
 
-    `validators` are the QBFT validators; `attestor` signs the blocks of an embedded chain; `pinned` is a block's (number,
-    hash) that was compared out of band; `witnesses` are members' cosigning keys.
+    `validators` are the QBFT validators; `attestor` signs the blocks of an embedded chain; `pinned` is a block's
+    (number, hash) that was compared out of band; `witnesses` are members' cosigning keys.
     """
 
     origin: str
@@ -129,8 +148,14 @@ class Trust:
         """The trust file in `data`; raises MalformedInput with the place."""
         top = _Reader(canonical.parse(data), "", "trust file")
         top.format(TRUST_FORMAT)
+        # A misspelt or forgotten member would quietly trust more than was meant, so each is asked for by name.
+        top.only("attestor chain contracts format logKey origin pinned validators witnesses")
         chain, contracts = top.child("chain"), top.child("contracts")
+        chain.only("chainId genesisHash")
+        contracts.only("CheckpointRegistry MemberRegistry")
         registry, checkpoints = contracts.child("MemberRegistry"), contracts.child("CheckpointRegistry")
+        registry.only("address codeHash")
+        checkpoints.only("address codeHash")
         log_key = VerifierKey.parse(top.text("logKey"))
         origin = check_name(top.text("origin"))
         if log_key.kind != LOG_KEY or log_key.name != origin:
@@ -143,6 +168,11 @@ class Trust:
         ):
             raise MalformedInput("a witness is listed twice", "/witnesses")
         pinned = top.optional("pinned")
+        if pinned is not None:
+            pinned.only("hash number")
+        validators = tuple(from_hex(one, 20, f"/validators/{at}") for at, one in enumerate(top.texts("validators")))
+        if len(set(validators)) != len(validators):
+            raise MalformedInput("a validator is listed twice", "/validators")
         return cls(
             origin=origin,
             log_key=log_key,
@@ -152,7 +182,7 @@ class Trust:
             registry_code_hash=registry.bytes("codeHash", 32),
             checkpoints=checkpoints.bytes("address", 20),
             checkpoints_code_hash=checkpoints.bytes("codeHash", 32),
-            validators=tuple(from_hex(one, 20, "/validators") for one in top.texts("validators")),
+            validators=validators,
             attestor=None if top.value.get("attestor") is None else top.bytes("attestor", 20),
             pinned=None if pinned is None else (pinned.number("number"), pinned.bytes("hash", 32)),
             witnesses=witnesses,
@@ -163,7 +193,8 @@ class Trust:
 class AnchorProof:
     """How a checkpoint of the log got onto the chain: the block that took it and the receipt in that block.
 
-    `consistency` leads from this checkpoint to the head of the bundle it is part of.
+    `consistency` leads from this checkpoint to the head of the bundle it is part of. `transaction_hash` is where to
+    look on the chain; it is no part of what a receipt proves, and nothing rests on it.
     """
 
     size: int
@@ -190,6 +221,7 @@ class AnchorProof:
     @classmethod
     def read(cls, value: Any, where: str) -> Self:
         reader = _Reader(value, where, "anchor")
+        reader.only("attestation consistency header receiptIndex receiptProof root size transaction")
         return cls(
             size=reader.number("size"),
             root=from_base64(reader.text("root"), 32),
@@ -197,7 +229,9 @@ class AnchorProof:
             transaction_hash=reader.bytes("transaction", 32),
             header=reader.bytes("header"),
             receipt_index=reader.number("receiptIndex"),
-            receipt_proof=tuple(bytes_from_hex(one, f"{where}/receiptProof") for one in reader.texts("receiptProof")),
+            receipt_proof=tuple(
+                bytes_from_hex(one, f"{where}/receiptProof/{at}") for at, one in enumerate(reader.texts("receiptProof"))
+            ),
             attestation=None
             if reader.value.get("attestation") is None
             else reader.bytes("attestation", SIGNATURE_BYTES),
@@ -208,7 +242,9 @@ class AnchorProof:
 class ProvenStatement:
     """A statement as a bundle shows it: always its header, its signature and its place; its content as far as granted.
 
-    Without `content` and `disclosed` the content was withheld, or was erased at `erased_at` (ms).
+    Without `content` and `disclosed` the content was withheld, or, as the operator says, erased at `erased_at` (ms).
+    `void` says why it counts for nothing though its place is proven; `verify_bundle` works the same out by itself and
+    refuses a bundle that says otherwise (docs/decisions/0006).
     """
 
     header: Header
@@ -220,6 +256,7 @@ class ProvenStatement:
     secret: bytes | None = None
     disclosed: tuple[DisclosedField, ...] = ()
     erased_at: int | None = None
+    void: str | None = None
 
     @property
     def showing(self) -> str:
@@ -244,16 +281,23 @@ class ProvenStatement:
             value["disclosed"] = [one.as_json() for one in self.disclosed]
         if self.erased_at is not None:
             value["erasedAt"] = self.erased_at
+        if self.void is not None:
+            value["void"] = self.void
         return value
 
     @classmethod
     def read(cls, value: Any, where: str) -> Self:
         reader = _Reader(value, where, "statement")
+        reader.only("header inclusion index registeredAt signature", "content secret disclosed erasedAt void")
         content, disclosed = reader.value.get("content"), reader.value.get("disclosed", [])
         if content is not None and not isinstance(content, dict):
             raise MalformedInput("content is an object", f"{where}/content")
         if not isinstance(disclosed, list):
             raise MalformedInput("disclosed is a list of fields", f"{where}/disclosed")
+        if (content is None) != (reader.value.get("secret") is None):
+            raise MalformedInput("content and secret come together or not at all", where)
+        if sum(reader.value.get(one) is not None for one in ("content", "disclosed", "erasedAt")) > 1:
+            raise MalformedInput("content is shown whole, or in fields, or was erased", where)
         return cls(
             header=Header.parse(reader.value.get("header"), f"{where}/header"),
             signature=reader.bytes("signature", SIGNATURE_BYTES),
@@ -264,6 +308,7 @@ class ProvenStatement:
             secret=None if content is None else reader.bytes("secret", 32),
             disclosed=tuple(DisclosedField.parse(one, f"{where}/disclosed/{i}") for i, one in enumerate(disclosed)),
             erased_at=None if reader.value.get("erasedAt") is None else reader.number("erasedAt"),
+            void=None if reader.value.get("void") is None else reader.text("void"),
         )
 
 
@@ -280,8 +325,8 @@ class StreamSpan:
 class Bundle:
     """Statements with everything a stranger needs to judge them; a receipt is a bundle of one statement.
 
-    `changes` are all membership and key changes up to the newest anchor. `headers` are consecutive block headers up to a block
-    that a trust file may pin, empty where none was asked for.
+    `changes` are all membership and key changes up to the newest anchor. `headers` are consecutive block headers up to
+    a block that a trust file may pin, empty where none was asked for.
     """
 
     head: Note
@@ -321,9 +366,11 @@ class Bundle:
         """The bundle or receipt in `data`; raises MalformedInput with the place."""
         top = _Reader(canonical.parse(data), "", "bundle")
         kind = top.format(BUNDLE_FORMAT, RECEIPT_FORMAT)
+        top.only("anchors changes format head headers statements streams")
         changes = []
         for where, value in top.items("changes"):
             one = _Reader(value, where, "change")
+            one.only("blockNumber blockTime data index kind")
             changes.append(
                 Change(
                     one.number("index"),
@@ -336,6 +383,7 @@ class Bundle:
         spans = []
         for where, value in top.items("streams"):
             one = _Reader(value, where, "stream")
+            one.only("first last stream")
             spans.append(StreamSpan(one.bytes("stream", 32), one.number("first"), one.number("last")))
         return cls(
             head=Note.parse(top.text("head")),
@@ -343,7 +391,7 @@ class Bundle:
             streams=tuple(spans),
             anchors=tuple(AnchorProof.read(value, where) for where, value in top.items("anchors")),
             changes=tuple(changes),
-            headers=tuple(bytes_from_hex(one, "/headers") for one in top.texts("headers")),
+            headers=tuple(bytes_from_hex(one, f"/headers/{at}") for at, one in enumerate(top.texts("headers"))),
             format=kind,
         )
 
@@ -358,10 +406,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a bundle proves. `known_at` is the (number, time in seconds) of the newest anchor's block."""
+    """What a bundle proves. `known_at` is the (number, time in seconds) of the newest anchor's block.
+
+    Of the `statements` in it, `void` count for nothing; the findings name them.
+    """
 
     strength: Strength
     statements: int
+    void: int
     anchors: int
     members: int
     known_at: tuple[int, int]
@@ -395,6 +447,7 @@ def verify_bundle(bundle: Bundle, trust: Trust, *, min_witnesses: int = 0) -> Ve
     return Verdict(
         strength=case.strength(witnesses),
         statements=len(bundle.statements),
+        void=sum(one.void is not None for one in bundle.statements),
         anchors=len(anchors),
         members=len(membership.members),
         known_at=(newest.header.number, newest.header.timestamp),
@@ -421,7 +474,7 @@ class _Case:
         self.findings: list[Finding] = []
         self.origin_id = keccak(trust.origin.encode())
         self.consensus = blocks.Consensus.QBFT if trust.validators else blocks.Consensus.PLAIN
-        self.pinned_blocks: set[bytes] | None = None
+        self.pinned_blocks: set[bytes] = set()
         self.all_pinned = True
 
     def fail(self, record: str, reason: object) -> None:
@@ -518,6 +571,11 @@ class _Case:
             if proof.attestation is None:
                 raise ProofError("the block carries no signature of the chain's attestor")
             blocks.verify_attestation(header.hash, self.trust.chain_id, proof.attestation, self.trust.attestor)
+        elif not self._is_pinned(header):
+            raise ProofError(
+                f"nothing vouches for block {header.number}: your trust file names no validators and no attestor, and"
+                " pins no block that this one leads to"
+            )
         membership.check_head(event.registry_changes, event.registry_head)
         if (
             self.trust.pinned is not None
@@ -525,9 +583,14 @@ class _Case:
             and header.hash != self.trust.pinned[1]
         ):
             raise ProofError(f"block {header.number} is not the one your trust file pins")
-        if header.hash not in (self.pinned_blocks or ()):
-            self.all_pinned = self.all_pinned and self.trust.pinned is not None and header.hash == self.trust.pinned[1]
+        self.all_pinned = self.all_pinned and self._is_pinned(header)
         return _JudgedAnchor(event, header)
+
+    def _is_pinned(self, header: blocks.Header) -> bool:
+        """Whether the trust file pins this block, or one that the bundle's headers lead to from it."""
+        if self.trust.pinned is None:
+            return False
+        return header.hash in self.pinned_blocks or header.hash == self.trust.pinned[1]
 
     def judge_statements(self, head: Checkpoint, membership: Membership, anchors: Sequence[_JudgedAnchor]) -> None:
         if not self.bundle.statements:
@@ -552,7 +615,8 @@ class _Case:
             computed = content_root(one.content, one.secret, "/content")
             if computed != header.content_root:
                 raise ContentMismatch(
-                    f"its content was changed: it gives the root {computed.hex()}, signed was {header.content_root.hex()}"
+                    f"its content was changed: it gives the root {computed.hex()}, signed was "
+                    f"{header.content_root.hex()}"
                 )
         for shown in one.disclosed:
             shown.verify(header.content_root)
@@ -569,58 +633,108 @@ class _Case:
         anchor = next((a for a in anchors if a.event.previous_size <= one.index < a.event.size), None)
         if anchor is None:
             raise ProofError(f"the anchor that first covered entry {one.index} of the log is missing")
-        membership.check_signer(signer, header.issuer, purpose_of(header.kind), anchor.header.number)
+        block = anchor.header.number
+        void = void_reason(membership, signer, header, block)
+        if one.void is None:
+            membership.check_signer(signer, header.issuer, purpose_of(header.kind), block)
+        elif one.void != void:
+            raise ProofError(
+                f"it is declared void ({one.void}), and that is not so: "
+                + (f"the reason is {void}" if void else f"its key counted in block {block}, which anchored it")
+            )
         self._note_findings(one, record, signer, membership, anchor)
 
     def _note_findings(
         self, one: ProvenStatement, record: str, signer: bytes, membership: Membership, anchor: _JudgedAnchor
     ) -> None:
+        if one.void is not None:
+            self.findings.append(
+                Finding(record, f"void: {one.void}: it keeps its number, counts for nothing and may be issued again")
+            )
         key = membership.keys[signer]
         earliest = (anchor.event.previous_anchored_at - CLOCK_TOLERANCE_SECONDS) * 1000
         latest = (anchor.header.timestamp + CLOCK_TOLERANCE_SECONDS) * 1000
         if not earliest <= one.registered_at <= latest:
             self.findings.append(Finding(record, "its registration time is not between the anchor before and its own"))
-        if key.compromised_since is not None and one.header.issued_at >= key.compromised_since * 1000:
+        # By the block's time: whoever has the key also chooses the time of issue.
+        if key.is_disputed(anchor.header.timestamp):
             self.findings.append(
-                Finding(record, "disputed: its key is reported compromised since before it was issued")
+                Finding(record, "disputed: its key is reported compromised since before it was anchored")
             )
         if key.custodial:
             self.findings.append(Finding(record, "signed with a custodial key: the operator keeps it for the member"))
         if one.showing == "withheld":
             self.findings.append(Finding(record, "content withheld: only its header was shown"))
         elif one.showing == "erased":
-            self.findings.append(Finding(record, "content erased: it was deleted by right, its place stands"))
+            self.findings.append(Finding(record, "content erased, so the operator says: its place and signature stand"))
 
     def judge_streams(self) -> None:
-        held: dict[bytes, set[int]] = {}
+        held: dict[bytes, dict[int, bytes]] = {}
         for one in self.bundle.statements:
-            numbers = held.setdefault(one.header.stream, set())
+            numbers = held.setdefault(one.header.stream, {})
             if one.header.sequence in numbers:
-                self.fail(f"stream {to_hex(one.header.stream)[:10]}…", f"number {one.header.sequence} comes twice")
-            numbers.add(one.header.sequence)
-        claimed = {span.stream for span in self.bundle.streams}
-        if self.bundle.format == BUNDLE_FORMAT:
-            for stream in sorted(held.keys() - claimed):
-                self.fail(f"stream {to_hex(stream)[:10]}…", "the bundle does not say which of its numbers it holds")
+                self.fail(_stream(one.header.stream), f"number {one.header.sequence} comes twice")
+            numbers[one.header.sequence] = one.header.issuer
+        for stream, numbers in held.items():
+            if len(set(numbers.values())) != 1:
+                # Otherwise one member could fill the hole that another's omission left.
+                self.fail(_stream(stream), "it has statements of two issuers, and a stream has one")
+        if self.bundle.format == RECEIPT_FORMAT:
+            if len(self.bundle.statements) != 1 or self.bundle.streams:
+                self.fail("receipt", "a receipt is of one statement and says nothing of its stream")
+            return
+        spans: dict[bytes, list[StreamSpan]] = {}
         for span in self.bundle.streams:
-            record = f"stream {to_hex(span.stream)[:10]}…"
-            numbers = held.get(span.stream, set())
-            if not 1 <= span.first <= span.last or span.last - span.first >= 10_000_000:
-                self.fail(record, f"{span.first} to {span.last} is no range of numbers")
-                continue
-            missing = [number for number in range(span.first, span.last + 1) if number not in numbers]
-            if missing:
-                shown = ", ".join(map(str, missing[:5])) + (" …" if len(missing) > 5 else "")
-                self.fail(record, f"missing number {shown}")
-            if numbers and (min(numbers) < span.first or max(numbers) > span.last):
-                self.fail(record, f"holds numbers outside {span.first} to {span.last}")
+            spans.setdefault(span.stream, []).append(span)
+        for stream in sorted(held.keys() | spans.keys()):
+            self._judge_stream(stream, spans.get(stream, []), held.get(stream, {}))
+
+    def _judge_stream(self, stream: bytes, spans: Sequence[StreamSpan], held: Collection[int]) -> None:
+        """The numbers that the bundle claims are there, all of them and no other; what lies between is a finding."""
+        record, before, claimed = _stream(stream), 0, 0
+        for span in spans:
+            if not before < span.first <= span.last:
+                self.fail(record, f"{span.first} to {span.last} is no range of numbers, or not in order")
+                return
+            if before and span.first > before + 1:
+                gap = f"number {before + 1}" + (f" to {span.first - 1}" if span.first > before + 2 else "")
+                self.findings.append(Finding(record, f"gap: {gap} is not in this bundle"))
+            before = span.last
+            length = span.last - span.first + 1
+            found = sum(span.first <= number <= span.last for number in held)
+            claimed += found
+            if found != length:
+                missing = islice((number for number in range(span.first, span.last + 1) if number not in held), 6)
+                shown = [str(number) for number in missing]
+                self.fail(record, f"missing number {', '.join(shown[:5])}{' …' if len(shown) > 5 else ''}")
+        if claimed != len(held):
+            self.fail(record, "the bundle does not say of all its numbers that it holds them")
 
     def strength(self, witnesses: Sequence[str]) -> Strength:
+        """The strongest that holds. That somebody vouches for every block is settled: `_judge_anchor` refuses
+        others.
+        """
         if self.trust.validators:
             return Strength.SEALED
         if witnesses:
             return Strength.WITNESSED
         return Strength.PINNED if self.all_pinned else Strength.ATTESTED
+
+
+def void_reason(membership: Membership, signer: bytes, header: Header, block: int) -> str | None:
+    """Why a statement that was registered in good order counts for nothing: what overtook it before block `block`.
+
+    None for one that counts, and for one that never could: `Membership.check_signer` tells these two apart.
+    """
+    try:
+        membership.check_signer(signer, header.issuer, purpose_of(header.kind), block)
+    except KeyNotValid as error:
+        return _OVERTAKEN.get(type(error))
+    return None
+
+
+def _stream(stream: bytes) -> str:
+    return f"stream {to_hex(stream)[:10]}…"
 
 
 class _Reader:
@@ -631,6 +745,15 @@ class _Reader:
             raise MalformedInput(f"a {what} is an object", where)
         self.value: dict[str, Any] = value
         self._where = where
+
+    def only(self, needed: str, allowed: str = "") -> None:
+        """Raise MalformedInput unless these members are there, and no others but the `allowed` ones."""
+        missing = set(needed.split()) - self.value.keys()
+        if missing:
+            raise MalformedInput(f"{', '.join(sorted(missing))} is missing", self._where)
+        unknown = self.value.keys() - set(needed.split()) - set(allowed.split())
+        if unknown:
+            raise MalformedInput(f"{', '.join(sorted(unknown))[:80]} means nothing here", self._where)
 
     def format(self, *known: str) -> str:
         found = self.value.get("format")

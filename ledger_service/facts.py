@@ -5,20 +5,23 @@ from typing import Any
 
 from ledger_service.errors import MalformedInput
 from ledger_service.intake import epcis
+from ledger_service.keys import from_hex
 from ledger_service.statements import purpose_of
 
 Check = Callable[[Mapping[str, Any], int], None]
 
 
 def _epcis_event(content: Mapping[str, Any], now: int) -> None:
-    if content.keys() != {"to", "event", "context"}:
-        raise MalformedInput("the content of an epcis-event has exactly to, event and context", "/content")
+    if content.keys() - {"replaces"} != {"to", "event", "context"}:
+        raise MalformedInput(
+            "the content of an epcis-event has to, event and context, and may have replaces", "/content"
+        )
     epcis.check_event(content["event"], content["context"], now=now, where="/content/event")
 
 
 def _void(content: Mapping[str, Any], _now: int) -> None:
-    if content.keys() != {"to", "reason"}:
-        raise MalformedInput("the content of a void has exactly to and reason", "/content")
+    if content.keys() - {"replaces"} != {"to", "reason"}:
+        raise MalformedInput("the content of a void has to and reason, and may have replaces", "/content")
     reason = content["reason"]
     if not isinstance(reason, str) or not 0 < len(reason) <= 500:
         raise MalformedInput("say in 1 to 500 characters why the number is left out", "/content/reason")
@@ -34,4 +37,6 @@ def check(kind: str, content: Mapping[str, Any] | None, now: int) -> None:
     """
     purpose_of(kind)
     if content is not None:
+        if "replaces" in content:  # the id of a void statement that this one says again (docs/decisions/0006)
+            from_hex(content["replaces"], 32, "/content/replaces")
         _CHECKS[kind](content, now)

@@ -1,8 +1,8 @@
 """The ledger: one door for every statement, and what can be had back from it.
 
 A statement is *registered* when it is on disk and its call was answered with a signed promise, *checkpointed* when a
-checkpoint covers it, *anchored* when the chain has taken that checkpoint and the proof of it is on disk. Nothing is ever
-reported further along than that.
+checkpoint covers it, *anchored* when the chain has taken that checkpoint and the proof of it is on disk. Nothing is
+ever reported further along than that.
 """
 
 import threading
@@ -23,11 +23,15 @@ from ledger_service.chain.port import Chain
 from ledger_service.checkpoint import Note, NoteKey, VerifierKey, promise_text
 from ledger_service.envelope import Envelope, Examined, Refusal
 from ledger_service.errors import LedgerError
+from ledger_service.evidence import void_reason
 from ledger_service.keys import Signer, to_hex
-from ledger_service.membership import KeyNotValid, Membership
+from ledger_service.membership import KeyNotValid, Membership, MemberState
 from ledger_service.statements import Domain, Header, UnknownKind, purpose_of
 from ledger_service.store import Store
-from ledger_service.store.tables import content, fork, reader, statement, stream
+from ledger_service.store.tables import anchor, content, fork, reader, statement, stream, tile
+
+SCAN = 50_000
+"""How many log entries one query looks through for those that a member may see."""
 
 
 class UnknownStatement(LedgerError):
@@ -141,6 +145,48 @@ class Record:
         return leaf(self.digest, self.signature, self.registered_at)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamView:
+    """A stream as it stands: whose it is, for whom, its highest number and how many of its numbers are registered.
+
+    `audience` is None while only headers came.
+    """
+
+    id: bytes
+    issuer: bytes
+    audience: tuple[bytes, ...] | None
+    highest: int
+    registered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Numbers first…last of a stream that are missing though a later one is there, which came at `since` (ms)."""
+
+    first: int
+    last: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A second statement signed for a number already taken, noted at `noted_at` (ms); `envelope` is its JSON."""
+
+    digest: bytes
+    record: Record
+    envelope: bytes
+    noted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorPlace:
+    """Where a statement was anchored: the size of the checkpoint, and the block with its time (ms)."""
+
+    size: int
+    block_number: int
+    anchored_at: int
+
+
 @dataclass
 class _Stream:
     """A stream while a transaction changes it."""
@@ -165,7 +211,9 @@ class _Batch:
 
 
 def leaf(digest: bytes, signature: bytes, registered_at: int) -> bytes:
-    """The 72-byte log entry of a statement: its digest, the hash of its one signature, and when it was registered (ms)."""
+    """The 72-byte log entry of a statement: its digest, the hash of its one signature, and when it was registered
+    (ms).
+    """
     return digest + sha256(signature).digest() + registered_at.to_bytes(8)
 
 
@@ -233,7 +281,8 @@ class Ledger:
         return outcome
 
     def register_all(self, calls: Sequence[Call], now: int) -> list[Registration | LedgerError]:
-        """Register several calls in one durable transaction at `now` (ms UTC); a call that fails does not touch the others.
+        """Register several calls in one durable transaction at `now` (ms UTC); a call that fails does not touch the
+        others.
 
         Registering is idempotent by digest: what is already there is answered as the first time. Each outcome is a
         Registration, or CallRefused, or BacklogFull. When this returns, what is answered survives a power cut.
@@ -296,8 +345,8 @@ class Ledger:
     def publish(self, now: int) -> Anchored | None:
         """Bring what is registered one checkpoint further, or finish the one under way; None when all is anchored.
 
-        Raises ChainUnavailable when the outcome is unknown, and AnchorRefused when the chain will not have it; calling again
-        is always right.
+        Raises ChainUnavailable when the outcome is unknown, and AnchorRefused when the chain will not have it; calling
+        again is always right.
         """
         return self.anchoring.publish(now)
 
@@ -323,6 +372,24 @@ class Ledger:
             return State.ANCHORED
         return State.CHECKPOINTED if position < self.anchoring.checkpoint_size else State.REGISTERED
 
+    def void(self, record: Record) -> str | None:
+        """Why an anchored statement counts for nothing, as "key revoked before anchor"; None for one that counts.
+
+        It keeps its number; its issuer says it again under the next free one, with `replaces` in the content.
+        """
+        if not self._may_be_void(record):
+            return None
+        place = self.anchor_places([record.position]).get(record.position)
+        if place is None:
+            return None
+        return void_reason(self.anchoring.membership, record.signer, record.header, place.block_number)
+
+    def _may_be_void(self, record: Record) -> bool:
+        """Whether anything ever happened to the key or to its member; for nearly all, nothing did."""
+        membership = self.anchoring.membership
+        key, member = membership.keys.get(record.signer), membership.members.get(record.header.issuer)
+        return key is None or member is None or key.end_block is not None or len(member.states) > 1
+
     def record(self, digest: bytes) -> Record:
         """The registered statement with this digest; raises UnknownStatement."""
         with self.store.read() as connection:
@@ -345,8 +412,207 @@ class Ledger:
             rows = connection.execute(sa.select(reader.c.member).where(reader.c.stream == stream_id))
             return frozenset(row.member for row in rows)
 
+    def find(self, stream_id: bytes, sequence: int) -> Record | None:
+        """The statement that holds a number of a stream, if one does."""
+        with self.store.read() as connection:
+            row = connection.execute(
+                sa.select(statement).where(statement.c.stream == stream_id, statement.c.sequence == sequence)
+            ).first()
+        return None if row is None else record_of(row)
+
+    def page(self, member: bytes, start: int, limit: int, stream_id: bytes | None = None) -> tuple[list[Record], int]:
+        """Up to `limit` statements that `member` may see, from position `start` on in the order of registration.
+
+        The second value is where the next page starts: everything before it has been looked through.
+        """
+        end = self._size
+        may_see = sa.exists().where(reader.c.member == member, reader.c.stream == statement.c.stream)
+        found: list[Record] = []
+        with self.store.read() as connection:
+            while start < end and len(found) < limit:
+                query = sa.select(statement).where(may_see, statement.c.position >= start)
+                if stream_id is not None:
+                    query, stop = query.where(statement.c.stream == stream_id, statement.c.position < end), end
+                else:
+                    # A look through a part of the log at a time: no query takes long, whoever sees how little.
+                    stop = min(start + SCAN, end)
+                    query = query.where(statement.c.position < stop)
+                query = query.order_by(statement.c.position).limit(limit - len(found))
+                found += [record_of(row) for row in connection.execute(query)]
+                start = stop if len(found) < limit else found[-1].position + 1
+        return found, start
+
+    def anchor_places(self, positions: Iterable[int]) -> dict[int, AnchorPlace]:
+        """Where each of these positions was first anchored; those that wait are left out."""
+        places: dict[int, AnchorPlace] = {}
+        last: tuple[int, AnchorPlace] | None = None
+        with self.store.read() as connection:
+            for position in sorted(set(positions)):
+                if last is None or not last[0] <= position < last[1].size:
+                    row = connection.execute(
+                        sa.select(anchor).where(anchor.c.size > position).order_by(anchor.c.size).limit(1)
+                    ).first()
+                    if row is None:
+                        break
+                    place = AnchorPlace(row.size, row.block_number, row.block_time_seconds * 1000)
+                    last = (row.previous_size, place)
+                places[position] = last[1]
+        return places
+
+    def anchors(self, after_size: int, limit: int) -> list[AnchorPlace]:
+        """The anchors of checkpoints larger than `after_size`, oldest first."""
+        query = sa.select(anchor).where(anchor.c.size > after_size).order_by(anchor.c.size).limit(limit)
+        with self.store.read() as connection:
+            rows = connection.execute(query).all()
+        return [AnchorPlace(row.size, row.block_number, row.block_time_seconds * 1000) for row in rows]
+
+    def stream(self, stream_id: bytes) -> StreamView:
+        """The stream with this id; raises UnknownStatement."""
+        with self.store.read() as connection:
+            row = connection.execute(sa.select(stream).where(stream.c.id == stream_id)).first()
+        if row is None:
+            raise UnknownStatement(f"no stream {to_hex(stream_id)} is known here")
+        return _view(row)
+
+    def streams_of(self, member: bytes, after: bytes, limit: int, *, broken: bool = False) -> list[StreamView]:
+        """The streams that `member` may see, by id, those after `after`; with `broken` only those that miss a
+        number.
+        """
+        query = (
+            sa.select(stream)
+            .join(reader, reader.c.stream == stream.c.id)
+            .where(reader.c.member == member, reader.c.stream > after)
+            .order_by(reader.c.stream)
+            .limit(limit)
+        )
+        if broken:
+            query = query.where(stream.c.registered < stream.c.highest)
+        with self.store.read() as connection:
+            return [_view(row) for row in connection.execute(query)]
+
+    def holes(self, stream_id: bytes, limit: int = 100) -> list[Hole]:
+        """The first `limit` runs of numbers that a stream misses."""
+        before = sa.func.lag(statement.c.sequence, 1, 0).over(order_by=statement.c.sequence).label("before")
+        numbers = (
+            sa.select(statement.c.sequence, statement.c.registered_at, before)
+            .where(statement.c.stream == stream_id)
+            .subquery()
+        )
+        query = (
+            sa.select(numbers)
+            .where(numbers.c.sequence > numbers.c.before + 1)
+            .order_by(numbers.c.sequence)
+            .limit(limit)
+        )
+        with self.store.read() as connection:
+            return [Hole(row.before + 1, row.sequence - 1, row.registered_at) for row in connection.execute(query)]
+
+    def forks(self, member: bytes, *, stream_id: bytes | None = None, sequence: int | None = None) -> list[Fork]:
+        """The stream forks that `member` may see, at most 500, oldest first."""
+        query = (
+            sa.select(statement, fork.c.digest.label("second"), fork.c.envelope, fork.c.noted_at)
+            .join(fork, fork.c.position == statement.c.position)
+            .join(reader, reader.c.stream == statement.c.stream)
+            .where(reader.c.member == member)
+            .order_by(fork.c.noted_at)
+            .limit(500)
+        )
+        if stream_id is not None:
+            query = query.where(statement.c.stream == stream_id)
+        if sequence is not None:
+            query = query.where(statement.c.sequence == sequence)
+        with self.store.read() as connection:
+            rows = connection.execute(query).all()
+        return [Fork(row.second, record_of(row), row.envelope, row.noted_at) for row in rows]
+
+    def fork_of(self, digest: bytes) -> Fork | None:
+        """The refused second statement with this digest, if it was kept as evidence."""
+        query = sa.select(statement, fork.c.envelope, fork.c.noted_at).join(
+            fork, fork.c.position == statement.c.position
+        )
+        with self.store.read() as connection:
+            row = connection.execute(query.where(fork.c.digest == digest)).first()
+        return None if row is None else Fork(digest, record_of(row), row.envelope, row.noted_at)
+
+    def overtaken(self, member: bytes) -> list[tuple[Record, LedgerError]]:
+        """Statements `member` may see whose key had ended by the block that anchored them, or will have, and why.
+
+        They were registered before the end was known here; they keep their numbers and are issued again. Only the
+        checkpoints under way when a key ended can hold any, so only those are looked at.
+        """
+        membership, next_block = self.anchoring.membership, self.anchoring.next_block
+        ends: list[tuple[int, sa.ColumnElement[bool]]] = [
+            (key.end_block, statement.c.signer == key.address)
+            for key in membership.keys.values()
+            if key.end_block is not None and key.end_block <= next_block
+        ]
+        ends += [
+            (block, statement.c.issuer == one.id)
+            for one in membership.members.values()
+            for block, state in one.states
+            if state is not MemberState.ACTIVE
+        ]
+        found: dict[int, Record] = {}
+        may_see = sa.exists().where(reader.c.member == member, reader.c.stream == statement.c.stream)
+        with self.store.read() as connection:
+            for block, whose in ends:
+                start = connection.execute(
+                    sa.select(sa.func.min(anchor.c.previous_size)).where(anchor.c.block_number >= block)
+                ).scalar()
+                start = self.anchoring.anchored_size if start is None else start
+                stop = start + 2 * self.rules.max_checkpoint_entries
+                query = sa.select(statement).where(statement.c.position >= start, statement.c.position < stop)
+                rows = connection.execute(query.where(whose, may_see).order_by(statement.c.position).limit(500))
+                found |= {row.position: record_of(row) for row in rows}
+        places = self.anchor_places(found)
+        verdicts: list[tuple[Record, LedgerError]] = []
+        for position, record in sorted(found.items()):
+            at = places[position].block_number if position in places else next_block
+            try:
+                membership.check_signer(record.signer, record.header.issuer, purpose_of(record.header.kind), at)
+            except KeyNotValid as error:
+                verdicts.append((record, error))
+        return verdicts
+
+    def tile(self, level: int, place: int, width: int) -> bytes:
+        """The first `width` hashes of a tile of the log as the last checkpoint has it, fewer where it has fewer."""
+        held = min(max((self.anchoring.checkpoint_size >> (8 * level)) - 256 * place, 0), width)
+        if not held:
+            return b""
+        query = sa.select(tile.c.hashes).where(tile.c.level == level, tile.c.place == place)
+        with self.store.read() as connection:
+            hashes: bytes = connection.execute(query).scalar() or b""
+        return hashes[: held * merkle.HASH_BYTES]
+
+    def leaves(self, start: int, count: int) -> list[bytes]:
+        """The log entries from `start` on, at most `count`."""
+        query = (
+            sa.select(statement.c.digest, statement.c.signature, statement.c.registered_at)
+            .where(statement.c.position >= start, statement.c.position < start + count)
+            .order_by(statement.c.position)
+        )
+        with self.store.read() as connection:
+            return [leaf(row.digest, row.signature, row.registered_at) for row in connection.execute(query)]
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Inside the block nothing is registered and nothing is published, so store and chain stay one pair."""
+        with self._door, self.anchoring.at_rest():
+            yield
+
     def erase(self, digest: bytes, now: int) -> None:
-        """Delete the content and secret of a statement for good; its place and every proof stand."""
+        """Delete the content and secret of a statement for good; its place and every proof stand.
+
+        Of a statement that is kept as evidence of a fork, header and signature stay, which show the fork.
+        """
+        with self.store.write() as connection:
+            kept = connection.execute(sa.select(fork.c.envelope).where(fork.c.digest == digest)).scalar()
+            if kept is not None:
+                bare = replace(Envelope.parse(kept), content=None, secret=None, original=None)
+                connection.execute(sa.update(fork).where(fork.c.digest == digest).values(envelope=bare.data))
+        if kept is not None:
+            self._steps("fork erased")
+            return
         record = self.record(digest)
         with self.store.write() as connection:
             connection.execute(
@@ -359,7 +625,9 @@ class Ledger:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing is registered and nothing published inside the block: for a backup of ledger and chain as one pair."""
+        """Nothing is registered and nothing published inside the block: for a backup of ledger and chain as one
+        pair.
+        """
         with self._door, self.anchoring.lane:
             yield
 
@@ -386,7 +654,8 @@ class _Judge:
             raise verdict
         if item.issued_at > self._latest_issue:
             raise FromTheFuture(
-                f"issued at {item.issued_at} ms, which is later than the ledger's clock and its tolerance allow: set the clock right"
+                f"issued at {item.issued_at} ms, which is later than the ledger's clock and its tolerance allow: "
+                "set the clock right"
             )
 
     def check_audience(self, audience: Iterable[bytes]) -> None:
@@ -437,23 +706,24 @@ def _take_one(index: int, item: Examined, batch: _Batch, judge: _Judge, now: int
         if digest == item.digest:
             return Accepted(index, digest, registered_at, is_new=False)
     judge.check(item)
+    place = batch.streams.get(item.stream)
+    if place is not None and place.issuer != item.issuer:
+        raise StreamMismatch(f"stream {to_hex(item.stream)} belongs to another issuer: choose a fresh random stream id")
     if known is not None:
         # Judged first: only the issuer's own second word on a number is evidence of a fork.
         batch.forks.append((item, now))
         raise StatementConflict(item.stream, item.sequence, known[0])
     joined = None if item.audience is None else b"".join(item.audience)
     undo.remember_stream(item.stream)
-    place = batch.streams.get(item.stream)
     if place is None:
         place = _Stream(item.issuer, None, 0, 0, is_new=True)
-    if place.issuer != item.issuer:
-        raise StreamMismatch(f"stream {to_hex(item.stream)} belongs to another issuer: choose a fresh random stream id")
     if joined is not None and place.audience is None:
         judge.check_audience(item.audience or ())
         place.audience, place.gained_audience = joined, True
     elif joined is not None and place.audience != joined:
         raise StreamMismatch(
-            f"stream {to_hex(item.stream)} has another audience in /content/to: a stream has one, open another stream for this one"
+            f"stream {to_hex(item.stream)} has another audience in /content/to: a stream has one, "
+            "open another stream for this one"
         )
     place.highest = max(place.highest, item.sequence)
     place.registered += 1
@@ -494,7 +764,8 @@ def _insert(connection: sa.Connection, batch: _Batch, position: int, now: int) -
         connection.execute(
             sa.insert(stream),
             [
-                {"id": key, "issuer": changed[key].issuer, "audience": changed[key].audience, "highest": changed[key].highest,
+                {"id": key, "issuer": changed[key].issuer, "audience": changed[key].audience, "highest":
+                changed[key].highest,
                  "registered": changed[key].registered}
                 for key in fresh
             ],
@@ -568,6 +839,12 @@ def record_of(row: Any) -> Record:
     """The record in a row of the statement table."""
     header = Header(row.issuer, row.kind, row.stream, row.sequence, row.issued_at, row.content_root)
     return Record(row.position, row.digest, header, row.signature, row.signer, row.registered_at)
+
+
+def _view(row: Any) -> StreamView:
+    audience = row.audience
+    members = None if audience is None else tuple(audience[at : at + 32] for at in range(0, len(audience), 32))
+    return StreamView(row.id, row.issuer, members, row.highest, row.registered)
 
 
 def _chunks(values: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:

@@ -1,7 +1,7 @@
 """The RFC 9162 (RFC 6962) Merkle tree over SHA-256: roots, proofs, their verification, and its tiles. No I/O.
 
-Hashes are 32 bytes. "Leaf hashes" are already hashed entries; `size` counts leaves. The complete subtree of 2^level leaves that
-starts at leaf index·2^level is node (level, index). Proofs are made from any source of such nodes.
+Hashes are 32 bytes. "Leaf hashes" are already hashed entries; `size` counts leaves. The complete subtree of 2^level
+leaves that starts at leaf index·2^level is node (level, index). Proofs are made from any source of such nodes.
 """
 
 from collections.abc import Callable, Sequence
@@ -170,8 +170,8 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pat
 class TiledTree:
     """A tree whose nodes lie in C2SP tiles: rows of 256 hashes, kept at every eighth level only.
 
-    Tile (level, index) holds the nodes of tree level 8·level from 256·index on. A proof reads at most one tile per eight
-    levels and side, so its cost grows with the logarithm of the log and not with its history.
+    Tile (level, index) holds the nodes of tree level 8·level from 256·index on. A proof reads at most one tile per
+    eight levels and side, so its cost grows with the logarithm of the log and not with its history.
     """
 
     def __init__(self, read: ReadTile) -> None:

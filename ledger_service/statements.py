@@ -4,8 +4,8 @@ The content is a JSON object in the strict profile of `canonical`. Each of its s
 
     SHA-256(0x00 ‖ HMAC-SHA-256(secret, path) ‖ JCS([path, value]))
 
-ordered by path (RFC 6901 pointer); `contentRoot` is their RFC 9162 root. So one field can be shown and proven alone, a digest
-gives no guessable content away, and deleting content and secret breaks no proof.
+ordered by path (RFC 6901 pointer); `contentRoot` is their RFC 9162 root. So one field can be shown and proven alone, a
+digest gives no guessable content away, and deleting content and secret breaks no proof.
 """
 
 import hmac
@@ -29,6 +29,8 @@ STATEMENT_TYPE = (
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 SECRET_BYTES = 32
 MAX_FIELDS = 4096
+MAX_CONTENT_DEPTH = MAX_DEPTH - 8
+"""Content nests less deep than JSON may, so that envelopes, calls and bundles can still be wrapped around it."""
 _KIND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 _HEADER_KEYS = {"contentRoot", "issuedAt", "issuer", "kind", "sequence", "stream"}
 _TYPE_HASH = keccak(STATEMENT_TYPE.encode())
@@ -72,7 +74,8 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is signed of a statement: who says what kind of thing, its place in a stream, when, and the root of its content.
+    """What is signed of a statement: who says what kind of thing, its place in a stream, when, and the root of its
+    content.
 
     `issuer` and `stream` are 32 bytes, `sequence` counts from 1, `issued_at` is in ms UTC.
     """
@@ -138,6 +141,8 @@ class DisclosedField:
 
     def verify(self, content_root: bytes) -> None:
         """Raise ProofError unless this field is part of the content under `content_root`."""
+        if isinstance(self.value, dict | list) and self.value:
+            raise ProofError(f"the field {self.path} is no scalar and no empty container, so it is no field")
         leaf = _field_leaf(self.salt, self.path, self.value)
         try:
             merkle.verify_inclusion(leaf, self.index, self.fields, self.proof, content_root)
@@ -177,7 +182,8 @@ def fields_of(content: Any, where: str = "") -> list[tuple[str, Any]]:
     """The leaves of `content` as (pointer, value), ordered by pointer.
 
     Raises MalformedJson for anything outside the strict profile, naming the place; text is taken to be free of lone
-    surrogates, which `orjson` refuses to read and to write.
+    surrogates, which `orjson` refuses to read and to write. A key of digits alone is refused as well: under it,
+    `{"0": 1}` and `[1]` would be one tree of fields, and a signature over one a signature over the other.
     """
     leaves: list[tuple[str, Any]] = []
     _collect(content, "", 0, leaves, where)
@@ -268,17 +274,19 @@ def _collect(value: Any, path: str, depth: int, leaves: list[tuple[str, Any]], w
             raise MalformedJson("an integer lies outside ±(2^53 - 1); write it as a string", where + path)
         leaves.append((path, value))
     elif kind is dict:
-        if depth >= MAX_DEPTH:
-            raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels", where + path)
+        if depth >= MAX_CONTENT_DEPTH:
+            raise MalformedJson(f"content nested deeper than {MAX_CONTENT_DEPTH} levels", where + path)
         if not value:
             leaves.append((path, value))
         for key, item in value.items():
             if not key.isascii():
                 raise MalformedJson(f"the key {key!r} is not ASCII", where + path)
+            if key.isdigit():
+                raise MalformedJson(f"the key {key!r} is a number, which only places in a list are", where + path)
             _collect(item, f"{path}/{escape(key)}", depth + 1, leaves, where)
     elif kind is list:
-        if depth >= MAX_DEPTH:
-            raise MalformedJson(f"nested deeper than {MAX_DEPTH} levels", where + path)
+        if depth >= MAX_CONTENT_DEPTH:
+            raise MalformedJson(f"content nested deeper than {MAX_CONTENT_DEPTH} levels", where + path)
         if not value:
             leaves.append((path, value))
         for index, item in enumerate(value):

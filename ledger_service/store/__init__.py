@@ -1,11 +1,12 @@
 """The store: one relational database behind the ledger, written by one process at a time.
 
-SQLite runs in WAL mode with `synchronous=FULL`, so what was answered survives a power cut. One transaction per call of the
-ledger; a reader never waits for the writer.
+SQLite runs in WAL mode with `synchronous=FULL`, so what was answered survives a power cut. One transaction per call of
+the ledger; a reader never waits for the writer.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import sqlite_version_info
@@ -38,12 +39,14 @@ class Store:
     def __init__(self, writer: Engine, readers: Engine) -> None:
         self._writer = writer
         self._readers = readers
+        self._view: ContextVar[Connection | None] = ContextVar("view", default=None)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """The SQLite ledger at `path`, made where there is none, migrated where it is older.
 
-        Raises NewerStore for one that a later version wrote. Migration runs in one transaction: killed half-way, it starts anew.
+        Raises NewerStore for one that a later version wrote. Migration runs in one transaction: killed half-way, it
+        starts anew.
         """
         if sqlite_version_info < (3, 35):
             raise UnsafeStore("SQLite 3.35 or newer is needed; this Python brings an older one")
@@ -54,6 +57,7 @@ class Store:
         readers = sa.create_engine(url, pool_size=4, max_overflow=12, connect_args={"check_same_thread": False})
         event.listen(writer, "connect", _configure)
         event.listen(readers, "connect", _configure)
+        event.listen(readers, "connect", _forbid_writing)
         event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         event.listen(readers, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         store = cls(writer, readers)
@@ -72,9 +76,18 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view of what has been committed."""
+        """One consistent view of what has been committed; inside another one's block it is the same view."""
+        view = self._view.get()
+        if view is not None:
+            # A second connection for the same work could wait for ever for others that do likewise.
+            yield view
+            return
         with self._readers.begin() as connection:
-            yield connection
+            token = self._view.set(connection)
+            try:
+                yield connection
+            finally:
+                self._view.reset(token)
 
     def snapshot(self, path: Path) -> None:
         """Write a consistent copy of the database to the new file `path`, while it may be in use."""
@@ -126,6 +139,10 @@ class SqliteFile:
         self._connection.close()
 
 
+def _forbid_writing(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only=ON")
+
+
 def _configure(connection: Any, _record: object) -> None:
     # SQLAlchemy's begin event, not the driver, decides where a transaction starts.
     connection.isolation_level = None
@@ -136,6 +153,7 @@ def _configure(connection: Any, _record: object) -> None:
         "foreign_keys=ON",
         "busy_timeout=10000",
         "temp_store=MEMORY",
+        "secure_delete=ON",  # what was erased is overwritten, and not only forgotten
     ):
         cursor.execute(f"PRAGMA {pragma}")
     if cursor.execute("PRAGMA synchronous").fetchone()[0] != 2:
