@@ -167,7 +167,8 @@ class Outbox:
     def _take_number(self, stream: bytes) -> int:
         freed = self._connection.execute(
             "SELECT sequence FROM envelope AS one WHERE stream = ? AND state = 'refused'"
-            " AND NOT EXISTS (SELECT 1 FROM envelope WHERE stream = one.stream AND sequence = one.sequence AND state <> 'refused')"
+            " AND NOT EXISTS (SELECT 1 FROM envelope"
+            " WHERE stream = one.stream AND sequence = one.sequence AND state <> 'refused')"
             " ORDER BY sequence LIMIT 1",
             (stream,),
         ).fetchone()
