@@ -227,7 +227,7 @@ class BlockFile(BaseAtomicDB):
         copy.close()
 
     def close(self) -> None:
-        """Close the file and let others have it."""
+        """Close the file and let others have it. Closing twice is closing once."""
         self.discard()
         self.connection.close()
         self._lock.close()
@@ -236,12 +236,13 @@ class BlockFile(BaseAtomicDB):
 class _Lock:
     """An exclusive hold on a chain file, which ends with the process, however that ends."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path = path
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
 
 
 def _lock(path: Path) -> _Lock:
@@ -255,7 +256,7 @@ def _lock(path: Path) -> _Lock:
         raise ChainFileInUse(path, int(owner) if owner.isdigit() else None) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return _Lock(path, descriptor)
+    return _Lock(descriptor)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -590,8 +590,8 @@ def _refused(refusal: _Refusal) -> TransactionRefused:
     return TransactionRefused("Rejected", detail=refusal.message)
 
 
-def _bytes(text: str) -> bytes:
-    if not text.startswith("0x"):
+def _bytes(text: object) -> bytes:
+    if not isinstance(text, str) or not text.startswith("0x"):
         raise ValueError(f"{text!r} is not hexadecimal data")
     return bytes.fromhex(text[2:])
 
