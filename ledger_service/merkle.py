@@ -135,13 +135,13 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pat
     """Raise ProofError unless the tree of `new` leaves extends the tree of `old` leaves (RFC 9162 2.1.4.2)."""
     if not 0 < old <= new:
         raise ProofError(f"no proof leads from size {old} to {new}")
-    _require_hashes([old_root, new_root, *path])
     if old == new:
         if path:
             raise ProofError("trees of the same size need no path")
         if old_root != new_root:
             raise ProofError(f"two roots of one size: {old_root.hex()} and {new_root.hex()}")
         return
+    _require_hashes([old_root, new_root, *path])
     if not path:
         raise ProofError(f"the path from {old} to {new} is empty")
     hashes = list(path) if old & (old - 1) else [old_root, *path]
