@@ -139,6 +139,8 @@ contract MemberRegistry is EIP712 {
     error WrongStanding(bytes32 member, Standing standing);
     /// @notice `key` was taken before, by `member`; addresses are given once, across all members.
     error AddressTaken(address key, bytes32 member);
+    /// @notice A member has committed itself to `key` as its next root key, so it signs nothing else.
+    error ReservedForRoot(address key);
     /// @notice `key` is not a signing key of `member`.
     error UnknownKey(bytes32 member, address key);
     /// @notice Purposes are a bit set between 1 and 63.
@@ -232,6 +234,7 @@ contract MemberRegistry is EIP712 {
     mapping(bytes32 member => uint64 change) private _votingSince;
     mapping(address key => bytes32 member) private _holders;
     mapping(address key => Key) private _keys;
+    mapping(bytes32 rootHash => bool) private _reserved;
     mapping(bytes32 proposal => Ballot) private _ballots;
 
     /// @notice Founds the consortium. The quorum is two thirds; the first changes of the registry record all of this.
@@ -379,7 +382,7 @@ contract MemberRegistry is EIP712 {
     ) external {
         _requireMember(memberId);
         bytes32 committed = _members[memberId].nextRootHash;
-        require(keccak256(abi.encode(rootKey)) == committed, NotNextRoot(memberId, rootKey, committed));
+        require(_rootHash(rootKey) == committed, NotNextRoot(memberId, rootKey, committed));
         bytes32 structHash = keccak256(
             abi.encode(ROTATE_ROOT_TYPE, memberId, rootKey, nextRootHash, authorisation.nonce, authorisation.deadline)
         );
@@ -589,6 +592,11 @@ contract MemberRegistry is EIP712 {
         require(standing == Standing.Active || standing == Standing.Suspended, WrongStanding(id, standing));
     }
 
+    /// @dev What commits a member to `rootKey` as its next root key.
+    function _rootHash(address rootKey) private pure returns (bytes32) {
+        return keccak256(abi.encode(rootKey));
+    }
+
     /// @dev Gives `key` to `id` for ever.
     function _take(bytes32 id, address key) private {
         require(key != address(0), ZeroValue());
@@ -601,6 +609,7 @@ contract MemberRegistry is EIP712 {
         require(_members[id].standing == Standing.Unknown, MemberExists(id));
         _take(id, rootKey);
         _members[id] = Member(rootKey, Standing.Active, voting, 0, nextRootHash);
+        _reserved[nextRootHash] = true;
         _standings[id].push(StandingChange(uint64(block.number), Standing.Active));
         if (voting) ++votingMembers;
         _record(Kind.MemberAdmitted, abi.encode(id, rootKey, nextRootHash, voting));
@@ -630,6 +639,8 @@ contract MemberRegistry is EIP712 {
     function _addKey(bytes32 id, address key, uint8 purposes, bool custodial) private {
         require(purposes > 0 && purposes < 64, PurposesOutOfRange(purposes));
         _take(id, key);
+        // Whoever stole a root sees its successor in the pool; it must not get in first with that address as a key.
+        require(!_reserved[_rootHash(key)], ReservedForRoot(key));
         _keys[key] = Key(id, purposes, custodial, uint64(block.number), 0, 0, 0);
         _record(Kind.KeyAdded, abi.encode(id, key, purposes, custodial));
     }
@@ -655,6 +666,7 @@ contract MemberRegistry is EIP712 {
         _take(id, rootKey);
         _members[id].rootKey = rootKey;
         _members[id].nextRootHash = nextRootHash;
+        _reserved[nextRootHash] = true;
         _record(Kind.RootRotated, abi.encode(id, rootKey, nextRootHash));
     }
 

@@ -188,6 +188,22 @@ def test_a_root_passes_to_the_key_it_committed_to_and_to_no_other(network: Netwo
     network.do(network.authorised("AddKey", member, key("later").address, 1, False, signer=key("recovered")))
 
 
+def test_a_stolen_root_cannot_take_its_successors_address_first(network: Network) -> None:
+    member, other = network.members[:2]
+    for who in (member, other):
+        squat = network.authorised("AddKey", who, member.next_root.address, 1, False)
+        assert network.refusal(squat) == Refusal("ReservedForRoot", (member.next_root.address,))
+    after = key("after next")
+    network.do(network.authorised("RotateRoot", member, member.next_root.address, root_hash(after)))
+    squat = network.authorised("AddKey", other, after.address, 1, False)
+    assert network.refusal(squat) == Refusal("ReservedForRoot", (after.address,))
+    # copying a commitment gives no root to the copyist
+    network.do(network.authorised("RotateRoot", other, other.next_root.address, root_hash(after)))
+    copied = network.authorised("RotateRoot", other, after.address, bytes(32), signer=other.next_root)
+    assert network.refusal(copied).name == "NotRootKey"
+    network.do(network.authorised("RotateRoot", member, after.address, bytes(32), signer=after))
+
+
 def test_a_change_by_root_key_carries_the_next_nonce(network: Network) -> None:
     member = network.members[0]
     ahead = network.authorised("AddKey", member, NEW.address, 1, False, nonce=1)

@@ -205,21 +205,25 @@ class RegistryMachine(RuleBasedStateMachine):
 
         self.put(effect, ADMITTED, p.id, p.root.address, root_hash(p.next_root), True, votes=votes)
 
-    @rule(member=who, kind=st.sampled_from([SUSPENDED, REINSTATED, EXPELLED]), votes=st.booleans())
-    def propose_standing(self, member: int, kind: int, votes: bool) -> None:
+    @rule(member=who, kind=st.sampled_from([None, None, SUSPENDED, REINSTATED, EXPELLED]), votes=st.booleans())
+    def propose_standing(self, member: int, kind: int | None, votes: bool) -> None:
+        if kind is None:
+            kind = REINSTATED if self.members[member].standing == SUSPENDED_STANDING else SUSPENDED
+        change: int = kind
+
         def effect() -> bool:
             before = self.members[member].standing
             from_standing, to_standing = {
                 SUSPENDED: ((ACTIVE,), SUSPENDED_STANDING),
                 REINSTATED: ((SUSPENDED_STANDING,), ACTIVE),
                 EXPELLED: ((ACTIVE, SUSPENDED_STANDING), EXPELLED_STANDING),
-            }[kind]
+            }[change]
             if before not in from_standing or (before == ACTIVE and self.voters == 1):
                 return False
             self.stand(member, to_standing)
             return True
 
-        self.put(effect, kind, PARTIES[member].id, votes=votes)
+        self.put(effect, change, PARTIES[member].id, votes=votes)
 
     @rule(member=who, votes=st.booleans())
     def propose_recovery(self, member: int, votes: bool) -> None:
