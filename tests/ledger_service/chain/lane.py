@@ -1,5 +1,6 @@
 """A log that grows and is anchored, on whichever engine a test runs."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -70,6 +71,7 @@ class Lane:
     def anchor(self, size: int) -> SignedTransaction:
         transaction = self.sign(size)
         self.chain.send(transaction.raw)
+        wait_until_mined(self.chain, transaction)
         self.size, self.last = size, transaction
         return transaction
 
@@ -111,12 +113,21 @@ class Lane:
         return signer.sign(keccak(b"\x19" + message.version + message.header + message.body))
 
 
+def wait_until_mined(chain: EvmChain, transaction: SignedTransaction) -> None:
+    """A node acknowledges first and mines then, even where it mines a block per transaction."""
+    deadline = time.monotonic() + 10
+    while chain._receipt(transaction.hash) is None:
+        assert time.monotonic() < deadline, "the node does not mine"
+        time.sleep(0.005)
+
+
 def root(size: int) -> bytes:
     return merkle.range_hash(NODES, 0, size)
 
 
 def evidence_of(chain: EvmChain, transaction: SignedTransaction) -> AnchorEvidence:
     """The evidence, held against the verifier that knows nothing of this package."""
+    wait_until_mined(chain, transaction)
     evidence = chain.anchor_of(transaction.hash)
     assert evidence is not None
     header = blocks.Header.parse(evidence.header)

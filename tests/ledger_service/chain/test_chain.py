@@ -10,7 +10,7 @@ from ledger_service.chain.port import RecordedChange
 from ledger_service.chain.transaction import MalformedTransaction, read_transaction
 from ledger_service.keys import BadSignature, keccak
 from ledger_service.membership import KeyAdded, Kind, decode_change, fold, next_head
-from tests.ledger_service.chain.lane import ORIGIN, Lane, evidence_of, founding, key, root
+from tests.ledger_service.chain.lane import ORIGIN, Lane, evidence_of, founding, key, root, wait_until_mined
 
 
 def test_an_anchor_becomes_evidence_that_the_offline_verifier_accepts(lane: Lane) -> None:
@@ -29,6 +29,7 @@ def test_sending_twice_is_sending_once(lane: Lane) -> None:
     transaction = lane.sign(5)
     for _ in range(3):
         lane.chain.send(transaction.raw)
+    wait_until_mined(lane.chain, transaction)
     assert lane.chain.next_nonce(lane.operator.address) == transaction.nonce + 1
     assert lane.chain.head().number == evidence_of(lane.chain, transaction).block_number
 
@@ -67,6 +68,7 @@ def test_only_the_operator_of_an_origin_anchors(lane: Lane) -> None:
 def test_a_nonce_that_another_transaction_took_is_named(lane: Lane) -> None:
     ours, foreign = lane.sign(4), lane.sign(5)
     lane.chain.send(foreign.raw)
+    wait_until_mined(lane.chain, foreign)
     with pytest.raises(NonceTaken) as taken:
         lane.chain.send(ours.raw)
     assert (taken.value.nonce, taken.value.next_nonce) == (ours.nonce, ours.nonce + 1)
