@@ -353,16 +353,17 @@ class _Examination:
             self.flag("no-context", "", "no EPCIS context is named in @context; names are read as in EPCIS 2.0")
 
     def see_names(self, sort: str) -> None:
+        known = FIELDS[sort]
         for key, value in self.event.items():
-            at = f"/{canonical.escape(key)}"
-            if key in FIELDS[sort]:
-                if value is None:
-                    self.problem("null", at, f"{key} is null; give a value or leave the field out")
+            if key in known and value is not None:
                 continue
-            if key in ALL_FIELDS:
+            at = f"/{canonical.escape(key)}"
+            if key in known:
+                self.problem("null", at, f"{key} is null; give a value or leave the field out")
+            elif key in ALL_FIELDS:
                 self.problem("field-of-another-type", at, f"an event of type {sort} has no {key}")
             else:
-                near = next((field for field in FIELDS[sort] if field.lower() == key.lower()), None)
+                near = next((field for field in known if field.lower() == key.lower()), None)
                 if near is None or key in self.names:
                     self.see_extension(key, value, at)
                 else:

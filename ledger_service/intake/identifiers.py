@@ -147,8 +147,10 @@ def check_digit(digits: str) -> str:
     >>> check_digit("401234511111")
     '8'
     """
-    values = [int(digit) for digit in reversed(digits)]
-    return str(-(3 * sum(values[::2]) + sum(values[1::2])) % 10)
+    codes = digits.encode()
+    # The code of a digit is 48 more than the digit.
+    total = 3 * sum(codes[::-2]) + sum(codes[-2::-2]) - 48 * (2 * len(codes) + len(codes) % 2)
+    return str(-total % 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +184,16 @@ _KEYS: dict[str, _Key] = {
     "8017": _Key("GSRN", 18, dropped=("8019",)),
     "8018": _Key("GSRN", 18, dropped=("8019",)),
 }
-_QUALIFIERS: dict[str, str] = {
-    "10": _X + "{1,20}",
-    "21": _X + "{1,20}",
-    "22": _X + "{1,20}",
-    "235": _X + "{1,28}",
-    "254": _X + "{1,20}",
-    "7040": r"\d.{3}",
-    "8011": r"[1-9]\d{0,11}|0",
-    "8019": r"\d{1,10}",
+_TAILS = {ai: re.compile(key.tail) for ai, key in _KEYS.items()}
+_QUALIFIERS = {
+    "10": re.compile(_X + "{1,20}"),
+    "21": re.compile(_X + "{1,20}"),
+    "22": re.compile(_X + "{1,20}"),
+    "235": re.compile(_X + "{1,28}"),
+    "254": re.compile(_X + "{1,20}"),
+    "7040": re.compile(r"\d.{3}"),
+    "8011": re.compile(r"[1-9]\d{0,11}|0"),
+    "8019": re.compile(r"\d{1,10}"),
 }
 _KINDS = {
     ("01", "21"): "sgtin",
@@ -230,6 +233,8 @@ _DID = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+")
 _PLATE = re.compile(r"[A-Z]{2}[0-9A-Z]{3,33}")
 _LABEL = re.compile(r"\(?[1-6]?J\)?([A-Z]{2}[0-9A-Z]*)")
 _WEB = re.compile(r"https?://([^/?#]+)(/[^?#]*)?", re.IGNORECASE)
+_PREFIX = re.compile(r"\d{6,12}", re.ASCII)
+_DIGITS = re.compile(r"\d*", re.ASCII)
 _URN = re.compile(r"urn:epc:(id|class|idpat):([a-z]+):(.+)")
 _MEMBER = re.compile(r"(did:[^/?#]+)/part/([^/?#]+)/(serial|batch)/([^/?#]+)")
 
@@ -283,16 +288,16 @@ def _gs1(ai: str, value: str, qualifiers: dict[str, str]) -> Identifier:
         if not re.fullmatch(r"\d{4}", pieces) or not "00" < pieces[:2] <= pieces[2:]:
             raise MalformedIdentifier(f"{key.name} {value!r}: expected piece and total, such as 0102, behind the GTIN")
         rest = rest[key.after_check :]
-    if not re.fullmatch(key.tail, rest):
+    if not _TAILS[ai].fullmatch(rest):
         raise MalformedIdentifier(
             f"{key.name} {value!r}: {rest!r} is too long or has characters that the key does not allow"
         )
     for qualifier, text in qualifiers.items():
-        if not re.fullmatch(_QUALIFIERS[qualifier], text):
+        if not _QUALIFIERS[qualifier].fullmatch(text):
             raise MalformedIdentifier(f"{key.name} {value!r}: {text!r} is no value for ({qualifier})")
 
     canonical = number.zfill(14) + value[len(number) :] if ai == "01" else value
-    finest = next((qualifier for qualifier in key.qualifiers if qualifier in qualifiers), "")
+    finest = next((qualifier for qualifier in key.qualifiers if qualifier in qualifiers), "") if qualifiers else ""
     uri = f"https://id.gs1.org/{ai}/{_quote(canonical)}"
     if finest:
         uri += f"/{finest}/{_quote(qualifiers[finest])}"
@@ -394,9 +399,9 @@ def _urn(text: str) -> Identifier | None:
     if pattern and "*" in parts[:-1]:
         return None  # a pattern over many classes names nothing by itself
     prefix, reference = parts[0], parts[1]
-    if not re.fullmatch(r"\d{6,12}", prefix):
+    if not _PREFIX.fullmatch(prefix):
         raise MalformedIdentifier(f"{text!r}: the GS1 company prefix must have 6 to 12 digits, not {prefix!r}")
-    if rule.digits and (not re.fullmatch(r"\d*", reference) or len(prefix) + len(reference) != rule.digits):
+    if rule.digits and (len(prefix) + len(reference) != rule.digits or not _DIGITS.fullmatch(reference)):
         raise MalformedIdentifier(
             f"{text!r}: company prefix {prefix} and reference {reference} must be {rule.digits} digits together"
         )
