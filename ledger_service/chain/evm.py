@@ -79,13 +79,11 @@ _HOPELESS = (
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How the engine waits and how much it asks for at once. Times are in seconds.
+    """How long the engine waits for a relayed transaction and how much it asks for at once. Times are in seconds.
 
-    A transaction counts as final when `confirmations` further blocks stand on its own: none on a chain with immediate
-    finality (QBFT, embedded). Logs are asked for in spans of `log_span` blocks, as many nodes refuse longer ones.
+    Logs are asked for in spans of `log_span` blocks, as many nodes refuse longer ones.
     """
 
-    confirmations: int = 0
     relay_timeout: float = 60.0
     poll_interval: float = 0.25
     log_span: int = 10_000
@@ -96,6 +94,9 @@ class EvmChain:
 
     Every answer is checked before it counts: headers against their hashes, receipts against their root, changes
     against their running head. May be used from several threads.
+
+    What happened counts as final when `confirmations` further blocks stand on its own: none on a chain with immediate
+    finality (QBFT, embedded).
     """
 
     def __init__(
@@ -104,10 +105,12 @@ class EvmChain:
         contracts: Contracts | None = None,
         *,
         expected: ChainIdentity | None = None,
+        confirmations: int = 0,
         patience: Patience | None = None,
         attestor: bytes | None = None,
     ) -> None:
         self.web3 = Web3(provider)
+        self.confirmations = confirmations
         self.patience = patience or Patience()
         self._node = Node(provider)
         self._contracts = contracts
@@ -281,7 +284,7 @@ class EvmChain:
         return RecordedChange(Change(index, number, time_, kind, data), head)
 
     def _final_number(self) -> int:
-        return self.head().number - self.patience.confirmations
+        return self.head().number - self.confirmations
 
     # -- transactions ------------------------------------------------------------------------------------------------
 

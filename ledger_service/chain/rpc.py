@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import requests
 import urllib3
@@ -162,28 +162,47 @@ class _WatchedNode(Node):
                 self._is_asking = False
 
 
-class RpcChain(EvmChain):
+class JsonRpcChain(EvmChain):
     """The Chain port over HTTP JSON-RPC: any node that speaks the standard, Hyperledger Besu for one."""
 
     def __init__(
         self,
+        provider: StrictHTTPProvider,
+        contracts: Contracts | None,
+        *,
+        expected: ChainIdentity | None = None,
+        confirmations: int = 0,
+        patience: Patience | None = None,
+    ) -> None:
+        super().__init__(provider, contracts, expected=expected, confirmations=confirmations, patience=patience)
+        self._http = provider
+        self._node = _WatchedNode(provider, self._before_sending)
+
+    @classmethod
+    def connect(
+        cls,
         url: str,
         contracts: Contracts | None = None,
         *,
         expected: ChainIdentity | None = None,
+        confirmations: int = 0,
         patience: Patience | None = None,
         timeouts: Timeouts | None = None,
-    ) -> None:
-        """Connect; raises ChainUnavailable, and WrongChain if the node serves another chain than `expected`.
+    ) -> Self:
+        """The chain behind `url`; raises ChainUnavailable, and WrongChain if it is another one than `expected`.
 
-        Without `contracts` the only thing to do is `deploy`, or to give `expected`, which names them.
+        `expected` names the contracts as well. With neither, the only thing to do is `deploy`.
         """
-        self._provider = StrictHTTPProvider(url, timeouts or Timeouts())
         if contracts is None and expected is not None:
             contracts = Contracts(expected.registry, expected.checkpoints)
-        super().__init__(self._provider, contracts, expected=expected, patience=patience)
-        self._node = _WatchedNode(self._provider, self._before_sending)
-        self._before_sending()
+        provider = StrictHTTPProvider(url, timeouts or Timeouts())
+        chain = cls(provider, contracts, expected=expected, confirmations=confirmations, patience=patience)
+        try:
+            chain._before_sending()
+        except BaseException:
+            chain.close()
+            raise
+        return chain
 
     def _before_sending(self) -> None:
         """Raise WrongChain unless this is our chain; before a network is founded, any is."""
@@ -192,4 +211,4 @@ class RpcChain(EvmChain):
 
     def close(self) -> None:
         """Close the connections."""
-        self._provider.close()
+        self._http.close()

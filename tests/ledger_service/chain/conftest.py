@@ -13,7 +13,7 @@ import pytest
 
 from ledger_service.chain.embedded import EmbeddedChain
 from ledger_service.chain.evm import Patience
-from ledger_service.chain.rpc import RpcChain, Timeouts
+from ledger_service.chain.rpc import JsonRpcChain, Timeouts
 from ledger_service.keys import LocalKey
 from tests.ledger_service.chain.front import Front
 from tests.ledger_service.chain.lane import Lane, create, key, reopen
@@ -124,11 +124,11 @@ def lane(request: pytest.FixtureRequest) -> Iterator[Lane]:
         return
     if request.param == "served":
         embedded: EmbeddedChain = request.getfixturevalue("chain")
-        rpc = RpcChain(request.getfixturevalue("front").url, embedded.contracts, timeouts=QUICK)
+        rpc = JsonRpcChain.connect(request.getfixturevalue("front").url, embedded.contracts, timeouts=QUICK)
         yield Lane(rpc)
     else:
         node: Anvil = request.getfixturevalue("anvil")
         node.fund(key("stranger"))
-        rpc = RpcChain(node.url, patience=Patience(poll_interval=0.02), timeouts=QUICK)
+        rpc = JsonRpcChain.connect(node.url, patience=Patience(poll_interval=0.02), timeouts=QUICK)
         yield Lane(rpc, node.fund(key(f"operator {next(_operators)}"))).found()
     rpc.close()

@@ -9,7 +9,7 @@ import pytest
 from ledger_service import blocks
 from ledger_service.chain.errors import ChainUnavailable, TransactionRefused, TransactionUnderpriced, WrongChain
 from ledger_service.chain.evm import Patience
-from ledger_service.chain.rpc import RpcChain
+from ledger_service.chain.rpc import JsonRpcChain
 from ledger_service.chain.transaction import Fees, Transaction
 from tests.ledger_service.chain.conftest import QUICK, Anvil
 from tests.ledger_service.chain.lane import ORIGIN, Lane, evidence_of, key
@@ -26,9 +26,10 @@ def node(anvil_executable: Path, tmp_path: Path) -> Iterator[Anvil]:
 
 
 @contextmanager
-def lane_on(node: Anvil, **patience: float) -> Iterator[Lane]:
+def lane_on(node: Anvil, confirmations: int = 0, relay_timeout: float = 10) -> Iterator[Lane]:
     """A network founded on the node, and a lane to it."""
-    rpc = RpcChain(node.url, patience=Patience(poll_interval=0.02, **patience), timeouts=QUICK)  # type: ignore[arg-type]
+    patience = Patience(relay_timeout=relay_timeout, poll_interval=0.02)
+    rpc = JsonRpcChain.connect(node.url, confirmations=confirmations, patience=patience, timeouts=QUICK)
     yield Lane(rpc, node.fund(key("operator"))).found()
     rpc.close()
 
@@ -108,7 +109,7 @@ def test_a_node_that_comes_back_as_another_chain_is_named_and_gets_nothing(
         with pytest.raises(WrongChain):
             lane.chain.send(transaction.raw)
         with pytest.raises(WrongChain):
-            RpcChain(node.url, expected=identity, timeouts=QUICK)
+            JsonRpcChain.connect(node.url, expected=identity, timeouts=QUICK)
         assert node.ask("eth_getTransactionByHash", "0x" + transaction.hash.hex()) is None
 
 
@@ -183,7 +184,7 @@ def test_many_anchors_in_one_block_each_have_their_proof(node: Anvil) -> None:
 def test_the_headers_of_every_fork_hash_to_their_blocks(anvil_executable: Path, fork: str, first: int) -> None:
     node = Anvil(anvil_executable, "--hardfork", fork)
     try:
-        rpc = RpcChain(node.url, timeouts=QUICK)
+        rpc = JsonRpcChain.connect(node.url, timeouts=QUICK)
         mine(node, 3)
         head = rpc.head()
         headers = [blocks.Header.parse(raw) for raw in rpc.headers(first, 10)]

@@ -20,7 +20,7 @@ from ledger_service.chain.errors import (
     WrongChain,
 )
 from ledger_service.chain.evm import Patience
-from ledger_service.chain.rpc import RpcChain, Timeouts
+from ledger_service.chain.rpc import JsonRpcChain, Timeouts
 from tests.ledger_service.chain.front import Front, Misbehaviour, Reply
 from tests.ledger_service.chain.lane import CHAIN_ID, GENESIS, GENESIS_TIME, ORIGIN, Lane, evidence_of, key
 
@@ -28,8 +28,8 @@ IMPATIENT = Timeouts(connect=0.5, answer=0.4, largest_answer=1_000_000)
 
 
 @pytest.fixture
-def rpc(chain: EmbeddedChain, front: Front) -> Iterator[RpcChain]:
-    rpc = RpcChain(front.url, chain.contracts, timeouts=IMPATIENT)
+def rpc(chain: EmbeddedChain, front: Front) -> Iterator[JsonRpcChain]:
+    rpc = JsonRpcChain.connect(front.url, chain.contracts, timeouts=IMPATIENT)
     yield rpc
     rpc.close()
 
@@ -115,7 +115,7 @@ TRANSPORT: dict[str, Misbehaviour] = {
 
 
 @pytest.mark.parametrize("fault", TRANSPORT)
-def test_what_is_no_answer_to_a_question_leaves_it_open(rpc: RpcChain, front: Front, fault: str) -> None:
+def test_what_is_no_answer_to_a_question_leaves_it_open(rpc: JsonRpcChain, front: Front, fault: str) -> None:
     expected = rpc.latest(ORIGIN)
     front.misbehave("eth_call", TRANSPORT[fault])
     with pytest.raises(ChainUnavailable):
@@ -125,7 +125,7 @@ def test_what_is_no_answer_to_a_question_leaves_it_open(rpc: RpcChain, front: Fr
 
 @pytest.mark.parametrize("fault", TRANSPORT)
 def test_what_is_no_answer_to_a_transaction_leaves_it_open_and_the_same_bytes_go_through_later(
-    rpc: RpcChain, front: Front, chain: EmbeddedChain, fault: str
+    rpc: JsonRpcChain, front: Front, chain: EmbeddedChain, fault: str
 ) -> None:
     transaction = Lane(rpc).sign(3)
     front.misbehave("eth_sendRawTransaction", TRANSPORT[fault])
@@ -204,7 +204,7 @@ LIES: dict[str, tuple[Question, str, Misbehaviour]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_what_does_not_hash_or_fit_is_refused(rpc: RpcChain, front: Front, lie: str) -> None:
+def test_what_does_not_hash_or_fit_is_refused(rpc: JsonRpcChain, front: Front, lie: str) -> None:
     question, method, fault = LIES[lie]
     lane = Lane(rpc)
     lane.anchor(3)
@@ -215,7 +215,9 @@ def test_what_does_not_hash_or_fit_is_refused(rpc: RpcChain, front: Front, lie: 
     assert question(lane) == expected
 
 
-def test_evidence_waits_while_a_receipt_is_null_or_of_a_block_that_was_replaced(rpc: RpcChain, front: Front) -> None:
+def test_evidence_waits_while_a_receipt_is_null_or_of_a_block_that_was_replaced(
+    rpc: JsonRpcChain, front: Front
+) -> None:
     lane = Lane(rpc)
     transaction = lane.anchor(3)
     for fault in (result(None), field("blockHash", "0x" + "11" * 32)):
@@ -225,7 +227,7 @@ def test_evidence_waits_while_a_receipt_is_null_or_of_a_block_that_was_replaced(
 
 
 def test_receipts_are_asked_for_one_by_one_where_a_node_does_not_have_them_by_block(
-    rpc: RpcChain, front: Front
+    rpc: JsonRpcChain, front: Front
 ) -> None:
     transaction = Lane(rpc).anchor(3)
     expected = rpc.anchor_of(transaction.hash)
@@ -260,7 +262,7 @@ REFUSALS: list[tuple[str, int, str, type[ChainError] | None]] = [
     ("code", "message", "expected"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS]
 )
 def test_a_refusal_means_what_the_node_says(
-    rpc: RpcChain, front: Front, code: int, message: str, expected: type[ChainError] | None
+    rpc: JsonRpcChain, front: Front, code: int, message: str, expected: type[ChainError] | None
 ) -> None:
     transaction = Lane(rpc).sign(3)
     front.misbehave("eth_sendRawTransaction", error(code, message))
@@ -274,7 +276,9 @@ def test_a_refusal_means_what_the_node_says(
     evidence_of(rpc, transaction)
 
 
-def test_what_was_underpriced_is_signed_again_under_its_nonce_with_a_better_offer(rpc: RpcChain, front: Front) -> None:
+def test_what_was_underpriced_is_signed_again_under_its_nonce_with_a_better_offer(
+    rpc: JsonRpcChain, front: Front
+) -> None:
     front.misbehave("eth_gasPrice", result("0x3b9aca00"))
     lane = Lane(rpc)
     first = lane.sign(3, nonce=7)
@@ -292,7 +296,7 @@ def test_what_was_underpriced_is_signed_again_under_its_nonce_with_a_better_offe
 
 
 def test_a_transaction_that_happened_though_its_answer_was_lost_counts_as_sent(
-    rpc: RpcChain, front: Front, chain: EmbeddedChain
+    rpc: JsonRpcChain, front: Front, chain: EmbeddedChain
 ) -> None:
     def swallow(front: Front, question: dict[str, Any]) -> Reply:
         front.well(question)
@@ -307,7 +311,7 @@ def test_a_transaction_that_happened_though_its_answer_was_lost_counts_as_sent(
 
 
 def test_a_transaction_that_happened_while_the_node_went_silent_is_found_later(
-    rpc: RpcChain, front: Front, chain: EmbeddedChain
+    rpc: JsonRpcChain, front: Front, chain: EmbeddedChain
 ) -> None:
     def swallow(front: Front, question: dict[str, Any]) -> Reply:
         front.well(question)
@@ -323,7 +327,7 @@ def test_a_transaction_that_happened_while_the_node_went_silent_is_found_later(
     assert chain.next_nonce(key("operator").address) == transaction.nonce + 1
 
 
-def test_a_transaction_that_never_arrived_is_sent_by_the_next_attempt(rpc: RpcChain, front: Front) -> None:
+def test_a_transaction_that_never_arrived_is_sent_by_the_next_attempt(rpc: JsonRpcChain, front: Front) -> None:
     transaction = Lane(rpc).sign(3)
     front.misbehave("eth_sendRawTransaction", says("", drop=True))
     with pytest.raises(ChainUnavailable):
@@ -333,7 +337,7 @@ def test_a_transaction_that_never_arrived_is_sent_by_the_next_attempt(rpc: RpcCh
     evidence_of(rpc, transaction)
 
 
-def test_an_acknowledgement_of_another_transaction_is_not_ours(rpc: RpcChain, front: Front) -> None:
+def test_an_acknowledgement_of_another_transaction_is_not_ours(rpc: JsonRpcChain, front: Front) -> None:
     transaction = Lane(rpc).sign(3)
     front.misbehave("eth_sendRawTransaction", result("0x" + "11" * 32))
     with pytest.raises(ChainUnavailable, match="another transaction"):
@@ -345,14 +349,14 @@ def test_a_node_that_is_down_is_unavailable() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(ChainUnavailable):
-        RpcChain(f"http://127.0.0.1:{port}", timeouts=IMPATIENT).head()
+        JsonRpcChain.connect(f"http://127.0.0.1:{port}", timeouts=IMPATIENT).head()
 
 
 # -- finality ----------------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_final_before_enough_blocks_stand_on_it(front: Front, chain: EmbeddedChain) -> None:
-    rpc = RpcChain(front.url, chain.contracts, patience=Patience(confirmations=2), timeouts=IMPATIENT)
+    rpc = JsonRpcChain.connect(front.url, chain.contracts, confirmations=2, timeouts=IMPATIENT)
     lane = Lane(rpc)
     known = len(chain.changes(0))
     transaction = lane.anchor(3)
@@ -373,7 +377,7 @@ def test_logs_are_asked_for_in_spans_that_leave_nothing_out(front: Front, chain:
     for number in range(3):
         lane.anchor(lane.size + 1)
         lane.add_key(f"key {number}", number)
-    rpc = RpcChain(front.url, chain.contracts, patience=Patience(log_span=span), timeouts=IMPATIENT)
+    rpc = JsonRpcChain.connect(front.url, chain.contracts, patience=Patience(log_span=span), timeouts=IMPATIENT)
     assert rpc.changes(0) == chain.changes(0)
     rpc.close()
 
@@ -402,15 +406,15 @@ def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Embe
 def test_another_chain_is_named_when_connecting(
     front: Front, chain: EmbeddedChain, other: tuple[EmbeddedChain, str]
 ) -> None:
-    ours = RpcChain(front.url, chain.contracts, timeouts=IMPATIENT).identity()
+    ours = JsonRpcChain.connect(front.url, chain.contracts, timeouts=IMPATIENT).identity()
     front.provider = other[0].web3.provider
     with pytest.raises(WrongChain) as wrong:
-        RpcChain(front.url, expected=ours, timeouts=IMPATIENT)
+        JsonRpcChain.connect(front.url, expected=ours, timeouts=IMPATIENT)
     assert wrong.value.what.startswith(other[1])
 
 
 def test_another_chain_is_named_before_anything_is_sent_to_it(
-    rpc: RpcChain, front: Front, other: tuple[EmbeddedChain, str]
+    rpc: JsonRpcChain, front: Front, other: tuple[EmbeddedChain, str]
 ) -> None:
     transaction = Lane(rpc).sign(3)
     front.provider = other[0].web3.provider
@@ -421,7 +425,7 @@ def test_another_chain_is_named_before_anything_is_sent_to_it(
 
 
 def test_another_chain_is_named_after_a_lost_connection(
-    rpc: RpcChain, front: Front, other: tuple[EmbeddedChain, str]
+    rpc: JsonRpcChain, front: Front, other: tuple[EmbeddedChain, str]
 ) -> None:
     front.misbehave("eth_call", says("", drop=True))
     with pytest.raises(ChainUnavailable):
@@ -437,10 +441,10 @@ def test_the_foreign_code_at_a_contract_s_address_is_named(front: Front, chain: 
     contracts = chain.contracts
     swapped = replace(contracts, registry=contracts.checkpoints, checkpoints=contracts.registry)
     with pytest.raises(WrongChain, match="MemberRegistry"):
-        RpcChain(front.url, swapped, timeouts=IMPATIENT)
+        JsonRpcChain.connect(front.url, swapped, timeouts=IMPATIENT)
 
 
-def test_a_foreign_transaction_under_our_nonce_is_named(rpc: RpcChain, chain: EmbeddedChain) -> None:
+def test_a_foreign_transaction_under_our_nonce_is_named(rpc: JsonRpcChain, chain: EmbeddedChain) -> None:
     transaction = Lane(rpc).sign(3)
     Lane(chain).anchor(5)
     with pytest.raises(NonceTaken):
