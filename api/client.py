@@ -13,7 +13,7 @@ is refused.
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from os import urandom
@@ -25,7 +25,16 @@ import orjson
 
 from api.outbox import DEFAULT_SOURCE, Draft, Kept, Outbox, State
 from ledger_service import merkle
-from ledger_service.checkpoint import WITNESS_KEY, Checkpoint, Note, NoteKey, from_base64, promise_text
+from ledger_service.checkpoint import (
+    LOG_KEY,
+    WITNESS_KEY,
+    Checkpoint,
+    Note,
+    NoteKey,
+    VerifierKey,
+    from_base64,
+    promise_text,
+)
 from ledger_service.envelope import Envelope
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.evidence import Bundle, Trust
@@ -145,6 +154,22 @@ class LedgerClient:
 
     def close(self) -> None:
         self._http.close()
+
+    @classmethod
+    def introduce(cls, base_url: str, signer: Signer, outbox: Outbox, **options: Any) -> "LedgerClient":
+        """A client that takes its trust file from the service itself: compare its fingerprint with other members'."""
+        provisional = cls(base_url, signer, _nobody(), outbox, **options)
+        try:
+            told = provisional._json("GET", "/v1/network", anonymous=True)
+            provisional.trust = replace(provisional.trust, chain_id=int(told["chainId"]))
+            answer = provisional._answer("GET", "/v1/trust")
+            if answer.status_code >= 400:
+                raise ServiceRefused(answer.status_code, _object(answer))
+            return cls(base_url, signer, Trust.parse(answer.content), outbox, **options)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnfitAnswer(f"{base_url} does not answer like a Tallystick service") from error
+        finally:
+            provisional.close()
 
     @property
     def domain(self) -> Domain:
@@ -511,6 +536,12 @@ def open_http(base_url: str, timeout_seconds: float) -> httpx.Client:
     host = httpx.URL(base_url).host
     is_local = host in ("localhost", "::1") or host.startswith("127.")
     return httpx.Client(base_url=base_url, timeout=timeout_seconds, follow_redirects=False, trust_env=not is_local)
+
+
+def _nobody() -> Trust:
+    """A trust file that trusts nothing, until one has been fetched."""
+    none = bytes(32)
+    return Trust("nobody", VerifierKey("nobody", LOG_KEY, none), 0, none, none[:20], none, none[:20], none)
 
 
 def draft(event: epcis.EpcisEvent, to: Sequence[bytes]) -> Draft:

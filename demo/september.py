@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from demo.consortium import Company, Consortium, Site, consortium, data
+from demo.consortium import Company, Consortium, consortium, data
 
 CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 MINUTE = 60_000
@@ -81,7 +81,7 @@ class _Month:
 
     @property
     def special_pallet(self) -> Pallet:
-        wanted = self.story["pallet"]
+        wanted: dict[str, int] = self.story["pallet"]
         return self.pallets(wanted["truck"])[wanted["place"] - 1]
 
     @property
@@ -143,7 +143,8 @@ class _Month:
         self._handover(f"{about} at the gate", "nordrand gate", gate, "goettingen", "arriving", onward, None)
         received = self._event(
             f"{about} goods receipt", row["posted"], "goettingen", "receiving", "in_progress", onward,
-            hand=("oderland", "nordrand"), papers=[("recadv", "nordrand", f"GR-2609{number:02d}"), ("desadv", "duero", note)],
+            hand=("oderland", "nordrand"),
+            papers=[("recadv", "nordrand", f"GR-2609{number:02d}"), ("desadv", "duero", note)],
         )  # fmt: skip
         self._file("nordrand", row["posted"], [received], about)
         if "damaged" in notes:
@@ -151,7 +152,8 @@ class _Month:
 
     def _onward(self, number: int, loaded: list[Pallet]) -> list[Pallet]:
         """The pallets that leave Duisburg with a truck: its own but those left behind, and those left by an earlier
-        one."""
+        one.
+        """
         left = self.story["trucks"].get(str(number), {}).get("leftInDuisburg", [])
         joined = [
             self.pallets(int(other))[place - 1]
@@ -198,8 +200,8 @@ class _Month:
             return
         hand = (one["from"], one["to"]) if "from" in one else None
         event = self._event(
-            f"{about} {one['by']} {one['do']} {one['at']}", one["at"], one["site"], one["do"], one["disposition"], [pallet],
-            hand=hand,
+            f"{about} {one['by']} {one['do']} {one['at']}", one["at"], one["site"], one["do"], one["disposition"],
+            [pallet], hand=hand,
         )  # fmt: skip
         self._file(one["by"], one.get("registered", one["at"]), [event], about)
 
@@ -299,7 +301,7 @@ class _Month:
             "epcisBody": {"eventList": events},
         }
         text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-        return Document(at, by.split()[0], lane["source"], tuple(lane["to"]), text, len(events), about)
+        return Document(at, by.partition(" ")[0], lane["source"], tuple(lane["to"]), text, len(events), about)
 
     def _written(self, at: str, minutes_before: int = 0) -> str:
         time = datetime.fromtimestamp(self._instant(at) // 1000 - 60 * minutes_before, _zone(self.story["offset"]))

@@ -1,0 +1,5 @@
+"""`python -m api.cli`, which is what `tallystick` runs."""
+
+from api.cli import main
+
+main()

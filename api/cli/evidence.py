@@ -1,0 +1,195 @@
+"""Commands that look at evidence: `verify` and `trust`. Offline, but for `trust fetch`."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.terminal import OK, REFUSED, WrongUsage, complain, note, say, say_json
+
+if TYPE_CHECKING:
+    from ledger_service.evidence import Failure, Trust, Verdict
+
+_INDENT = 16
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command()(verify)
+    trust = typer.Typer(help="The trust file: what a verifier takes for granted.", no_args_is_help=True)
+    trust.command("show")(trust_show)
+    trust.command("fetch")(trust_fetch)
+    app.add_typer(trust, name="trust")
+
+
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="An audit bundle or a receipt; - reads it from standard input.")],
+    trust: Annotated[Path, typer.Option(help="The trust file of the ledger it comes from.")] = Path("trust.json"),
+    min_witnesses: Annotated[
+        int, typer.Option(min=0, help="Refuse a bundle that fewer witnesses of the trust file have cosigned.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+) -> None:
+    """Check a bundle or receipt offline. Exit 0: it holds; 1: it does not, with each record that fails and why.
+
+    Nothing is asked of the network and no clock is looked at: the verdict is as known at the block it names.
+    """
+    from ledger_service.errors import MalformedInput
+    from ledger_service.evidence import Bundle, BundleRefused, Failure, verify_bundle
+
+    trusted = read_trust(trust)
+    data = sys.stdin.buffer.read() if str(bundle) == "-" else bundle.read_bytes()
+    try:
+        verdict = verify_bundle(Bundle.parse(data), trusted, min_witnesses=min_witnesses)
+    except BundleRefused as refusal:
+        _say_refused(str(bundle), refusal.failures, as_json)
+        raise typer.Exit(REFUSED) from None
+    except MalformedInput as problem:
+        _say_refused(str(bundle), [Failure(f"file {bundle}", str(problem))], as_json)
+        raise typer.Exit(REFUSED) from None
+    if as_json:
+        say_json(verdict_json(verdict))
+    else:
+        _say_verdict(verdict)
+    raise typer.Exit(OK)
+
+
+def trust_show(
+    file: Annotated[Path, typer.Argument(help="A trust file.")] = Path("trust.json"),
+    as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+) -> None:
+    """Print a trust file's fingerprint, to compare by telephone, and what the file makes you trust."""
+    trusted = read_trust(file)
+    if as_json:
+        say_json({"fingerprint": trusted.fingerprint, **trusted.as_json()})
+    else:
+        say_trust(trusted)
+
+
+def trust_fetch(
+    url: Annotated[str, typer.Argument(help="Address of the service, such as http://127.0.0.1:8440.")],
+    home: Annotated[Path, typer.Option(envvar="TALLYSTICK_HOME", help="The member's folder.")] = Path("member"),
+    passphrase_file: Annotated[Path | None, typer.Option(help="File with the passphrase of the member's keys.")] = None,
+) -> None:
+    """Fetch trust file and directory from a service we are a member of. Compare the fingerprint before you rely on
+    it.
+    """
+    from api.cli.gateway import Gateway
+
+    gateway = Gateway(home, passphrase_file)
+    trusted, member, is_known = gateway.fetch_trust(url)
+    say_trust(trusted)
+    say()
+    say(f"you are member {member}")
+    if is_known:
+        note(f"unchanged in {home / 'trust.json'}")
+    else:
+        note(f"written to {home / 'trust.json'}: compare the fingerprint with another member's before relying on it")
+
+
+def read_trust(path: Path) -> "Trust":
+    """The trust file at `path`; raises WrongUsage where it cannot be used."""
+    from ledger_service.errors import MalformedInput
+    from ledger_service.evidence import Trust
+
+    try:
+        return Trust.parse(path.read_bytes())
+    except FileNotFoundError:
+        raise WrongUsage(f"there is no trust file {path}: name one with --trust, or get it by `trust fetch`") from None
+    except MalformedInput as problem:
+        raise WrongUsage(f"{path} is not a trust file: {problem}") from None
+
+
+def say_trust(trusted: "Trust") -> None:
+    """What a trust file makes its user take for granted."""
+    groups = trusted.fingerprint.split(" ")
+    say("fingerprint")
+    for at in range(0, len(groups), 8):
+        say("    " + " ".join(groups[at : at + 8]), "bold")
+    say(f"you trust the log {trusted.origin} on chain {trusted.chain_id}")
+    _line("log key", trusted.log_key.text)
+    _line("genesis", "0x" + trusted.genesis_hash.hex())
+    _line("MemberRegistry", f"0x{trusted.registry.hex()} (code 0x{trusted.registry_code_hash.hex()[:16]}…)")
+    _line("Checkpoints", f"0x{trusted.checkpoints.hex()} (code 0x{trusted.checkpoints_code_hash.hex()[:16]}…)")
+    if trusted.validators:
+        _line("validators", f"{len(trusted.validators)}: " + ", ".join("0x" + one.hex() for one in trusted.validators))
+    if trusted.attestor is not None:
+        _line("attestor", f"0x{trusted.attestor.hex()} signs the blocks: the operator's own chain, no second witness")
+    if trusted.pinned is not None:
+        _line("pinned", f"block {trusted.pinned[0]} is 0x{trusted.pinned[1].hex()}")
+    for witness in trusted.witnesses:
+        _line("witness", witness.text)
+    if not trusted.witnesses:
+        _line("witnesses", "none")
+
+
+def verdict_json(verdict: "Verdict") -> dict[str, Any]:
+    """A verdict for a program."""
+    from ledger_service.evidence import STRENGTH_MEANS
+
+    number, seconds = verdict.known_at
+    return {
+        "verdict": "holds",
+        "strength": str(verdict.strength),
+        "meaning": STRENGTH_MEANS[verdict.strength],
+        "knownAt": {"block": number, "time": _time(seconds)},
+        "head": {
+            "origin": verdict.head.origin,
+            "size": verdict.head.size,
+            "root": "0x" + verdict.head.root.hex(),
+        },
+        "statements": verdict.statements,
+        "anchors": verdict.anchors,
+        "members": verdict.members,
+        "witnesses": list(verdict.witnesses),
+        "streams": [
+            {"stream": "0x" + one.stream.hex(), "first": one.first, "last": one.last} for one in verdict.streams
+        ],
+        "findings": [{"record": one.record, "what": one.what} for one in verdict.findings],
+        "doesNotProve": list(verdict.does_not_prove),
+    }
+
+
+def _say_verdict(verdict: "Verdict") -> None:
+    from ledger_service.evidence import STRENGTH_MEANS
+
+    number, seconds = verdict.known_at
+    held = "1 statement" if verdict.statements == 1 else f"{verdict.statements} statements"
+    say(f"It holds: {held}, each signed, logged and anchored.", "bold green")
+    _line("strength", f"{verdict.strength}: {STRENGTH_MEANS[verdict.strength]}")
+    _line("as known at", f"block {number}, {_time(seconds)}")
+    _line("log", f"{verdict.head.origin}, {verdict.head.size} statements, {verdict.anchors} anchors checked")
+    _line("witnesses", ", ".join(verdict.witnesses) or "none of your trust file's")
+    for span in verdict.streams:
+        _line("stream", f"0x{span.stream.hex()[:12]}…, numbers {span.first} to {span.last}, none missing")
+    # The same words about many records are said once.
+    found: dict[str, list[str]] = {}
+    for finding in verdict.findings:
+        found.setdefault(finding.what, []).append(finding.record)
+    for what, records in found.items():
+        more = f" and {len(records) - 3} more" if len(records) > 3 else ""
+        _line("finding", f"{what} ({', '.join(records[:3])}{more})")
+    if not found:
+        _line("findings", "none")
+    for limit in verdict.does_not_prove:
+        _line("does not prove", limit)
+
+
+def _say_refused(name: str, failures: "list[Failure]", as_json: bool) -> None:
+    if as_json:
+        failed = [{"record": one.record, "reason": one.reason} for one in failures]
+        say_json({"verdict": "refused", "failures": failed})
+        return
+    complain(f"{name} does not hold")
+    for one in failures:
+        note(f"  {one.record}: {one.reason}")
+
+
+def _line(label: str, text: str) -> None:
+    say(f"{label:<{_INDENT}}{text}")
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

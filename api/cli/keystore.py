@@ -1,0 +1,161 @@
+"""A member's keys in files: Web3 Secret Storage (version 3, scrypt), each with a note of what it is for."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from api.cli.terminal import WrongUsage
+from api.network import WrongPassphrase, write_file
+from ledger_service import keys
+from ledger_service.checkpoint import WITNESS_KEY, NoteKey
+from ledger_service.errors import MalformedInput
+from ledger_service.keys import GROUP_ORDER, LocalKey, keccak, to_hex
+
+SCRYPT_COST = 1 << 17
+ROOT, NEXT_ROOT, SIGNING, WITNESS = "root", "next-root", "signing", "witness"
+USES = {
+    ROOT: "changes this member's keys; keep it offline",
+    NEXT_ROOT: "becomes the root key if that is lost or replaced; keep it offline, elsewhere",
+    SIGNING: "signs statements and logs in",
+    WITNESS: "cosigns checkpoints (Ed25519)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A key file as anybody may see it: no secret. `public` is an address, or a witness's C2SP key."""
+
+    path: Path
+    use: str
+    public: str
+    purposes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "KeyFile":
+        """What `path` says about itself; raises MalformedInput."""
+        try:
+            value = orjson.loads(path.read_bytes())
+            about = value.get("tallystick", {})
+            public = about.get("public") or "0x" + str(value["address"]).removeprefix("0x")
+            return cls(path, str(about.get("use", SIGNING)), str(public), tuple(about.get("purposes", ())))
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise MalformedInput(f"{path} is not a Web3 key file") from error
+
+
+def read_passphrase(file: Path | None, environment: Mapping[str, str], *, twice: bool = False) -> bytes:
+    """The passphrase of a member's keys: from `file`, TALLYSTICK_KEY_PASSPHRASE(_FILE), or whoever sits at the
+    terminal.
+    """
+    named = file or (Path(found) if (found := environment.get("TALLYSTICK_KEY_PASSPHRASE_FILE")) else None)
+    if named is not None:
+        return named.read_bytes().rstrip(b"\r\n")
+    if (text := environment.get("TALLYSTICK_KEY_PASSPHRASE")) is not None:
+        return text.encode()
+    if not sys.stdin.isatty():
+        raise WrongUsage(
+            "name the file that holds the passphrase: --passphrase-file, or TALLYSTICK_KEY_PASSPHRASE_FILE"
+        )
+    from getpass import getpass
+
+    first = getpass("Passphrase of the keys: ")
+    if twice and getpass("Once more: ") != first:
+        raise WrongUsage("the two passphrases differ")
+    if not first:
+        raise WrongUsage("an empty passphrase protects nothing")
+    return first.encode()
+
+
+def make_keys(
+    folder: Path,
+    *,
+    name: str,
+    did: str,
+    identifiers: tuple[str, ...],
+    purposes: int,
+    is_witness: bool,
+    passphrase: bytes,
+    random: Callable[[int], bytes],
+    scrypt_cost: int = SCRYPT_COST,
+) -> dict[str, Any]:
+    """New keys in `folder`, and the public facts that the founders of a network need (`member.json`).
+
+    Raises WrongUsage where there are keys already.
+    """
+    if any((folder / f"{use}.json").exists() for use in USES):
+        raise WrongUsage(f"{folder} holds keys already: name another folder, nothing is overwritten")
+    made = {use: _new_secret(random) for use in (ROOT, NEXT_ROOT, SIGNING)}
+    addresses = {use: LocalKey.from_bytes(secret).address for use, secret in made.items()}
+    facts: dict[str, Any] = {
+        "name": name,
+        "did": did,
+        "identifiers": list(identifiers),
+        "voting": True,
+        "rootKey": to_hex(addresses[ROOT]),
+        "nextRootHash": to_hex(keccak(addresses[NEXT_ROOT].rjust(32, b"\x00"))),
+        "keys": [{"address": to_hex(addresses[SIGNING]), "purposes": keys.purpose_names(purposes), "custodial": False}],
+    }
+    for use, secret in made.items():
+        public = to_hex(addresses[use])
+        held = keys.purpose_names(purposes) if use == SIGNING else []
+        _write(folder / f"{use}.json", secret, passphrase, scrypt_cost, use, public, held)
+    if is_witness:
+        secret = random(32)
+        host = did.removeprefix("did:web:").replace(":", "/")
+        vkey = NoteKey(f"witness.{host}", WITNESS_KEY, secret).verifier.text
+        _write(folder / f"{WITNESS}.json", secret, passphrase, scrypt_cost, WITNESS, vkey, [])
+        facts["witness"] = vkey
+    (folder / "member.json").write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
+    return facts
+
+
+def open_signer(path: Path, passphrase: bytes) -> LocalKey:
+    """The secp256k1 key in `path`; raises WrongPassphrase or MalformedInput."""
+    return LocalKey.from_bytes(_open(path, passphrase))
+
+
+def open_witness(path: Path, passphrase: bytes) -> NoteKey:
+    """The witness key in `path`, under the name it was made with."""
+    about = KeyFile.read(path)
+    if about.use != WITNESS:
+        raise MalformedInput(f"{path} is a {about.use} key, not a witness's")
+    key = NoteKey(about.public.split("+")[0], WITNESS_KEY, _open(path, passphrase))
+    if key.verifier.text != about.public:
+        raise MalformedInput(f"{path} holds another key than it says")
+    return key
+
+
+def _open(path: Path, passphrase: bytes) -> bytes:
+    from eth_keyfile import decode_keyfile_json
+
+    try:
+        secret: bytes = decode_keyfile_json(orjson.loads(path.read_bytes()), passphrase)
+    except (orjson.JSONDecodeError, KeyError, TypeError, NotImplementedError) as error:
+        raise MalformedInput(f"{path} is not a Web3 key file: {error}") from error
+    except ValueError as error:
+        raise WrongPassphrase(f"{path} does not open with this passphrase") from error
+    return secret
+
+
+def _new_secret(random: Callable[[int], bytes]) -> bytes:
+    while True:
+        secret = random(32)
+        if 0 < int.from_bytes(secret) < GROUP_ORDER:
+            return secret
+
+
+def _write(
+    path: Path, secret: bytes, passphrase: bytes, scrypt_cost: int, use: str, public: str, purposes: list[str]
+) -> None:
+    from eth_keyfile import create_keyfile_json
+
+    # eth_keyfile writes down the secp256k1 address of any secret; for an Ed25519 seed that would mean nothing.
+    document = create_keyfile_json(secret, passphrase, kdf="scrypt", iterations=scrypt_cost)
+    value: dict[str, Any] = {**document, "tallystick": {"use": use, "public": public, "purposes": purposes}}
+    if use == WITNESS:
+        value.pop("address", None)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_file(path, orjson.dumps(value, option=orjson.OPT_INDENT_2))

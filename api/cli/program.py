@@ -1,0 +1,70 @@
+"""All commands under one name, and what becomes of their errors."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from api.cli import evidence, gateway, operation
+from api.cli.terminal import REFUSED, USAGE, WrongUsage, complain
+from ledger_service import __version__
+from ledger_service.errors import LedgerError
+
+app = typer.Typer(
+    name="tallystick",
+    help="A supply-chain ledger whose every handoff anyone can check offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tallystick {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Exit codes: 0 all is well; 1 refused, not proven or not whole; 2 the command was used wrongly."""
+    del version
+
+
+evidence.add_to(app)
+gateway.add_to(app)
+operation.add_to(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of the command in `arguments`; whatever is wrong is said in a sentence, never in a stack trace."""
+    try:
+        app(list(arguments), prog_name="tallystick", standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else REFUSED if end.code else 0
+    except WrongUsage as problem:
+        complain(str(problem))
+        return USAGE
+    except LedgerError as problem:
+        complain(str(problem))
+        return REFUSED
+    except BrokenPipeError:
+        # The reader of our output has left; so do we, without Python's own complaint at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+    except OSError as problem:
+        name = f"{problem.filename}: " if problem.filename else ""
+        complain(f"{name}{problem.strerror or problem}")
+        return USAGE
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    return 0
