@@ -282,7 +282,13 @@ def _gs1(ai: str, value: str, qualifiers: dict[str, str]) -> Identifier:
             raise WrongCheckDigit(key.name, number, len(number), right)
         if ai == "8003" and number[0] != "0":
             raise MalformedIdentifier(f"GRAI {value!r}: the first digit must be 0")
-    rest = value[len(number) :]
+    return _built(ai, value, len(number), qualifiers)
+
+
+def _built(ai: str, value: str, digits: int, qualifiers: dict[str, str]) -> Identifier:
+    """The key of `value`, whose first `digits` characters are known to be the right digits."""
+    key = _KEYS[ai]
+    rest = value[digits:]
     if key.after_check:
         pieces = rest[: key.after_check]
         if not re.fullmatch(r"\d{4}", pieces) or not "00" < pieces[:2] <= pieces[2:]:
@@ -296,16 +302,18 @@ def _gs1(ai: str, value: str, qualifiers: dict[str, str]) -> Identifier:
         if not _QUALIFIERS[qualifier].fullmatch(text):
             raise MalformedIdentifier(f"{key.name} {value!r}: {text!r} is no value for ({qualifier})")
 
-    canonical = number.zfill(14) + value[len(number) :] if ai == "01" else value
+    canonical = value.zfill(14) if ai == "01" else value
     finest = next((qualifier for qualifier in key.qualifiers if qualifier in qualifiers), "") if qualifiers else ""
     uri = f"https://id.gs1.org/{ai}/{_quote(canonical)}"
     if finest:
         uri += f"/{finest}/{_quote(qualifiers[finest])}"
-    return Identifier(_KINDS.get((ai, finest), key.name.lower()), uri)
+    return Identifier(_KINDS.get((ai, finest)) or key.name.lower(), uri)
 
 
 def _quote(text: str) -> str:
     """`text` as one step of a web address; bare stays what the vectors of the event hash leave bare."""
+    if text.isalnum() and text.isascii():
+        return text
     return _NOT_BARE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), text)
 
 
@@ -426,27 +434,28 @@ class _Scheme:
     build: Callable[[str, str, str, list[str]], Identifier]
 
 
-def _checked(body: str) -> str:
-    return body + check_digit(body)
+def _checked(ai: str, body: str, rest: str, qualifiers: dict[str, str]) -> Identifier:
+    """The key of the digits `body`, to which an EPC URN carries no check digit, and of what follows them."""
+    return _built(ai, body + check_digit(body) + rest, len(body) + 1, qualifiers)
 
 
 def _indicator_first(prefix: str, reference: str) -> str:
-    return _checked(reference[:1] + prefix + reference[1:])
+    return reference[:1] + prefix + reference[1:]
 
 
 def _trade_item(qualifier: Literal["21", "10", "235"]) -> Callable[[str, str, str, list[str]], Identifier]:
-    return lambda prefix, reference, tail, _: _gs1(
-        "01", _indicator_first(prefix, reference), {qualifier: tail} if tail else {}
+    return lambda prefix, reference, tail, _: _checked(
+        "01", _indicator_first(prefix, reference), "", {qualifier: tail} if tail else {}
     )
 
 
 def _location(prefix: str, reference: str, tail: str, _: list[str]) -> Identifier:
     # TDS 6.3.3: extension 0 means that there is none
-    return _gs1("414", _checked(prefix + reference), {} if tail in ("", "0") else {"254": tail})
+    return _checked("414", prefix + reference, "", {} if tail in ("", "0") else {"254": tail})
 
 
 def _pieces(prefix: str, reference: str, tail: str, parts: list[str]) -> Identifier:
-    return _gs1("8006", _indicator_first(prefix, reference) + parts[2] + parts[3], {"21": tail} if tail else {})
+    return _checked("8006", _indicator_first(prefix, reference), parts[2] + parts[3], {"21": tail} if tail else {})
 
 
 _SCHEMES: dict[str, _Scheme] = {
@@ -454,17 +463,17 @@ _SCHEMES: dict[str, _Scheme] = {
     "lgtin": _Scheme(3, 13, _trade_item("10")),
     "upui": _Scheme(3, 13, _trade_item("235")),
     "itip": _Scheme(5, 13, _pieces),
-    "sscc": _Scheme(2, 17, lambda prefix, reference, _, __: _gs1("00", _indicator_first(prefix, reference), {})),
+    "sscc": _Scheme(2, 17, lambda prefix, reference, _, __: _checked("00", _indicator_first(prefix, reference), "", {})),
     "sgln": _Scheme(3, 12, _location),
-    "pgln": _Scheme(2, 12, lambda prefix, reference, _, __: _gs1("417", _checked(prefix + reference), {})),
+    "pgln": _Scheme(2, 12, lambda prefix, reference, _, __: _checked("417", prefix + reference, "", {})),
     "grai": _Scheme(
-        3, 12, lambda prefix, reference, tail, _: _gs1("8003", "0" + _checked(prefix + reference) + tail, {})
+        3, 12, lambda prefix, reference, tail, _: _checked("8003", "0" + prefix + reference, tail, {})
     ),
-    "gdti": _Scheme(3, 12, lambda prefix, reference, tail, _: _gs1("253", _checked(prefix + reference) + tail, {})),
-    "sgcn": _Scheme(3, 12, lambda prefix, reference, tail, _: _gs1("255", _checked(prefix + reference) + tail, {})),
-    "gsin": _Scheme(2, 16, lambda prefix, reference, _, __: _gs1("402", _checked(prefix + reference), {})),
-    "gsrn": _Scheme(2, 17, lambda prefix, reference, _, __: _gs1("8018", _checked(prefix + reference), {})),
-    "gsrnp": _Scheme(2, 17, lambda prefix, reference, _, __: _gs1("8017", _checked(prefix + reference), {})),
+    "gdti": _Scheme(3, 12, lambda prefix, reference, tail, _: _checked("253", prefix + reference, tail, {})),
+    "sgcn": _Scheme(3, 12, lambda prefix, reference, tail, _: _checked("255", prefix + reference, tail, {})),
+    "gsin": _Scheme(2, 16, lambda prefix, reference, _, __: _checked("402", prefix + reference, "", {})),
+    "gsrn": _Scheme(2, 17, lambda prefix, reference, _, __: _checked("8018", prefix + reference, "", {})),
+    "gsrnp": _Scheme(2, 17, lambda prefix, reference, _, __: _checked("8017", prefix + reference, "", {})),
     "giai": _Scheme(2, 0, lambda prefix, _, tail, __: _gs1("8004", prefix + tail, {})),
     "ginc": _Scheme(2, 0, lambda prefix, _, tail, __: _gs1("401", prefix + tail, {})),
     "cpi": _Scheme(
