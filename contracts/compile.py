@@ -34,6 +34,7 @@ EVM_VERSION = "cancun"  # what py-evm, Anvil and Besu all run; OpenZeppelin 5.7 
 CONTRACTS = {
     "MemberRegistry": "contracts/MemberRegistry.sol",
     "CheckpointRegistry": "contracts/CheckpointRegistry.sol",
+    "CustodyLedger": "contracts/CustodyLedger.sol",
     "ContractHarness": "contracts/testing/ContractHarness.sol",
 }
 

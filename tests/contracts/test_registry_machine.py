@@ -376,9 +376,9 @@ def check(network: Network, examples: int, steps: int) -> None:
 
 
 def test_the_registry_does_what_its_model_does(founded: Network) -> None:
-    check(founded, examples=10, steps=25)
+    check(founded, examples=6, steps=25)
 
 
 @pytest.mark.full
 def test_the_registry_does_what_its_model_does_for_long(founded: Network) -> None:
-    check(founded, examples=100, steps=50)
+    check(founded, examples=20, steps=40)

@@ -20,6 +20,7 @@ from tests.contracts.network import (
     REINSTATED,
     RELAYER_ADDED,
     RELAYER_REMOVED,
+    RETIREMENT_BLOCKS,
     ROOT_ROTATED,
     SUSPENDED,
     Network,
@@ -295,3 +296,11 @@ def test_relayers_operators_and_approvals_change_by_vote(network: Network) -> No
 def test_no_consortium_is_founded_on(network: Network, founders: list[tuple[str, str, bool]], refused: str) -> None:
     arguments: list[Any] = [(party(name).id, key(root).address, bytes(32), votes, []) for name, root, votes in founders]
     assert network.refused_deployment("MemberRegistry", arguments, [], [], 1).name == refused
+
+
+def test_the_rules_that_hold_for_ever_are_told(network: Network) -> None:
+    registry = network.registry.functions
+    assert registry.RETIREMENT_BLOCKS().call() == RETIREMENT_BLOCKS
+    assert registry.COMPROMISE_REACH().call() == registry.MAX_PROPOSAL_AGE().call() == 30 * DAY
+    assert (registry.quorumNumerator().call(), registry.quorumDenominator().call()) == (2, 3)
+    assert network.checkpoints.functions.registry().call() == network.registry.address
