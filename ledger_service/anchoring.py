@@ -6,8 +6,7 @@ takes. The contract takes nothing that does not extend its last checkpoint, so s
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -484,12 +483,6 @@ class Anchoring:
                     f"block {last.block_number}, which anchored {last.size} statements, is another block now; "
                     f"{_RUNBOOK}"
                 )
-
-    @contextmanager
-    def at_rest(self) -> Iterator[None]:
-        """Inside the block nothing is published."""
-        with self.lane:
-            yield
 
     def _compare_registry(self) -> None:
         """Raise unless the chain knows the last membership change that the ledger knows."""

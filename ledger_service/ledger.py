@@ -22,7 +22,7 @@ from ledger_service.anchoring import Anchored, Anchoring
 from ledger_service.chain.port import Chain
 from ledger_service.checkpoint import Note, NoteKey, VerifierKey, promise_text
 from ledger_service.envelope import Envelope, Examined, Refusal
-from ledger_service.errors import LedgerError
+from ledger_service.errors import LedgerError, ProofError
 from ledger_service.evidence import void_reason
 from ledger_service.keys import Signer, to_hex
 from ledger_service.membership import KeyNotValid, Membership, MemberState
@@ -420,6 +420,14 @@ class Ledger:
             ).first()
         return None if row is None else record_of(row)
 
+    def registered_at(self, position: int) -> int | None:
+        """When the statement at `position` was registered (ms), None where there is none."""
+        with self.store.read() as connection:
+            time: int | None = connection.execute(
+                sa.select(statement.c.registered_at).where(statement.c.position == position)
+            ).scalar()
+        return time
+
     def page(self, member: bytes, start: int, limit: int, stream_id: bytes | None = None) -> tuple[list[Record], int]:
         """Up to `limit` statements that `member` may see, from position `start` on in the order of registration.
 
@@ -574,6 +582,20 @@ class Ledger:
                 verdicts.append((record, error))
         return verdicts
 
+    def inclusion(self, position: int, size: int) -> list[bytes]:
+        """The path of an entry under the checkpoint of `size`; raises ProofError beyond the last checkpoint."""
+        self._require_covered(size)
+        return merkle.inclusion_path(self.anchoring.tree.node, position, size)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """The path from the tree of `old` to that of `new` entries; raises ProofError beyond the last checkpoint."""
+        self._require_covered(new)
+        return merkle.consistency_path(self.anchoring.tree.node, old, new)
+
+    def _require_covered(self, size: int) -> None:
+        if size > self.anchoring.checkpoint_size:
+            raise ProofError(f"the last checkpoint has {self.anchoring.checkpoint_size} statements, asked was {size}")
+
     def tile(self, level: int, place: int, width: int) -> bytes:
         """The first `width` hashes of a tile of the log as the last checkpoint has it, fewer where it has fewer."""
         held = min(max((self.anchoring.checkpoint_size >> (8 * level)) - 256 * place, 0), width)
@@ -593,12 +615,6 @@ class Ledger:
         )
         with self.store.read() as connection:
             return [leaf(row.digest, row.signature, row.registered_at) for row in connection.execute(query)]
-
-    @contextmanager
-    def at_rest(self) -> Iterator[None]:
-        """Inside the block nothing is registered and nothing is published, so store and chain stay one pair."""
-        with self._door, self.anchoring.at_rest():
-            yield
 
     def erase(self, digest: bytes, now: int) -> None:
         """Delete the content and secret of a statement for good; its place and every proof stand.

@@ -1,0 +1,119 @@
+"""The web application over an open network."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import problems
+from api.capture import Custodian
+from api.network import Network, now_ms, read_passphrase
+from api.routes import capture, docs, feed, health, log, members, operator, statements, streams
+from api.service import Service
+from api.settings import Settings
+from ledger_service import __version__
+
+ROUTERS = (members, statements, streams, log, feed, capture, health, operator, docs)
+DESCRIPTION = (
+    "Signed supply-chain statements, registered in an append-only log that is anchored on a permissioned chain. All bytes are 0x and "
+    "lower-case hexadecimal digits except in the C2SP formats; all times are milliseconds UTC."
+)
+
+
+def create_app(
+    network: Network,
+    settings: Settings,
+    *,
+    now: Callable[[], int] = now_ms,
+    randomness: Callable[[int], bytes] = os.urandom,
+) -> FastAPI:
+    """The application that serves `network`. Its threads and processes run from start-up to shutdown; the network stays open.
+
+    `now` is the clock, ms UTC, and must be the one the network was opened with. Raises LedgerError where custodial keys cannot be
+    opened.
+    """
+    folder = network.folder / "custodial"
+    passphrase = read_passphrase(settings) if folder.is_dir() and any(folder.iterdir()) else None
+    custodian = Custodian.unlock(folder, network.service, passphrase, randomness)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = Service(network, settings, now, randomness, custodian)
+        app.state.service = service
+        try:
+            await run_in_threadpool(service.start)
+            yield
+        finally:
+            await run_in_threadpool(service.close)
+
+    app = FastAPI(
+        title=f"Tallystick: {network.ledger.origin}",
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # FastAPI's own schema of a validation error is none that we answer with.
+        separate_input_output_schemas=False,
+    )
+    for one in ROUTERS:
+        app.include_router(one.router)
+    problems.install(app)
+    app.add_middleware(Counting, app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign] # FastAPI's documented way to extend the schema
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        )
+        components = schema.setdefault("components", {})
+        components["schemas"] = {"Problem": dict(problems.SCHEMA)}
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                # What FastAPI says of its own validation is said by `malformed-request` instead.
+                if "HTTPValidationError" in str(operation["responses"].get("422", "")):
+                    del operation["responses"]["422"]
+                if not re.match(r"/v1/(auth|network)|/health|/metrics", path):
+                    operation["security"] = [{"token": []}]
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+class Counting:
+    """Counts requests by route and outcome, and refusals by kind of problem."""
+
+    def __init__(self, app: ASGIApp, whole: FastAPI) -> None:
+        self._app = app
+        self._whole = whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope.setdefault("state", {})
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._count(scope, message["status"])
+                message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+    def _count(self, scope: Scope, status: int) -> None:
+        metrics = self._whole.state.service.metrics
+        route = getattr(scope.get("route"), "path", "none")
+        metrics.requests.labels(route, scope["method"], status).inc()
+        problem = scope["state"].get("problem")
+        if problem is not None:
+            metrics.refusals.labels(problem).inc()

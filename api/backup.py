@@ -1,0 +1,40 @@
+"""Backups: a folder that opens as this very network, ledger and chain at one moment."""
+
+import shutil
+from pathlib import Path
+
+from api.network import Network
+from ledger_service.errors import LedgerError
+
+FILES = ("service.json", "members.json")
+
+
+class FolderNotEmpty(LedgerError):
+    """A backup goes into a new or an empty folder, so that none is ever written over."""
+
+
+def back_up(network: Network, folder: Path) -> int:
+    """Copy the network into `folder` and give back how many statements it holds; raises FolderNotEmpty.
+
+    Nothing is registered or published meanwhile. `network.json` is written last: a folder without it is no network, so a
+    backup that was interrupted is never taken for one.
+    """
+    from ledger_service.chain.embedded import EmbeddedChain
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FolderNotEmpty(f"{folder} is not empty: name another folder")
+    ledger = network.ledger
+    with ledger.paused():
+        ledger.store.snapshot(folder / "ledger.sqlite")
+        chain = ledger.anchoring.chain
+        if isinstance(chain, EmbeddedChain):
+            chain.snapshot(folder / "chain.sqlite")
+        for name in FILES:
+            if (network.folder / name).exists():
+                shutil.copy2(network.folder / name, folder / name)
+        if (network.folder / "custodial").is_dir():
+            shutil.copytree(network.folder / "custodial", folder / "custodial")
+        size = ledger.size
+    shutil.copy2(network.folder / "network.json", folder / "network.json")
+    return size

@@ -1,0 +1,1 @@
+"""The routes, one module per noun: parse, call one method, return what it gave."""

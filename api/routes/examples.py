@@ -1,0 +1,85 @@
+"""What the documentation shows: one small consortium, whose numbers stand for no network that ever was."""
+
+MEMBER = "0x6f1c5a0f7f5d3c1b9e2a4d6c8b0a1f3e5d7c9b8a6f4e2d1c0b9a8f7e6d5c4b3a"
+PARTNER = "0x94d1f5c0b3a29188776655443322110f0e0d0c0b0a09080706050403020100ff"
+STREAM = "0x0d9c4b7a61524334251607f8e9dacbbcad9e8f70615243342516070819202122"
+DIGEST = "0x2f7be0c1d2a3948576675849302112f3e4d5c6b7a8990a1b2c3d4e5f60718293"
+ROOT = "0xb1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184"
+SECRET = "0x" + "5c" * 32
+KEY = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+SIGNATURE = "0x" + "3a" * 64 + "1b"
+ORIGIN = "ledger.example.org/demo"
+CURSOR = "q0V1b5l0bXk1c2VjcmV0LXBsYWNlLWluLXRoZS1sb2c"
+TIME = 1_790_000_000_000
+
+HEADER = {
+    "contentRoot": ROOT,
+    "issuedAt": TIME - 60_000,
+    "issuer": MEMBER,
+    "kind": "epcis-event",
+    "sequence": 1,
+    "stream": STREAM,
+}
+EVENT = {
+    "type": "ObjectEvent",
+    "action": "OBSERVE",
+    "bizStep": "shipping",
+    "epcList": ["urn:epc:id:sscc:9521000.4000000001"],
+    "eventTime": "2026-09-18T14:10:00Z",
+    "eventTimeZoneOffset": "+02:00",
+}
+CONTEXT = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"]
+ENVELOPE = {
+    "content": {"context": CONTEXT, "event": EVENT, "to": [PARTNER]},
+    "header": HEADER,
+    "secret": SECRET,
+    "signature": SIGNATURE,
+}
+NOTE = f"{ORIGIN}\n128\nuZRqySSS0jR8YjW00mERhLGUaskkktI0fGI1tNJhEYQ=\n\n— {ORIGIN} Zm9yIHRoZSBleGFtcGxlIG9ubHkgLi4u\n"
+PROMISE = f"tallystick.promise/v1\n{ORIGIN}\n{TIME}\n1\nuZRqySSS0jR8YjW00mERhLGUaskkktI0fGI1tNJhEYQ=\n\n— {ORIGIN} Zm9yIHRoZSBleGFtcGxlIG9ubHkgLi4u\n"  # noqa: E501
+REGISTERED = {"digest": DIGEST, "isNew": True, "promise": PROMISE, "registeredAt": TIME, "state": "registered"}
+STATEMENT = {
+    "anchoredAt": TIME + 1000,
+    "block": 42,
+    "content": ENVELOPE["content"],
+    "digest": DIGEST,
+    "erasedAt": None,
+    "header": HEADER,
+    "registeredAt": TIME,
+    "secret": SECRET,
+    "signature": SIGNATURE,
+    "state": "anchored",
+    "times": {
+        "anchored": "2026-09-21T14:13:21.000Z",
+        "issued": "2026-09-21T14:12:20.000Z",
+        "registered": "2026-09-21T14:13:20.000Z",
+    },
+}
+STREAM_VIEW = {
+    "audience": [PARTNER],
+    "highest": 7,
+    "holes": [{"first": 3, "last": 4, "since": TIME}],
+    "issuer": MEMBER,
+    "registered": 5,
+    "stream": STREAM,
+}
+RECEIPT = {
+    "anchors": [],
+    "changes": [],
+    "format": "tallystick-receipt/1",
+    "head": NOTE,
+    "headers": [],
+    "statements": [],
+    "streams": [],
+}
+MEMBER_VIEW = {
+    "did": "did:web:duero.example.org",
+    "id": MEMBER,
+    "identifiers": ["GLN:9521000000005"],
+    "keys": [
+        {"address": KEY, "custodial": False, "from": 1, "purposes": ["events", "agreements", "login"], "until": None}
+    ],
+    "name": "Duero Castings (DEMO)",
+    "state": "active",
+    "voting": True,
+}

@@ -1,0 +1,263 @@
+"""The running service: an open network with its door, publisher, examiners and feed; and who is calling it."""
+
+import hmac
+import re
+from collections import Counter as Counted
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import Depends, Request
+from fastapi.security.utils import get_authorization_scheme_param
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.responses import Response
+
+from api.capture import Custodian
+from api.door import Door
+from api.examination import Examiners, Result
+from api.feed import Feed
+from api.identity import Cursors, Identity, Session
+from api.network import Network
+from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
+from api.publisher import Publisher
+from api.settings import Settings
+from api.visibility import ANYONE, Action, Actor, Fields, Subject, can
+from ledger_service.anchoring import Anchored
+from ledger_service.envelope import Examined, Refusal
+from ledger_service.keys import from_hex, to_hex
+from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
+
+MAX_FEED_READERS = 500
+_HEX = re.compile(r"0x[0-9a-f]{64}")
+
+
+class Json(Response):
+    """JSON as orjson writes it."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+class Metrics:
+    """What Prometheus reads. No label ever names a member, a stream or a statement."""
+
+    def __init__(self, service: "Service") -> None:
+        registry = self.registry = CollectorRegistry()
+        self.registrations = Counter(
+            "tallystick_registrations", "Statements registered for the first time.", registry=registry
+        )
+        self.repeats = Counter(
+            "tallystick_repeated_registrations", "Statements sent again that were there.", registry=registry
+        )
+        self.refusals = Counter(
+            "tallystick_refusals", "Refused requests and statements by kind of problem.", ["problem"], registry=registry
+        )
+        self.requests = Counter(
+            "tallystick_requests", "Requests by route, method and status.", ["route", "method", "status"],
+            registry=registry,
+        )  # fmt: skip
+        self.publish_errors = Counter(
+            "tallystick_publish_errors",
+            "Failed attempts to publish by kind of problem.",
+            ["problem"],
+            registry=registry,
+        )
+        self.anchor_seconds = Histogram(
+            "tallystick_anchor_seconds",
+            "From registration to anchor, of the oldest statement of each anchored checkpoint.",
+            buckets=(0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200),
+            registry=registry,
+        )
+        ledger = service.ledger
+        for name, text, read in (
+            ("tallystick_statements", "Statements registered in this log.", lambda: ledger.size),
+            ("tallystick_backlog", "Statements that wait for the chain.", lambda: ledger.waiting),
+            ("tallystick_inside", "Statements being examined or stored.", lambda: service.door.inside),
+            ("tallystick_feed_readers", "Readers of the feed.", lambda: service.feed.readers),
+            ("tallystick_publish_failures", "Failed attempts in a row.", lambda: service.publisher.condition.failures),
+            ("tallystick_examiners_replaced", "Pools replaced after a death.", lambda: service.examiners.replaced),
+        ):
+            Gauge(name, text, registry=registry).set_function(read)
+
+
+class Service:
+    """Everything a route may need, made when the app starts and closed when it ends."""
+
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        now: Callable[[], int],
+        randomness: Callable[[int], bytes],
+        custodian: Custodian,
+    ) -> None:
+        self.network = network
+        self.settings = settings
+        self.ledger: Ledger = network.ledger
+        self.now = now
+        keys = network.service
+        self.cursors = Cursors(keys.derive("cursor"))
+        self.url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+        self.identity = Identity(
+            origin=self.ledger.origin,
+            url=self.url,
+            chain_id=self.ledger.domain.chain_id,
+            secret=keys.derive("token"),
+            token_minutes=settings.token_minutes,
+            now=now,
+            randomness=randomness,
+            registry=lambda: (self.ledger.anchoring.membership, self.ledger.anchoring.next_block),
+        )
+        self.operator_token = operator_token(network)
+        self.custodian = custodian
+        self.examiners = Examiners(self.ledger.domain, settings.workers)
+        self.feed = Feed(self.ledger, self.cursors, self.identity, max_readers=MAX_FEED_READERS)
+        self.door = Door(
+            self.ledger,
+            self.examiners,
+            now,
+            room=4 * settings.max_batch_items,
+            on_registered=self._registered,
+        )
+        self.publisher = Publisher(
+            self.ledger,
+            now,
+            interval_seconds=settings.publish_interval_seconds,
+            on_anchored=self._anchored,
+            on_trouble=lambda error: self.metrics.publish_errors.labels(kind_of(error).name).inc(),
+        )
+        self.metrics = Metrics(self)
+
+    def start(self) -> None:
+        self.examiners.warm_up()
+        self.publisher.start()
+
+    def close(self) -> None:
+        """Stop everything that was started; what was answered is on disk already."""
+        self.feed.close()
+        self.door.close()
+        self.publisher.close()
+        self.examiners.close()
+
+    def _registered(self, registrations: Sequence[Registration]) -> None:
+        accepted = [one for registration in registrations for one in registration.accepted]
+        fresh = sum(one.is_new for one in accepted)
+        self.metrics.registrations.inc(fresh)
+        self.metrics.repeats.inc(len(accepted) - fresh)
+        if fresh:
+            self.publisher.nudge()
+            self.feed.ring()
+
+    def count_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """Count the refused items of a call by their kind of problem."""
+        for name, count in Counted(kind_of(one.error).name for one in refusals).items():
+            self.metrics.refusals.labels(name).inc(count)
+
+    def _anchored(self, anchored: Anchored) -> None:
+        registered_at = self.ledger.registered_at(anchored.previous_size)
+        if registered_at is not None:
+            self.metrics.anchor_seconds.observe(max(self.now() - registered_at, 0) / 1000)
+        self.feed.ring()
+
+
+def operator_token(network: Network) -> str:
+    """The bearer token of the operator's routes; whoever can open the service's keys can make it."""
+    return network.service.derive("operator api").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, for what, and the service that is asked."""
+
+    service: Service
+    actor: Actor
+    action: Action
+    fields: Fields
+    session: Session | None = None
+
+    @property
+    def member(self) -> bytes:
+        """The calling member; only routes that need one may ask."""
+        assert self.actor.member is not None
+        return self.actor.member
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.service.ledger
+
+    def sees(self, subject: Subject) -> Fields:
+        """Which fields of `subject` the caller may have by what it does."""
+        return can(self.actor, self.action, subject)
+
+    def record(self, digest: str) -> tuple[Record, Subject, Fields]:
+        """The statement with this digest; raises NotThere, alike for what is not there and what is not the caller's."""
+        try:
+            record = self.ledger.record(hash_of(digest))
+        except UnknownStatement:
+            raise NotThere from None
+        subject = self.subject(record.header.stream, record.header.issuer)
+        fields = can(self.actor, Action.READ_STATEMENT, subject)
+        if not fields:
+            raise NotThere
+        return record, subject, fields
+
+    def subject(self, stream_id: bytes, issuer: bytes) -> Subject:
+        return Subject(issuer, self.ledger.readers(stream_id))
+
+    def vet(self, results: Sequence[Result]) -> list[Result]:
+        """Examined statements, with the reason in the place of those that this caller may not register."""
+        issuers = {one.issuer for one in results if isinstance(one, Examined)}
+        refused = {one for one in issuers if not can(self.actor, Action.REGISTER, Subject(one))}
+        if not refused:
+            return list(results)
+        return [
+            NotTheIssuer(
+                f"its issuer is {to_hex(one.issuer)}, you are {to_hex(self.member)}: each member sends its own"
+            )
+            if isinstance(one, Examined) and one.issuer in refused
+            else one
+            for one in results
+        ]
+
+
+class Asks:
+    """A dependency of every route: finds out who calls and asks whether it may do `action` at all."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(self, request: Request) -> Caller:
+        service: Service = request.app.state.service
+        actor, session = ANYONE, None
+        if not can(ANYONE, self.action):
+            scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
+            if scheme.lower() != "bearer" or not token:
+                raise Unauthenticated("this needs a token: POST /v1/auth/challenge, sign it, POST /v1/auth/token")
+            if hmac.compare_digest(token.encode(), service.operator_token.encode()) and _is_loopback(request):
+                actor = Actor(is_operator=True)
+            else:
+                session = service.identity.session(token)
+                actor = Actor(session.member)
+        fields = can(actor, self.action)
+        if not fields:
+            raise Forbidden(f"you may not {self.action}")
+        return Caller(service, actor, self.action, fields, session)
+
+
+def asks(action: Action) -> Any:
+    """The dependency that names a route's action."""
+    return Depends(Asks(action))
+
+
+def hash_of(text: str) -> bytes:
+    """The 32 bytes named in a path; raises NotThere for anything else: nothing has such a name."""
+    if not _HEX.fullmatch(text):
+        raise NotThere
+    return from_hex(text, 32)
+
+
+def _is_loopback(request: Request) -> bool:
+    return request.client is not None and request.client.host in ("127.0.0.1", "::1", "localhost")

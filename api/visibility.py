@@ -1,0 +1,107 @@
+"""Who may do what, and who may see which fields: the only place that says so. Pure; deny by default.
+
+Every route names its action and asks `can`; what has an owner is asked about again with its `Subject`. What the answer does
+not list is not shown.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What a caller may want."""
+
+    SIGN_IN = "sign in"
+    READ_NETWORK = "read what is needed to sign"
+    READ_DOCUMENTATION = "read the documentation"
+    WATCH_HEALTH = "watch the health of the service"
+    READ_TRUST = "read the trust file"
+    READ_MEMBERS = "read the member directory"
+    CHANGE_MEMBERS = "relay a signed change of members or keys"
+    REGISTER = "register a statement"
+    CAPTURE = "have the service sign events"
+    READ_STATEMENT = "read a statement"
+    ERASE = "erase the content of a statement"
+    READ_STREAM = "read a stream"
+    READ_FINDINGS = "read findings"
+    BUNDLE = "take an audit bundle"
+    READ_LOG = "read the log"
+    COSIGN = "cosign a checkpoint"
+    FOLLOW = "follow the feed"
+    OPERATE = "operate the service"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: a member, the operator at the machine itself, or, with neither, anyone."""
+
+    member: bytes | None = None
+    is_operator: bool = False
+
+
+ANYONE = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is asked about: whose it is, and who may see it besides."""
+
+    issuer: bytes
+    readers: frozenset[bytes] = frozenset()
+
+
+Fields = frozenset[str]
+NOTHING: Fields = frozenset()
+DONE: Fields = frozenset({"done"})
+"""The answer for actions that show nothing: they may be done."""
+
+ENVELOPE: Fields = frozenset({"header", "signature", "content", "secret", "original"})
+STATEMENT: Fields = ENVELOPE | {"digest", "state", "registeredAt", "anchoredAt", "erasedAt", "block", "times"}
+
+_ANYONE = {
+    Action.SIGN_IN: DONE,
+    Action.READ_NETWORK: frozenset(
+        {"origin", "chainId", "registry", "checkpoints", "demo", "logKey", "limits", "members", "versions", "now"}
+    ),
+    Action.READ_DOCUMENTATION: DONE,
+    Action.WATCH_HEALTH: DONE,
+}
+_MEMBERS = {
+    Action.READ_TRUST: DONE,
+    Action.READ_MEMBERS: frozenset(
+        {"id", "did", "name", "identifiers", "state", "states", "voting", "keys", "rootKey"}
+    ),
+    Action.CHANGE_MEMBERS: DONE,
+    Action.READ_LOG: DONE,
+    Action.COSIGN: DONE,
+}
+_ISSUER = {Action.REGISTER: DONE, Action.CAPTURE: DONE, Action.ERASE: DONE}
+_READERS = {
+    Action.READ_STATEMENT: STATEMENT,
+    Action.READ_STREAM: frozenset({"stream", "issuer", "audience", "highest", "registered", "holes"}),
+    Action.READ_FINDINGS: frozenset({"finding", "stream", "first", "last", "since", "digest", "sequence", "what"}),
+    Action.BUNDLE: ENVELOPE,
+    Action.FOLLOW: STATEMENT - ENVELOPE | {"header"},
+}
+_OPERATOR = {Action.OPERATE: DONE}
+
+
+def can(actor: Actor, action: Action, subject: Subject | None = None) -> Fields:
+    """The fields `actor` may have by doing `action`, empty where it may not.
+
+    Without a `subject` the answer is whether the actor may ask at all; of a certain statement or stream, ask with it.
+    """
+    if action in _ANYONE:
+        return _ANYONE[action]
+    if action in _OPERATOR:
+        return _OPERATOR[action] if actor.is_operator else NOTHING
+    if actor.member is None:
+        return NOTHING
+    if action in _MEMBERS:
+        return _MEMBERS[action]
+    if action in _ISSUER:
+        return _ISSUER[action] if subject is None or subject.issuer == actor.member else NOTHING
+    if action in _READERS:
+        is_reader = subject is None or actor.member == subject.issuer or actor.member in subject.readers
+        return _READERS[action] if is_reader else NOTHING
+    return NOTHING

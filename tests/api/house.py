@@ -1,0 +1,154 @@
+"""A whole service for tests: a founded network in a folder, its app, and clients that have signed in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.network import Member, Network, Plan, write_key_file
+from api.settings import Settings
+from ledger_service import keys
+from ledger_service.chain.port import FirstKey, Founder
+from ledger_service.envelope import Envelope
+from ledger_service.keys import LocalKey, keccak, to_hex
+from ledger_service.statements import Domain
+from tests.consortium import Clock, event, key, member_id, stream_id, witness
+
+ORIGIN = "ledger.example.org/api"
+NAMES = ("havelmark", "nordrand", "duero", "oderland", "kleinwerk")
+"""`kleinwerk` has its key kept by the service."""
+PASSPHRASE = "a passphrase for tests"
+
+
+def plan() -> Plan:
+    everything = keys.EVENTS | keys.AGREEMENTS | keys.LOGIN
+    founders = []
+    for name in NAMES:
+        own = (FirstKey(key(name).address, everything),)
+        if name == "kleinwerk":
+            own = (FirstKey(key(name).address, keys.LOGIN), FirstKey(key("kept").address, keys.EVENTS, custodial=True))
+        root = key(f"{name} root").address
+        founder = Founder(member_id(name), root, keccak(key(f"{name} next root").address.rjust(32, b"\x00")), True, own)
+        founders.append((Member(member_id(name), f"did:web:{name}.example.org", name), founder))
+    return Plan(ORIGIN, sha256(b"api salt").digest(), tuple(founders), witnesses=(witness("havelmark").verifier,))
+
+
+def login(client: TestClient, signer: LocalKey) -> str:
+    """A token for the member that `signer` speaks for."""
+    message = client.post("/v1/auth/challenge", json={"address": to_hex(signer.address)}).json()["message"]
+    answer = client.post("/v1/auth/token", json={"message": message, "signature": sign_message(signer, message)})
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["accessToken"]
+    return token
+
+
+def sign_message(signer: LocalKey, message: str) -> str:
+    data = message.encode()
+    return to_hex(signer.sign(keccak(b"\x19Ethereum Signed Message:\n%d" % len(data) + data)))
+
+
+@dataclass
+class House:
+    """A running service; `client(name)` calls it as that member."""
+
+    network: Network
+    app: FastAPI
+    clock: Clock
+    anyone: TestClient
+    _tokens: dict[str, str]
+    _sequences: dict[bytes, int]
+
+    def token(self, name: str) -> str:
+        if name not in self._tokens:
+            self._tokens[name] = login(self.anyone, key(name))
+        return self._tokens[name]
+
+    def headers(self, name: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(name)}"}
+
+    def get(self, name: str, path: str, **params: Any) -> Any:
+        return self.anyone.get(path, headers=self.headers(name), params=params or None)
+
+    def post(self, name: str, path: str, **kwargs: Any) -> Any:
+        headers = self.headers(name) | kwargs.pop("headers", {})
+        return self.anyone.post(path, headers=headers, **kwargs)
+
+    def send(self, name: str, data: bytes) -> Any:
+        return self.post(name, "/v1/statements", content=data, headers={"Content-Type": "application/json"})
+
+    def send_batch(self, name: str, items: list[bytes], on_error: str = "refuse_all") -> Any:
+        return self.post(
+            name,
+            "/v1/statements/batch",
+            content=b"\n".join(items),
+            headers={"Content-Type": "application/x-ndjson"},
+            params={"on_error": on_error},
+        )
+
+    @property
+    def domain(self) -> Domain:
+        return self.network.ledger.domain
+
+    def envelope(
+        self,
+        issuer: str = "duero",
+        to: tuple[str, ...] = ("nordrand",),
+        *,
+        content: dict[str, Any] | None = None,
+        stream: str | None = None,
+        sequence: int | None = None,
+        kind: str = "epcis-event",
+        signer: LocalKey | None = None,
+        issued_at: int | None = None,
+    ) -> Envelope:
+        """The next statement of a stream, signed by its issuer; any part of it can be another."""
+        place = stream_id(stream or f"{issuer} to {' '.join(to)}")
+        if sequence is None:
+            sequence = self._sequences.get(place, 0) + 1
+            self._sequences[place] = sequence
+        members = sorted(to_hex(member_id(name)) for name in to)
+        return Envelope.seal(
+            {"to": members, **(content or event(sequence))},
+            issuer=member_id(issuer),
+            kind=kind,
+            stream=place,
+            sequence=sequence,
+            issued_at=self.clock.now if issued_at is None else issued_at,
+            secret=sha256(place + sequence.to_bytes(8) + repr(content).encode()).digest(),
+            signer=signer or key(issuer),
+            domain=self.domain,
+        )
+
+    def anchor(self) -> None:
+        """Publish until nothing waits, whatever the publisher does meanwhile."""
+        while self.network.ledger.waiting:
+            self.clock.forward(1)
+            self.network.ledger.publish(self.clock.now)
+
+
+@contextmanager
+def house(folder: Path, **changes: Any) -> Iterator[House]:
+    """A service in `folder`, founded if it is empty; `changes` are settings."""
+    values: dict[str, Any] = {"data": folder, "passphrase": SecretStr(PASSPHRASE), "workers": 0} | changes
+    settings = Settings(**values)
+    clock = Clock()
+    if not (folder / "network.json").exists():
+        Network.found(
+            settings, plan(), secret=sha256(b"service").digest(), now=lambda: clock.now, demo=True, scrypt_cost=2
+        )
+        kept = folder / "custodial" / f"{to_hex(member_id('kleinwerk'))}.json"
+        write_key_file(kept, key("kept").secret_bytes, PASSPHRASE.encode(), 2)
+    network = Network.open(settings, now=lambda: clock.now)
+    try:
+        app = create_app(network, settings, now=lambda: clock.now)
+        with TestClient(app, base_url="http://127.0.0.1:8440", client=("127.0.0.1", 50000)) as client:
+            yield House(network, app, clock, client, {}, {})
+    finally:
+        network.close()
