@@ -95,6 +95,11 @@ class Envelope:
 
     def verify(self, domain: Domain) -> bytes:
         """The 20-byte address that signed; raises ContentMismatch or BadSignature."""
+        self.check_content()
+        return keys.recover(self.header.digest(domain), self.signature)
+
+    def check_content(self) -> None:
+        """Raise ContentMismatch unless the content, where it came, is what was signed."""
         if self.content is not None and self.secret is not None:
             computed = content_root(self.content, self.secret, "/content")
             if computed != self.header.content_root:
@@ -102,7 +107,6 @@ class Envelope:
                     f"the content gives the root {computed.hex()}, signed was {self.header.content_root.hex()}: "
                     "a field, the secret or the signature belongs to another statement"
                 )
-        return keys.recover(self.header.digest(domain), self.signature)
 
 
 class Examined(NamedTuple):
@@ -153,15 +157,17 @@ def examine(data: bytes, domain: Domain, check: Check) -> Examined:
         value = canonical.parse(data)
     envelope = Envelope.from_json(value)
     try:
-        signer = envelope.verify(domain)
+        envelope.check_content()
     except canonical.MalformedJson:
         canonical.parse(data)  # says it with the literal itself, where there is one
         raise
     header, content = envelope.header, envelope.content
+    digest = header.digest(domain)
+    signer = keys.recover(digest, envelope.signature)
     members = None if content is None else tuple(audience(content, "/content"))
     check(header.kind, content)
     return Examined(
-        header.digest(domain),
+        digest,
         header.issuer,
         header.kind,
         header.stream,

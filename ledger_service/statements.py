@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, Self
 
 import orjson
@@ -186,11 +187,15 @@ def fields_of(content: Any, where: str = "") -> list[tuple[str, Any]]:
     `{"0": 1}` and `[1]` would be one tree of fields, and a signature over one a signature over the other.
     """
     leaves: list[tuple[str, Any]] = []
-    _collect(content, "", 0, leaves, where)
+    if type(content) in (dict, list):
+        _collect(content, "", 0, leaves, where)
+    else:
+        _check_scalar(content, where)
+        leaves.append(("", content))
     if len(leaves) > MAX_FIELDS:
         raise MalformedJson(f"a statement has at most {MAX_FIELDS} fields, this one has {len(leaves)}", where)
     # Keys are ASCII and each path is unique, so text order is byte order and values are never compared.
-    leaves.sort(key=_pointer)
+    leaves.sort(key=itemgetter(0))
     return leaves
 
 
@@ -206,15 +211,17 @@ def field_hashes(fields: Iterable[tuple[str, Any]], secret: bytes) -> list[bytes
     cost against `hmac.digest`.
     """
     key = secret.ljust(64, b"\x00")
-    inner, outer = sha256(key.translate(_IPAD)), sha256(key.translate(_OPAD))
-    dumps = orjson.dumps
+    begun_inner, begun_outer = sha256(key.translate(_IPAD)).copy, sha256(key.translate(_OPAD)).copy
+    begun_leaf, dumps = _BEGUN_LEAF.copy, orjson.dumps
     hashes = []
-    for path, value in fields:
-        keyed = inner.copy()
-        keyed.update(path.encode())
-        salt = outer.copy()
-        salt.update(keyed.digest())
-        hashes.append(sha256(b"\x00" + salt.digest() + dumps([path, value])).digest())
+    for field in fields:
+        inner = begun_inner()
+        inner.update(field[0].encode())
+        salt = begun_outer()
+        salt.update(inner.digest())
+        leaf = begun_leaf()
+        leaf.update(salt.digest() + dumps(field))
+        hashes.append(leaf.digest())
     return hashes
 
 
@@ -250,6 +257,7 @@ def audience(content: Mapping[str, Any], where: str = "") -> list[bytes]:
 
 _IPAD = bytes(value ^ 0x36 for value in range(256))
 _OPAD = bytes(value ^ 0x5C for value in range(256))
+_BEGUN_LEAF = sha256(b"\x00")
 
 
 @lru_cache(maxsize=256)
@@ -257,44 +265,71 @@ def _kind_hash(kind: str) -> bytes:
     return keccak(kind.encode())
 
 
-def _pointer(field: tuple[str, Any]) -> str:
-    return field[0]
-
-
 def _field_leaf(salt: bytes, path: str, value: Any) -> bytes:
     return sha256(b"\x00" + salt + orjson.dumps([path, value])).digest()
 
 
+class _Steps(dict[str, str]):
+    """Keys as steps of a pointer. The same few hundred keys come again and again, so each is looked at once."""
+
+    def __missing__(self, key: str) -> str:
+        if not key.isascii():
+            raise MalformedJson(f"the key {key!r} is not ASCII")
+        if key.isdigit():
+            raise MalformedJson(f"the key {key!r} is a number, which only places in a list are")
+        if len(self) >= _MAX_STEPS:
+            self.clear()
+        step = "/" + escape(key)
+        if len(key) <= _MAX_STEP:
+            self[key] = step
+        return step
+
+
+_MAX_STEPS = 4096
+_MAX_STEP = 100
+_STEPS = _Steps()
+
+
 def _collect(value: Any, path: str, depth: int, leaves: list[tuple[str, Any]], where: str) -> None:
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
+    """Add the leaves of `value`, an object or a list that stands at `path`."""
+    if depth >= MAX_CONTENT_DEPTH:
+        raise MalformedJson(f"content nested deeper than {MAX_CONTENT_DEPTH} levels", where + path)
+    if not value:
         leaves.append((path, value))
-    elif kind is int:
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise MalformedJson("an integer lies outside ±(2^53 - 1); write it as a string", where + path)
-        leaves.append((path, value))
-    elif kind is dict:
-        if depth >= MAX_CONTENT_DEPTH:
-            raise MalformedJson(f"content nested deeper than {MAX_CONTENT_DEPTH} levels", where + path)
-        if not value:
-            leaves.append((path, value))
+    elif type(value) is dict:
         for key, item in value.items():
-            if not key.isascii():
-                raise MalformedJson(f"the key {key!r} is not ASCII", where + path)
-            if key.isdigit():
-                raise MalformedJson(f"the key {key!r} is a number, which only places in a list are", where + path)
-            _collect(item, f"{path}/{escape(key)}", depth + 1, leaves, where)
-    elif kind is list:
-        if depth >= MAX_CONTENT_DEPTH:
-            raise MalformedJson(f"content nested deeper than {MAX_CONTENT_DEPTH} levels", where + path)
-        if not value:
-            leaves.append((path, value))
-        for index, item in enumerate(value):
-            _collect(item, f"{path}/{index}", depth + 1, leaves, where)
-    elif kind is float:
-        raise MalformedJson("a number with a fraction or an exponent; write it as a decimal string", where + path)
+            try:
+                at = path + _STEPS[key]
+            except MalformedJson as error:
+                raise MalformedJson(error.what, where + path) from None
+            kind = type(item)
+            if kind is dict or kind is list:
+                _collect(item, at, depth + 1, leaves, where)
+            else:
+                if kind is not str:
+                    _check_scalar(item, where + at)
+                leaves.append((at, item))
     else:
-        raise MalformedJson(TYPE_COMPLAINT, where + path)
+        for index, item in enumerate(value):
+            at = f"{path}/{index}"
+            kind = type(item)
+            if kind is dict or kind is list:
+                _collect(item, at, depth + 1, leaves, where)
+            else:
+                if kind is not str:
+                    _check_scalar(item, where + at)
+                leaves.append((at, item))
+
+
+def _check_scalar(value: Any, where: str) -> None:
+    kind = type(value)
+    if kind is int:
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise MalformedJson("an integer lies outside ±(2^53 - 1); write it as a string", where)
+    elif kind is float:
+        raise MalformedJson("a number with a fraction or an exponent; write it as a decimal string", where)
+    elif value is not None and kind is not bool and kind is not str:
+        raise MalformedJson(TYPE_COMPLAINT, where)
 
 
 def _positive(value: Any, where: str) -> int:

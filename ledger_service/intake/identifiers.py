@@ -463,12 +463,12 @@ _SCHEMES: dict[str, _Scheme] = {
     "lgtin": _Scheme(3, 13, _trade_item("10")),
     "upui": _Scheme(3, 13, _trade_item("235")),
     "itip": _Scheme(5, 13, _pieces),
-    "sscc": _Scheme(2, 17, lambda prefix, reference, _, __: _checked("00", _indicator_first(prefix, reference), "", {})),
+    "sscc": _Scheme(
+        2, 17, lambda prefix, reference, _, __: _checked("00", _indicator_first(prefix, reference), "", {})
+    ),
     "sgln": _Scheme(3, 12, _location),
     "pgln": _Scheme(2, 12, lambda prefix, reference, _, __: _checked("417", prefix + reference, "", {})),
-    "grai": _Scheme(
-        3, 12, lambda prefix, reference, tail, _: _checked("8003", "0" + prefix + reference, tail, {})
-    ),
+    "grai": _Scheme(3, 12, lambda prefix, reference, tail, _: _checked("8003", "0" + prefix + reference, tail, {})),
     "gdti": _Scheme(3, 12, lambda prefix, reference, tail, _: _checked("253", prefix + reference, tail, {})),
     "sgcn": _Scheme(3, 12, lambda prefix, reference, tail, _: _checked("255", prefix + reference, tail, {})),
     "gsin": _Scheme(2, 16, lambda prefix, reference, _, __: _checked("402", prefix + reference, "", {})),
