@@ -8,7 +8,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,9 +222,8 @@ class BlockFile(BaseAtomicDB):
         """Copy the file, as it stands after its last block, to `path`, which must not exist yet."""
         if path.exists():
             raise FileExistsError(path)
-        with sqlite3.connect(path) as copy:
+        with closing(sqlite3.connect(path)) as copy:
             self.connection.backup(copy)
-        copy.close()
 
     def close(self) -> None:
         """Close the file and let others have it. Closing twice is closing once."""

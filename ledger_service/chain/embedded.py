@@ -37,10 +37,18 @@ from web3.types import RPCEndpoint, RPCResponse
 from ledger_service.blocks import attestation_digest
 from ledger_service.chain import abi
 from ledger_service.chain.block_file import BlockFile, StoredLog
-from ledger_service.chain.errors import ChainError, ChainFileDamaged, NonceTaken, TransactionRefused, WrongChain
+from ledger_service.chain.errors import (
+    ChainError,
+    ChainFileDamaged,
+    ChainUnavailable,
+    MalformedTransaction,
+    NonceTaken,
+    TransactionRefused,
+    WrongChain,
+)
 from ledger_service.chain.evm import EvmChain
 from ledger_service.chain.port import Block, ChainIdentity, Contracts, SignedTransaction
-from ledger_service.chain.transaction import MalformedTransaction, created_address, read_transaction
+from ledger_service.chain.transaction import created_address, read_transaction
 from ledger_service.chain.wire import hexed
 from ledger_service.keys import Signer
 
@@ -72,6 +80,17 @@ class _Refusal(Exception):
         self.code = code
         self.message = message
         self.data = data
+
+
+class _NotAtAll(_Refusal):
+    """Bytes that are no transaction."""
+
+
+class _NonceTooHigh(_Refusal):
+    """No pool waits here for the transactions that are missing before it, so this is no refusal for good."""
+
+    def __init__(self, nonce: int, following: int) -> None:
+        super().__init__(_REJECTED, f"nonce too high: next nonce {following}, tx nonce {nonce}")
 
 
 class _NonceTooLow(_Refusal):
@@ -132,7 +151,7 @@ class EmbeddedChain(EvmChain):
         """The RLP headers of blocks `first` to `last`, both included; blocks beyond the head are left out."""
         return self._embedded.headers(first, last)
 
-    def send_many(self, raws: Sequence[bytes]) -> list[TransactionRefused | None]:
+    def send_many(self, raws: Sequence[bytes]) -> list[ChainError | None]:
         """Mine all transactions in one block, in this order; None where one succeeded or had been mined before.
 
         One that fails does not stop the others. One that reverts is in the block and has used its nonce.
@@ -247,7 +266,7 @@ class EmbeddedNode:
                 raise outcome
             return outcome
 
-    def send_many(self, raws: Sequence[bytes]) -> list[TransactionRefused | None]:
+    def send_many(self, raws: Sequence[bytes]) -> list[ChainError | None]:
         """Mine all that can be mined, in one block."""
         with self._lock:
             return [
@@ -326,7 +345,7 @@ class EmbeddedNode:
         try:
             transaction, signed = read_transaction(raw)
         except MalformedTransaction as error:
-            raise _Refusal(_REJECTED, f"invalid sender: {error}") from error
+            raise _NotAtAll(_REJECTED, f"invalid sender: {error}") from error
         if transaction.chain_id != self.chain_id:
             raise _Refusal(_REJECTED, f"invalid chain id: {transaction.chain_id}, this is chain {self.chain_id}")
         if (
@@ -340,8 +359,7 @@ class EmbeddedNode:
         if signed.nonce < following:
             raise _NonceTooLow(signed.nonce, following)
         if signed.nonce > following:
-            # No pool waits here for what is missing, so this is not yet a refusal for good.
-            raise _Refusal(_REJECTED, f"nonce too high: next nonce {following}, tx nonce {signed.nonce}")
+            raise _NonceTooHigh(signed.nonce, following)
 
     def _known_outcome(self, transaction_hash: bytes) -> bytes | _Refusal:
         place = self._place(transaction_hash)
@@ -582,9 +600,13 @@ def _rejection(error: Exception) -> str:
     return f"intrinsic gas too low: {words}" if "gas" in words.lower() else f"invalid sender: {words}"
 
 
-def _refused(refusal: _Refusal) -> TransactionRefused:
+def _refused(refusal: _Refusal) -> ChainError:
     if isinstance(refusal, _NonceTooLow):
         return NonceTaken(refusal.nonce, refusal.following)
+    if isinstance(refusal, _NonceTooHigh):
+        return ChainUnavailable(refusal.message)
+    if isinstance(refusal, _NotAtAll):
+        return MalformedTransaction(refusal.message)
     if refusal.code == _REVERTED:
         return abi.refusal(refusal.data, refusal.message)
     return TransactionRefused("Rejected", detail=refusal.message)

@@ -36,6 +36,13 @@ class TransactionRefused(ChainError):
         super().__init__(f"the chain refuses the transaction: {stated}{': ' + detail if detail else ''}")
 
 
+class MalformedTransaction(TransactionRefused):
+    """Bytes that are not a transaction that we could have signed."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Malformed", detail=detail)
+
+
 class NonceTaken(TransactionRefused):
     """Another transaction of this sender has been mined under this one's nonce."""
 

@@ -344,14 +344,17 @@ class EvmChain:
             self._rehearse(transaction, signed)
         self._submit(transaction, signed)
 
-    def send_many(self, raws: Sequence[bytes]) -> list[TransactionRefused | None]:
+    def send_many(self, raws: Sequence[bytes]) -> list[ChainError | None]:
         """Hand over many transactions, one after the other; None where one was taken."""
-        outcomes: list[TransactionRefused | None] = []
+        outcomes: list[ChainError | None] = []
         for raw in raws:
+            if isinstance(outcomes and outcomes[-1], ChainUnavailable):
+                outcomes.append(outcomes[-1])  # no use to wait for a silent node once more for each
+                continue
             try:
                 self.send(raw)
-            except TransactionRefused as refused:
-                outcomes.append(refused)
+            except (TransactionRefused, ChainUnavailable) as error:
+                outcomes.append(error)
             else:
                 outcomes.append(None)
         return outcomes

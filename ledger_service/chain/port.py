@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ledger_service.chain.errors import TransactionRefused
+from ledger_service.chain.errors import ChainError
 from ledger_service.keys import Signer
 from ledger_service.membership import Change
 
@@ -164,6 +164,12 @@ class Chain(Protocol):
         """
         ...
 
+    def sign_call(
+        self, function: str, arguments: Sequence[Any], nonce: int, gas: int, key: Signer
+    ) -> SignedTransaction:
+        """The transaction that calls a contract function with at most `gas`, signed but not sent."""
+        ...
+
     def send(self, raw: bytes) -> None:
         """Hand a signed transaction to the chain; sending it twice is sending it once.
 
@@ -173,10 +179,11 @@ class Chain(Protocol):
         """
         ...
 
-    def send_many(self, raws: Sequence[bytes]) -> list[TransactionRefused | None]:
-        """Hand over many transactions, which a block takes far more cheaply than one each; None where one was taken.
+    def send_many(self, raws: Sequence[bytes]) -> list[ChainError | None]:
+        """Hand over many transactions, which one block takes far more cheaply than many; None where one was taken.
 
-        One that fails does not stop the others; one that reverts has used its nonce.
+        One that fails does not stop the others. The embedded engine mines all in one block, where one that reverts
+        has used its nonce.
         """
         ...
 
@@ -209,6 +216,10 @@ class Chain(Protocol):
 
     def call(self, function: str, arguments: Sequence[Any] = ()) -> Any:
         """What a view of one of the two contracts answers at the head: a value, or a tuple of them."""
+        ...
+
+    def deploy(self, founding: Founding, key: Signer) -> Contracts:
+        """Found a network here: deploy both contracts in transactions of `key`, and belong to them from now on."""
         ...
 
     def close(self) -> None:

@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 
 from ledger_service.blocks import MalformedRlp, decode_rlp, encode_integer, encode_rlp
-from ledger_service.chain.errors import ChainError
+from ledger_service.chain.errors import MalformedTransaction
 from ledger_service.chain.port import SignedTransaction
 from ledger_service.keys import BadSignature, Signer, keccak, recover
 
 _TYPE = b"\x02"
 _FIELDS = 12
-
-
-class MalformedTransaction(ChainError):
-    """Bytes that are not a signed EIP-1559 transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def read_transaction(raw: bytes) -> tuple[Transaction, SignedTransaction]:
         digest = keccak(_TYPE + encode_rlp(fields[:9]))
         sender = recover(digest, r.to_bytes(32) + s.to_bytes(32) + bytes([27 + y_parity]))
     except (MalformedRlp, BadSignature, OverflowError, ValueError) as error:
-        raise MalformedTransaction(f"not a signed EIP-1559 transaction: {error}") from error
+        raise MalformedTransaction(str(error)) from error
     transaction = Transaction(chain_id, nonce, Fees(most, priority), gas, strings[5], strings[7])
     return transaction, SignedTransaction(raw, keccak(raw), nonce, sender)
 

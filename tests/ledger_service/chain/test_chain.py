@@ -5,12 +5,16 @@ from dataclasses import replace
 import pytest
 
 from ledger_service.chain.abi import UnknownFunction
-from ledger_service.chain.errors import ChainError, NonceTaken, TransactionRefused
-from ledger_service.chain.port import RecordedChange
-from ledger_service.chain.transaction import MalformedTransaction, read_transaction
+from ledger_service.chain.embedded import EmbeddedChain
+from ledger_service.chain.errors import ChainError, MalformedTransaction, NonceTaken, TransactionRefused
+from ledger_service.chain.port import Chain, RecordedChange
+from ledger_service.chain.rpc import JsonRpcChain
+from ledger_service.chain.transaction import read_transaction
 from ledger_service.keys import BadSignature, keccak
 from ledger_service.membership import KeyAdded, Kind, decode_change, fold, next_head
 from tests.ledger_service.chain.lane import ORIGIN, Lane, evidence_of, founding, key, root, wait_until_mined
+
+ENGINES: list[type[Chain]] = [EmbeddedChain, JsonRpcChain]  # mypy holds them to the port
 
 
 def test_an_anchor_becomes_evidence_that_the_offline_verifier_accepts(lane: Lane) -> None:
@@ -202,6 +206,8 @@ def test_a_function_that_no_contract_has_is_named(lane: Lane) -> None:
 def test_bytes_that_are_no_transaction_of_ours_are_not_sent(lane: Lane, raw: bytes) -> None:
     with pytest.raises(MalformedTransaction):
         lane.chain.send(raw)
+    (outcome,) = lane.chain.send_many([raw])
+    assert isinstance(outcome, MalformedTransaction)
 
 
 def test_a_transaction_reads_back_as_it_was_signed(lane: Lane) -> None:

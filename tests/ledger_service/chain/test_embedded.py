@@ -18,6 +18,7 @@ from eth_typing import Address
 from web3.types import RPCEndpoint
 
 from ledger_service import blocks
+from ledger_service.chain.block_file import BlockFile
 from ledger_service.chain.embedded import EmbeddedChain, EmbeddedProvider
 from ledger_service.chain.errors import (
     ChainError,
@@ -214,6 +215,15 @@ def test_a_damaged_file_is_refused_with_the_reason(tmp_path: Path, founded: Path
         reopen(path)
 
 
+def test_a_creation_that_was_cut_short_is_taken_up_again(tmp_path: Path) -> None:
+    path = tmp_path / "chain.sqlite"
+    BlockFile(path).close()  # the tables are there, the genesis block is not
+    with pytest.raises(ChainFileDamaged, match="no chain"):
+        reopen(path)
+    create(path).close()
+    reopen(path).close()
+
+
 def test_another_attestor_is_another_chain(tmp_path: Path, chain: EmbeddedChain) -> None:
     chain.close()
     with pytest.raises(WrongChain, match="attestor"):
@@ -308,12 +318,13 @@ def test_one_block_takes_what_it_can_and_each_transaction_learns_its_fate(chain:
         [garbage, first.raw, stale.raw, stranger.raw, gap.raw, after_stale.raw, second.raw, first.raw]
     )
     assert chain.head().number == head + 1
-    assert [None if outcome is None else outcome.reason for outcome in outcomes] == [
-        "Rejected",
+    assert isinstance(outcomes[4], ChainUnavailable)  # a gap, which may be filled
+    assert [outcome.reason if isinstance(outcome, TransactionRefused) else None for outcome in outcomes] == [
+        "Malformed",
         None,
         "StaleCheckpoint",
         "NotOperator",
-        "Rejected",
+        None,
         None,
         "NonceTaken",
         None,
