@@ -469,6 +469,22 @@ def test_no_look_up_reads_more_on_a_longer_chain(tmp_path: Path, founded: Path) 
     lane.chain.close()
 
 
+def resident_megabytes() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_memory_does_not_grow_with_the_chain(chain: EmbeddedChain) -> None:
+    lane = Lane(chain)
+    sizes = []
+    for size in range(1, 700):
+        evidence_of(chain, lane.anchor(size))
+        if size % 100 == 99:
+            sizes.append(resident_megabytes())
+    assert max(sizes[2:]) - sizes[1] < 12
+
+
 # -- the index of events ---------------------------------------------------------------------------------------------
 
 

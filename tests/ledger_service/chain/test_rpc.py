@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -350,6 +351,17 @@ def test_a_node_that_is_down_is_unavailable() -> None:
         port = probe.getsockname()[1]
     with pytest.raises(ChainUnavailable):
         JsonRpcChain.connect(f"http://127.0.0.1:{port}", timeouts=IMPATIENT).head()
+
+
+def test_threads_share_a_connection_without_mixing_answers(rpc: JsonRpcChain, front: Front) -> None:
+    Lane(rpc).anchor(3)
+    expected = (rpc.head(), rpc.latest(ORIGIN), rpc.changes(0), rpc.next_nonce(key("operator").address))
+
+    def ask(_: int) -> object:
+        return (rpc.head(), rpc.latest(ORIGIN), rpc.changes(0), rpc.next_nonce(key("operator").address))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask, range(24))) == [expected] * 24
 
 
 # -- finality ----------------------------------------------------------------------------------------------------------
