@@ -114,7 +114,7 @@ def plan_of(value: dict[str, Any], *, random: Callable[[int], bytes]) -> "Plan":
     from ledger_service.keys import from_hex
 
     known = {"origin", "members", "chainId", "rpcUrl", "salt", "retirementBlocks", "witnesses"}
-    if not isinstance(value, dict) or not {"origin", "members"} <= value.keys() <= known:
+    if not {"origin", "members"} <= value.keys() <= known:
         raise MalformedInput(f"a plan has origin and members, and may have {', '.join(sorted(known))}")
     salt = from_hex(value["salt"], 32, "/salt") if "salt" in value else random(32)
     founders: list[tuple[Member, Founder]] = []

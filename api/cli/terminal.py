@@ -75,6 +75,9 @@ class _Bar:
     def advance(self, count: int) -> None:
         self._progress.advance(self._task, count)
 
+    def name(self, what: str) -> None:
+        self._progress.update(self._task, description=what)
+
     def reach(self, done: int, total: int) -> None:
         self._progress.update(self._task, completed=done, total=total)
 

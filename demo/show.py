@@ -1,0 +1,385 @@
+"""The show: the consortium's September taken the whole way, in front of the reader.
+
+Nothing is staged: members make their keys in folders of their own, sign at their side and send over HTTP to the service as it always
+runs; the bundle at the end is checked by the command that a stranger would use, in a process of its own. Only the clock is the
+story's, block timestamps included, which the service allows in a demo network alone.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+import orjson
+from rich.panel import Panel
+from rich.text import Text
+
+from api.cli import keystore
+from api.cli.gateway import Gateway
+from api.cli.operation import plan_of
+from api.cli.serving import Serving
+from api.cli.terminal import bar, out, say, table
+from api.client import LedgerClient
+from api.network import Network
+from api.outbox import Outbox
+from api.settings import Settings
+from demo.consortium import Company, Consortium, consortium
+from demo.september import Document, Pallet, documents, special_pallet
+from ledger_service import keys
+from ledger_service.errors import LedgerError
+from ledger_service.evidence import Bundle
+from ledger_service.keys import to_hex
+
+PASSPHRASE = b"demo"
+# Demo keys protect nothing: a fast key derivation keeps the reader from waiting.
+SCRYPT_COST = 1 << 10
+FOUNDED_AT = int(datetime(2026, 8, 24, 7, 0, tzinfo=UTC).timestamp()) * 1000
+BERLIN = timezone(timedelta(hours=2))  # in summer, which lasts to the end of the story
+AUDITOR = "circle"
+PUBLISH_INTERVAL_SECONDS = 0.01
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class CheckFailed(LedgerError):
+    """The show did not end as it must: a check that should pass failed, or one that should fail passed."""
+
+
+@dataclass
+class StoryClock:
+    """The story's time, ms UTC; it only moves forward."""
+
+    now: int
+
+    def __call__(self) -> int:
+        return self.now
+
+    def reach(self, moment: int) -> None:
+        self.now = max(self.now, moment)
+
+
+@dataclass
+class _Show:
+    """What one run of the demo has in hand."""
+
+    folder: Path
+    cast: Consortium
+    clock: StoryClock
+    port: int | None
+    clients: dict[str, LedgerClient] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            data=self.folder / "network",
+            port=8440 if self.port is None else self.port,
+            passphrase_file=self.passphrase_file,
+            workers=0,
+            publish_interval_seconds=PUBLISH_INTERVAL_SECONDS,
+        )
+
+    @property
+    def passphrase_file(self) -> Path:
+        return self.folder / "passphrase"
+
+    def home(self, company: str) -> Path:
+        return self.folder / "members" / company
+
+
+def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -> None:
+    """Play the demo; with `once` it ends by itself, else it serves until it is interrupted.
+
+    `out` gets bundle.json and trust.json. `data` keeps the network and the members' folders; else they are thrown away.
+    """
+    cast = consortium()
+    with ExitStack() as stack:
+        folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="tallystick-demo-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        # While it is shown, the port does not matter; where it then serves, it should be the one people expect.
+        show = _Show(folder, cast, StoryClock(FOUNDED_AT), _port(port, once))
+        results = out if out is not None else folder / "out"
+        _title(cast)
+        _found(show)
+        network = Network.open(show.settings, now=show.clock)
+        stack.callback(network.close)
+        url = stack.enter_context(Serving(network, show.settings, show.clock).running())
+        _introduce(show, url, stack)
+        _september(show)
+        _cosign(show, say_so=True)
+        receipt = _receipts(show)
+        bundle = _bundle(show, results)
+        _verify(results, bundle, receipt)
+        say()
+        say(f"All of it took {time.monotonic() - show.started:.1f} s. {results} holds bundle.json and trust.json.", "bold")
+        if not once:
+            _serve(show, url, results)
+
+
+def _port(port: int | None, once: bool) -> int | None:
+    return 0 if port is None and once else port
+
+
+def _title(cast: Consortium) -> None:
+    text = Text.assemble(
+        ("DEMO  ", "bold yellow"),
+        ("From a partner's signed event to a proof anyone can check\n", "bold"),
+        f"The E-Axle Circle, {len(cast.companies)} members, all fictional; sites are real places; GS1's example prefix 952.\n"
+        "Pinion shafts go from Valladolid over Duisburg to Göttingen: 22 trucks in September 2026.",
+    )
+    out.print(Panel(text, expand=False))
+
+
+@contextmanager
+def _step(number: int, what: str) -> Iterator[None]:
+    """A step of the show: its title, what happens in it, and how long that took."""
+    say()
+    say(f"{number}  {what}", "bold cyan")
+    start = time.monotonic()
+    yield
+    say(f"   took {time.monotonic() - start:.1f} s", "dim")
+
+
+def _found(show: _Show) -> None:
+    with _step(1, "Each member makes its keys, and together they found the network"):
+        show.passphrase_file.write_bytes(PASSPHRASE)
+        members: list[Mapping[str, Any]] = []
+        for company in show.cast.companies.values():
+            members.append(_make_keys(show, company))
+        plan = plan_of({"origin": show.cast.origin, "members": members}, random=os.urandom)
+        Network.found(
+            show.settings, plan, secret=os.urandom(32), now=show.clock, demo=True, scrypt_cost=SCRYPT_COST
+        )
+        say(f"   {len(members)} members made a root key, the next root key and a signing key, each in a folder of its own;")
+        say(f"   {' and '.join(one.name for one in show.cast.witnesses)} made a witness key too.")
+        say("   MemberRegistry and CheckpointRegistry stand on the embedded EVM chain; the registry holds addresses, no names.")
+
+
+def _make_keys(show: _Show, company: Company) -> Mapping[str, Any]:
+    return keystore.make_keys(
+        show.home(company.key),
+        name=company.name,
+        did=company.did,
+        identifiers=company.identifiers,
+        purposes=keys.EVENTS | keys.AGREEMENTS | keys.LOGIN,
+        is_witness=company.is_witness,
+        passphrase=PASSPHRASE,
+        random=os.urandom,
+        scrypt_cost=SCRYPT_COST,
+    )
+
+
+def _introduce(show: _Show, url: str, stack: ExitStack) -> None:
+    with _step(2, "The service starts; every member fetches the trust file and compares its fingerprint"):
+        fingerprints = set()
+        for company in show.cast.companies:
+            gateway = Gateway(show.home(company), show.passphrase_file)
+            trust, _, _ = gateway.fetch_trust(url)
+            fingerprints.add(trust.fingerprint)
+            outbox = stack.enter_context(Outbox.open(show.home(company) / "outbox.sqlite"))
+            client = LedgerClient(url, gateway.signer(), trust, outbox, now=show.clock)
+            show.clients[company] = stack.enter_context(client)
+        if len(fingerprints) != 1:
+            raise CheckFailed("the members were given different trust files")
+        say(f"   The service listens on {url}. All {len(show.clients)} members read out the same:")
+        say(f"   {fingerprints.pop()}", "bold")
+
+
+def _september(show: _Show) -> None:
+    with _step(3, "September passes: members sign at home, send over HTTP, and the log is anchored on the chain"):
+        month = documents()
+        total = sum(one.events for one in month)
+        week = None
+        shown: tuple[Document, Any] | None = None
+        with bar("1 September", total) as progress:
+            for moment, group in groupby(month, key=lambda one: one.registered_at):
+                show.clock.reach(moment)
+                now = datetime.fromtimestamp(moment // 1000, BERLIN)
+                if week not in (None, now.isocalendar().week):
+                    _cosign(show, say_so=False)
+                week = now.isocalendar().week
+                last = None
+                for one in group:
+                    last = _file(show, one)
+                    if one.about == "truck 14" and one.company == "duero":
+                        shown = one, last
+                    progress.advance(one.events)
+                    progress.name(f"{now.day} {now:%B}, {now:%H:%M}  {one.about}")
+                if last is not None:
+                    client, envelope = last
+                    client.await_anchor(envelope.header.digest(client.domain), pause_seconds=0.01)
+        show.clock.reach(show.cast.starts_at)
+        say(f"   {total} events of {len({one.company for one in month})} members, in {len(month)} documents, each event one signed")
+        say("   statement; every call was answered with a promise signed by the log, and checked.")
+        if shown is not None:
+            _say_one(shown[0], *shown[1])
+
+
+def _file(show: _Show, document: Document) -> tuple[LedgerClient, Any]:
+    """Sign a document at its company's side and send it; its client and its last envelope."""
+    client = show.clients[document.company]
+    to = [show.clients[one].member for one in document.to]
+    signed = client.sign_document(document.text.encode(), to, source=document.source)
+    done = client.submit()
+    if signed.refused or done.refused or done.registered != document.events:
+        raise CheckFailed(f"{document.about}: not all of its events were registered")
+    return client, signed.envelopes[-1]
+
+
+def _say_one(document: Document, client: LedgerClient, envelope: Any) -> None:
+    header = envelope.header
+    say(f"   One of them, {document.about} leaving Valladolid on Friday 18 September:")
+    table(
+        ("", ""),
+        [
+            ("   statement", to_hex(header.digest(client.domain))),
+            ("   content root", f"{to_hex(header.content_root)}  (salted: it gives nothing away)"),
+            ("   signature", f"{to_hex(envelope.signature)[:42]}…  (EIP-712, secp256k1)"),
+            ("   place", f"number {header.sequence} of stream {to_hex(header.stream)[:18]}…"),
+        ],
+    )
+
+
+def _cosign(show: _Show, *, say_so: bool) -> None:
+    if not say_so:
+        for company in show.cast.witnesses:
+            _cosign_one(show, company)
+        return
+    with _step(4, "Two witnesses check that the log only ever grew, and cosign its checkpoint"):
+        for company in show.cast.witnesses:
+            size = _cosign_one(show, company)
+            say(f"   {company.name} cosigned the log at {size} statements; its last word was kept on disk first.")
+
+
+def _cosign_one(show: _Show, company: Company) -> int:
+    key = keystore.open_witness(show.home(company.key) / "witness.json", PASSPHRASE)
+    checkpoint, _ = show.clients[company.key].cosign(key)
+    return checkpoint.size
+
+
+def _receipts(show: _Show) -> Bundle:
+    with _step(5, "A receipt: one statement, its place in the log, the anchor, and the block that took it"):
+        client = show.clients["duero"]
+        stream = client.outbox.streams(client.domain, "despatch")[0][0]
+        digest = bytes.fromhex(next(client.statements(stream))["digest"][2:])
+        receipt = client.receipt(digest)
+        say(f"   Duero's first despatch: {len(receipt.data):,} bytes, whatever the height of the chain.")
+        return receipt
+
+
+def _bundle(show: _Show, results: Path) -> Bundle:
+    with _step(6, "The auditor asks: where was pallet …0175, and is the record whole?"):
+        client, pallet = show.clients[AUDITOR], special_pallet()
+        everything = client.bundle({bytes.fromhex(one["stream"][2:]): (1, None) for one in client.streams()})
+        spans: dict[bytes, tuple[int, int | None]] = {}
+        trail = []
+        for one in everything.statements:
+            event = (one.content or {}).get("event", {})
+            if pallet.epc in (*event.get("epcList", ()), event.get("parentID")):
+                first, last = spans.get(one.header.stream, (one.header.sequence, 0))
+                numbers = (one.header.sequence, first, last or one.header.sequence)
+                spans[one.header.stream] = min(numbers), max(numbers)
+                trail.append(one)
+        bundle = client.bundle(spans)
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "bundle.json").write_bytes(bundle.data)
+        trust = orjson.dumps(client.trust.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        (results / "trust.json").write_bytes(trust + b"\n")
+        _say_trail(show, pallet, trail)
+        say(f"   The audit bundle: {len(bundle.statements)} statements of {len(bundle.streams)} streams without a gap,")
+        say(f"   {len(bundle.anchors)} anchors and {len(bundle.changes)} membership and key changes, {len(bundle.data):,} bytes.")
+        return bundle
+
+
+def _say_trail(show: _Show, pallet: Pallet, trail: list[Any]) -> None:
+    names = {client.member: show.cast.companies[key].name for key, client in show.clients.items()}
+    rows = []
+    for one in sorted(trail, key=lambda one: (one.content["event"]["eventTime"], one.registered_at)):
+        event = one.content["event"]
+        happened = datetime.fromisoformat(event["eventTime"])
+        registered = datetime.fromtimestamp(one.registered_at // 1000, BERLIN)
+        late = registered - happened
+        note = "declared wrong" if "errorDeclaration" in event else ""
+        if late > timedelta(hours=12):
+            note = f"{note} registered {late.total_seconds() / 3600:.0f} h later".strip()
+        rows.append((f"   {happened:%a %d %b %H:%M}", names[one.header.issuer], event["bizStep"], note))
+    say(f"   SSCC {pallet.sscc}, as those who handled it have signed:")
+    table(("   when", "who", "did", ""), rows)
+
+
+def _verify(results: Path, bundle: Bundle, receipt: Bundle) -> None:
+    with _step(7, "A stranger checks the bundle, offline, in a process of its own"):
+        (results / "receipt.json").write_bytes(receipt.data)
+        code, text, seconds = _run(results, "bundle.json", "--min-witnesses", "2")
+        say(f"   tallystick verify bundle.json --trust trust.json --min-witnesses 2    ({seconds:.2f} s, exit {code})")
+        _say_output(text)
+        if code != 0:
+            raise CheckFailed("the bundle does not hold")
+        code, text, _ = _run(results, "receipt.json")
+        (results / "receipt.json").unlink()
+        if code != 0:
+            raise CheckFailed(f"the receipt does not hold: {text}")
+        say(f"   The receipt holds as well (exit {code}).")
+    with _step(8, "Somebody changes one digit in the bundle"):
+        code, text, seconds = _run_tampered(results, bundle)
+        say(f"   tallystick verify tampered.json --trust trust.json    ({seconds:.2f} s, exit {code})")
+        _say_output(text)
+        if code != 1 or "content was changed" not in text:
+            raise CheckFailed("a tampered bundle was not refused")
+
+
+def _run_tampered(results: Path, bundle: Bundle) -> tuple[int, str, float]:
+    """Verify a copy in which one pallet has become another."""
+    pallet = special_pallet().epc.encode()
+    path = results / "tampered.json"
+    path.write_bytes(bundle.data.replace(pallet, pallet[:-1] + b"8", 1))
+    try:
+        return _run(results, path.name)
+    finally:
+        path.unlink()
+
+
+def _run(folder: Path, name: str, *options: str) -> tuple[int, str, float]:
+    """Run `tallystick verify` as anybody would: exit code, output, seconds from start to exit."""
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "api.cli", "verify", name, "--trust", "trust.json", *options]
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr, time.monotonic() - start
+
+
+def _say_output(text: str) -> None:
+    for line in text.rstrip("\n").split("\n"):
+        say("   │ " + line, "green" if line.startswith("It holds") else None)
+
+
+def _serve(show: _Show, url: str, results: Path) -> None:
+    width = shutil.get_terminal_size().columns
+    say()
+    say("─" * min(width, 100), "dim")
+    say("The service goes on; its clock stands at Mon 12 Oct 2026, 08:00 in Berlin.", "bold")
+    say(f"   API docs   {url}/docs")
+    say(f"   try        tallystick verify {results / 'bundle.json'} --trust {results / 'trust.json'}")
+    say(f"              TALLYSTICK_KEY_PASSPHRASE=demo tallystick bundle --home {show.home(AUDITOR)} --out all.json")
+    say("Ctrl-C ends the demo" + (" and removes its files." if show.folder.name.startswith("tallystick-demo-") else "."))
+    try:
+        Event().wait()
+    except KeyboardInterrupt:
+        say()
+        say("The demo has ended.")
