@@ -2,10 +2,12 @@
 
 import os
 import re
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +23,8 @@ from ledger_service import __version__
 
 ROUTERS = (members, statements, streams, log, feed, capture, health, operator, docs)
 DESCRIPTION = (
-    "Signed supply-chain statements, registered in an append-only log that is anchored on a permissioned chain. All bytes are 0x and "
+    "Signed supply-chain statements, registered in an append-only log that is anchored on a permissioned chain. All "
+    "bytes are 0x and "
     "lower-case hexadecimal digits except in the C2SP formats; all times are milliseconds UTC."
 )
 
@@ -33,10 +36,11 @@ def create_app(
     now: Callable[[], int] = now_ms,
     randomness: Callable[[int], bytes] = os.urandom,
 ) -> FastAPI:
-    """The application that serves `network`. Its threads and processes run from start-up to shutdown; the network stays open.
+    """The application that serves `network`. Its threads and processes run from start-up to shutdown; the network
+    stays open.
 
-    `now` is the clock, ms UTC, and must be the one the network was opened with. Raises LedgerError where custodial keys cannot be
-    opened.
+    `now` is the clock, ms UTC, and must be the one the network was opened with. Raises LedgerError where custodial
+    keys cannot be opened.
     """
     folder = network.folder / "custodial"
     passphrase = read_passphrase(settings) if folder.is_dir() and any(folder.iterdir()) else None
@@ -89,6 +93,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
+class Server(uvicorn.Server):
+    """Serves the app; at the end it lets the readers of the feed go, for whom uvicorn would wait."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app = self.config.loaded_app if isinstance(self.config.loaded_app, FastAPI) else self.config.app
+        if isinstance(app, FastAPI) and hasattr(app.state, "service"):
+            app.state.service.feed.close()
+        await super().shutdown(sockets)
+
+
 class Counting:
     """Counts requests by route and outcome, and refusals by kind of problem."""
 
@@ -108,7 +122,13 @@ class Counting:
                 message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            # It becomes a problem further out.
+            scope["state"]["problem"] = problems.KINDS[Exception].name
+            self._count(scope, 500)
+            raise
 
     def _count(self, scope: Scope, status: int) -> None:
         metrics = self._whole.state.service.metrics

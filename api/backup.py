@@ -16,8 +16,8 @@ class FolderNotEmpty(LedgerError):
 def back_up(network: Network, folder: Path) -> int:
     """Copy the network into `folder` and give back how many statements it holds; raises FolderNotEmpty.
 
-    Nothing is registered or published meanwhile. `network.json` is written last: a folder without it is no network, so a
-    backup that was interrupted is never taken for one.
+    Nothing is registered or published meanwhile. `network.json` is written last: a folder without it is no network,
+    so a backup that was interrupted is never taken for one.
     """
     from ledger_service.chain.embedded import EmbeddedChain
 

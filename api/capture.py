@@ -73,7 +73,9 @@ class Custodian:
         events: Sequence[EpcisEvent],
         now: int,
     ) -> list[bytes]:
-        """`events` as signed envelopes under the next numbers of their stream; hold the `lane` until they are registered."""
+        """`events` as signed envelopes under the next numbers of their stream; hold the `lane` until they are
+        registered.
+        """
         key = self.key_of(member, ledger)
         stream = self.stream_of(member, source, audience)
         try:

@@ -31,8 +31,8 @@ class _Waiting:
 class Door:
     """Takes calls from the event loop, examines them and registers them in a thread of its own.
 
-    `room` is how many statements may be in the house at once; beyond it calls are told to come again. `on_registered` is called in
-    the writer's thread after each transaction that registered something.
+    `room` is how many statements may be in the house at once; beyond it calls are told to come again. `on_registered`
+    is called in the writer's thread after each transaction that registered something.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The feed: what is registered and anchored, told to each reader as it happens, from where that reader left off.
 
-Nothing is queued for anyone. A reader holds a place in the log; when something has happened it is woken and reads on from there, so
-a slow reader costs no memory, and one that comes back after a week reads what it missed.
+Nothing is queued for anyone. A reader holds a place in the log; when something has happened it is woken and reads on
+from there, so a slow reader costs no memory, and one that comes back after a week reads what it missed.
 """
 
 import asyncio
@@ -83,8 +83,9 @@ class Feed:
         bell.set()
         self._bells.add(bell)
         try:
-            yield b"retry: 1000\n: " + self._cursors.seal(session.member, LIST, *place).encode() + b"\n\n"
-            while not self._is_closed:
+            # An id without data is no event, and still what a browser comes back with.
+            yield b"retry: 1000\nid: " + self._cursors.seal(session.member, LIST, *place).encode() + b"\n\n"
+            while True:
                 try:
                     await asyncio.wait_for(bell.wait(), HEARTBEAT_SECONDS)
                 except TimeoutError:

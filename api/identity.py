@@ -1,8 +1,8 @@
 """Who calls: a challenge signed with a login key becomes a short-lived token, and a token a member.
 
-Challenges are EIP-4361 messages for this service and this chain. They are not stored: a challenge carries its own seal, and only
-those answered are remembered, until they would have expired, so that each is used once. Neither challenge nor token is evidence
-of anything.
+Challenges are EIP-4361 messages for this service and this chain. They are not stored: a challenge carries its own
+seal, and only those answered are remembered, until they would have expired, so that each is used once. Neither
+challenge nor token is evidence of anything.
 """
 
 import hmac
@@ -45,8 +45,8 @@ class Session:
 class Identity:
     """Challenges, tokens and their checks, for one service at `url` on one chain.
 
-    `secret` is 32 bytes; `now` is ms UTC; `randomness` gives as many random bytes as asked for; `registry` gives the membership
-    and the block by which keys are judged now.
+    `secret` is 32 bytes; `now` is ms UTC; `randomness` gives as many random bytes as asked for; `registry` gives the
+    membership and the block by which keys are judged now.
     """
 
     def __init__(

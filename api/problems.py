@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import orjson
@@ -32,13 +32,13 @@ _log = logging.getLogger(__name__)
 class ApiError(LedgerError):
     """What is wrong with a request before any statement in it is looked at. `headers` go with the answer."""
 
-    headers: Mapping[str, str] = {}
+    headers: ClassVar[Mapping[str, str]] = {}
 
 
 class Unauthenticated(ApiError):
     """No token, or one that does not count (any more)."""
 
-    headers = {"WWW-Authenticate": 'Bearer realm="tallystick"'}
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="tallystick"'}
 
 
 class LoginRefused(ApiError):
@@ -87,7 +87,7 @@ class ForeignCursor(ApiError):
 class Busy(ApiError):
     """More is in the house already than there is room for."""
 
-    headers = {"Retry-After": "1"}
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class ExaminationFailed(ApiError):
@@ -175,7 +175,9 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def as_json(error: LedgerError) -> dict[str, Any]:
-    """The problem object of `error`: type, title, status, detail, and where it helps where, item, problems, retryAfter."""
+    """The problem object of `error`: type, title, status, detail, and where it helps where, item, problems,
+    retryAfter.
+    """
     kind = kind_of(error)
     value: dict[str, Any] = {
         "type": kind.type,
@@ -263,6 +265,7 @@ async def _of_bug(request: Request, error: Exception) -> Response:
     number = str(uuid4())
     _log.error("%s %s failed (%s)", request.method, request.url.path, number, exc_info=error)
     kind = KINDS[Exception]
+    request.state.problem = kind.name
     value = {
         "type": kind.type,
         "title": kind.title,

@@ -15,7 +15,9 @@ IDLE_SECONDS = 1.0
 """How often the registry is looked at while there is nothing to anchor."""
 LONGEST_PAUSE_SECONDS = 30.0
 SHARE = 4
-"""Between two checkpoints pauses at least this many times what the last one took, so that publishing never takes over."""
+"""Between two checkpoints pauses at least this many times what the last one took, so that publishing never takes
+over.
+"""
 _log = logging.getLogger(__name__)
 
 

@@ -1,7 +1,7 @@
 """Who may do what, and who may see which fields: the only place that says so. Pure; deny by default.
 
-Every route names its action and asks `can`; what has an owner is asked about again with its `Subject`. What the answer does
-not list is not shown.
+Every route names its action and asks `can`; what has an owner is asked about again with its `Subject`. What the
+answer does not list is not shown.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ DONE: Fields = frozenset({"done"})
 """The answer for actions that show nothing: they may be done."""
 
 ENVELOPE: Fields = frozenset({"header", "signature", "content", "secret", "original"})
-STATEMENT: Fields = ENVELOPE | {"digest", "state", "registeredAt", "anchoredAt", "erasedAt", "block", "times"}
+STATEMENT: Fields = ENVELOPE | {"digest", "state", "registeredAt", "anchoredAt", "erasedAt", "block", "times", "void"}
 
 _ANYONE = {
     Action.SIGN_IN: DONE,

@@ -542,7 +542,7 @@ class Ledger:
             row = connection.execute(query.where(fork.c.digest == digest)).first()
         return None if row is None else Fork(digest, record_of(row), row.envelope, row.noted_at)
 
-    def overtaken(self, member: bytes) -> list[tuple[Record, LedgerError]]:
+    def overtaken(self, member: bytes) -> list[tuple[Record, str]]:
         """Statements `member` may see whose key had ended by the block that anchored them, or will have, and why.
 
         They were registered before the end was known here; they keep their numbers and are issued again. Only the
@@ -573,13 +573,12 @@ class Ledger:
                 rows = connection.execute(query.where(whose, may_see).order_by(statement.c.position).limit(500))
                 found |= {row.position: record_of(row) for row in rows}
         places = self.anchor_places(found)
-        verdicts: list[tuple[Record, LedgerError]] = []
+        verdicts: list[tuple[Record, str]] = []
         for position, record in sorted(found.items()):
             at = places[position].block_number if position in places else next_block
-            try:
-                membership.check_signer(record.signer, record.header.issuer, purpose_of(record.header.kind), at)
-            except KeyNotValid as error:
-                verdicts.append((record, error))
+            reason = void_reason(membership, record.signer, record.header, at)
+            if reason is not None:
+                verdicts.append((record, reason))
         return verdicts
 
     def inclusion(self, position: int, size: int) -> list[bytes]:

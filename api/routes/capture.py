@@ -56,7 +56,8 @@ async def capture(
 ) -> Response:
     """Have the service sign EPCIS events for you, one statement each, with the key it keeps for you.
 
-    For members with a custodial key only; all others sign at home. Unlike a signed statement, a document sent again is signed again.
+    For members with a custodial key only; all others sign at home. Unlike a signed statement, a document sent again
+    is signed again.
     """
     service, custodian = caller.service, caller.service.custodian
     custodian.key_of(caller.member, caller.ledger)

@@ -14,12 +14,12 @@ from api.visibility import Action
 
 router = APIRouter(include_in_schema=False)
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fdfdfc}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430}
 h1{margin-bottom:0}h2{margin-top:2.5rem;border-bottom:1px solid #d8d8d2}summary{cursor:pointer;padding:.35rem 0}
-code,pre{font:14px/1.45 ui-monospace,monospace}pre{background:#f3f3ee;padding:.75rem;overflow:auto;border-radius:4px}
-details{border-bottom:1px solid #ececE6;padding:.1rem 0}.method{display:inline-block;min-width:4.5rem;font-weight:700}
-.get{color:#17603a}.post{color:#8a4b08}.delete{color:#9c1c1c}table{border-collapse:collapse}
-td,th{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top}.demo{background:#9c1c1c;color:#fff;padding:.2rem .6rem}
+code,pre{font:14px/1.45 ui-monospace,monospace}pre{background:#f3f3ee;padding:.75rem;overflow:auto}
+details{border-bottom:1px solid #ececE6}.method{display:inline-block;min-width:4.5rem;font-weight:700}
+.get{color:#17603a}.post{color:#8a4b08}.delete{color:#9c1c1c}td,th{text-align:left;padding:.2rem 1rem .2rem 0}
+.demo{background:#9c1c1c;color:#fff;padding:.2rem .6rem}
 """
 
 
@@ -50,11 +50,9 @@ def documentation(request: Request, caller: Caller = asks(Action.READ_DOCUMENTAT
 
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
-    parts = [
-        f"<details><summary><span class='method {method}'>{method.upper()}</span><code>{_text(path)}</code> "
-        f"{_text(operation['description'].split(chr(10))[0])}</summary>",
-        f"<p>{_text(operation['description'])}</p>",
-    ]
+    first, _, _ = operation["description"].partition("\n")
+    name = f"<span class='method {method}'>{method.upper()}</span><code>{_text(path)}</code>"
+    parts = [f"<details><summary>{name} {_text(first)}</summary>", f"<p>{_text(operation['description'])}</p>"]
     if operation.get("parameters"):
         parts.append("<table><tr><th>parameter<th>in<th>what")
         parts += [

@@ -54,6 +54,7 @@ STATEMENT = {
         "issued": "2026-09-21T14:12:20.000Z",
         "registered": "2026-09-21T14:13:20.000Z",
     },
+    "void": None,
 }
 STREAM_VIEW = {
     "audience": [PARTNER],

@@ -33,8 +33,8 @@ def follow(
 ) -> Response:
     """What happens in your streams, and each anchor, as it happens.
 
-    An event's id is your place in the feed: give the last one back as `Last-Event-ID` or `after` and nothing is missed. Without it the
-    feed begins now. It ends when the token does; come back with a new one.
+    An event's id is your place in the feed: give the last one back as `Last-Event-ID` or `after` and nothing is
+    missed. Without it the feed begins now. It ends when the token does; come back with a new one.
     """
     assert caller.session is not None
     feed = caller.service.feed

@@ -3,6 +3,7 @@
 import re
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
@@ -26,7 +27,7 @@ SIZE = Query(None, ge=0, le=2**53 - 1, description="Of this many statements; the
 @router.get(
     "/checkpoint",
     responses=gives(examples.NOTE, "A C2SP signed note with every cosignature there is.", "text/plain")
-    | documented(problems.Unauthenticated, UnknownCheckpoint, problems.RequestValidationError),
+    | documented(problems.Unauthenticated, UnknownCheckpoint, RequestValidationError),
 )
 def read_checkpoint(size: int | None = SIZE, caller: Caller = asks(Action.READ_LOG)) -> Response:
     """A checkpoint of the log (C2SP tlog-checkpoint)."""
@@ -83,7 +84,7 @@ def _tile(data: bytes, width: int) -> Response:
 @router.get(
     "/consistency",
     responses=gives({"path": ["uZRqySSS0jR8YjW00mERhLGUaskkktI0fGI1tNJhEYQ="]}, "Hashes in base64.")
-    | documented(problems.Unauthenticated, ProofError, problems.RequestValidationError),
+    | documented(problems.Unauthenticated, ProofError, RequestValidationError),
 )
 def read_consistency(
     old: int = Query(ge=0, le=2**53 - 1), new: int = Query(ge=0, le=2**53 - 1), caller: Caller = asks(Action.READ_LOG)
@@ -95,7 +96,7 @@ def read_consistency(
 @router.get(
     "/inclusion",
     responses=gives({"path": ["uZRqySSS0jR8YjW00mERhLGUaskkktI0fGI1tNJhEYQ="]}, "Hashes in base64.")
-    | documented(problems.Unauthenticated, ProofError, problems.RequestValidationError),
+    | documented(problems.Unauthenticated, ProofError, RequestValidationError),
 )
 def read_inclusion(
     index: int = Query(ge=0, le=2**53 - 1),
@@ -111,7 +112,7 @@ def read_inclusion(
     status_code=204,
     responses=documented(
         problems.Unauthenticated, UnknownWitness, UnknownCheckpoint, UnverifiedNote, MalformedNote,
-        problems.WrongMediaType, problems.RequestValidationError,
+        problems.WrongMediaType, RequestValidationError,
     ),
     openapi_extra={
         "requestBody": {

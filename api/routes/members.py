@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -15,8 +16,8 @@ from api.visibility import Action
 from ledger_service import __version__
 from ledger_service.chain import abi
 from ledger_service.chain.abi import MalformedCall
-from ledger_service.chain.errors import ChainError, ChainUnavailable, TransactionRefused
-from ledger_service.errors import MalformedInput
+from ledger_service.chain.errors import ChainUnavailable, TransactionRefused
+from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.keys import SIGNATURE_BYTES, bytes_from_hex, from_hex, purpose_names, to_hex
 from ledger_service.ledger import Ledger
 from ledger_service.membership import SigningKey
@@ -28,7 +29,10 @@ RELAYED = ("addKey", "retireKey", "revokeKey", "rotateRoot", "vote")
 @router.post(
     "/auth/challenge",
     tags=["signing in"],
-    responses=gives({"expiresAt": examples.TIME + 300_000, "message": "ledger.example.org wants you to sign in …"}, "An EIP-4361 message.")
+    responses=gives(
+        {"expiresAt": examples.TIME + 300_000, "message": "ledger.example.org wants you to sign in …"},
+        "An EIP-4361 message.",
+    )
     | documented(MalformedInput, problems.WrongMediaType),
     openapi_extra=json_body({"address": examples.KEY}, "The address of a key with the purpose login."),
 )  # fmt: skip
@@ -105,7 +109,7 @@ def read_network(caller: Caller = asks(Action.READ_NETWORK)) -> Response:
 @router.get(
     "/trust",
     responses=gives({"format": "tallystick-trust/1", "origin": examples.ORIGIN}, "The trust file.")
-    | documented(problems.Unauthenticated, ChainUnavailable, problems.RequestValidationError),
+    | documented(problems.Unauthenticated, ChainUnavailable, RequestValidationError),
 )
 def read_trust(
     pin: bool = Query(False, description="Pin the chain's newest block."), caller: Caller = asks(Action.READ_TRUST)
@@ -175,12 +179,15 @@ def _key(key: SigningKey) -> dict[str, Any]:
             "arguments": [examples.MEMBER, examples.KEY, 5, False, [0, 1_790_003_600, examples.SIGNATURE]],
             "function": "addKey",
         },
-        "A function of MemberRegistry with its arguments: addKey, retireKey, revokeKey, rotateRoot (signed by the member's root key) "
+        "A function of MemberRegistry with its arguments: addKey, retireKey, revokeKey, rotateRoot (signed by the "
+        "member's root key) "
         "or vote. Bytes as 0x text, structs as lists.",
     ),
 )  # fmt: skip
 async def relay_change(request: Request, caller: Caller = asks(Action.CHANGE_MEMBERS)) -> Response:
-    """Relay a key change signed by a root key, or a signed vote. What counts is the signature inside, not who sends it."""
+    """Relay a key change signed by a root key, or a signed vote. What counts is the signature inside, not who sends
+    it.
+    """
     value = await json_object(request, "function", "arguments")
     name = text(value["function"], "/function")
     if name not in RELAYED:
@@ -202,7 +209,7 @@ def _take_over(ledger: Ledger, now: int) -> None:
     """Have the ledger see what has just changed; what keeps publication from it is the publisher's business."""
     try:
         ledger.publish(now)
-    except ChainError:
+    except LedgerError:
         return
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from api import problems
@@ -64,7 +66,7 @@ async def register(request: Request, caller: Caller = asks(Action.REGISTER)) -> 
     except CallRefused as error:
         raise error.refusals[0].error from None
     (accepted,) = registration.accepted
-    state = State.REGISTERED if accepted.is_new else _state(caller, accepted.digest)
+    state = State.REGISTERED if accepted.is_new else await run_in_threadpool(_state, caller, accepted.digest)
     value = {
         "digest": to_hex(accepted.digest),
         "isNew": accepted.is_new,
@@ -93,7 +95,7 @@ def _state(caller: Caller, digest: bytes) -> State:
     )
     | documented(
         problems.Unauthenticated, CallRefused, problems.EmptyCall, problems.TooManyItems, problems.WrongMediaType,
-        problems.BodyTooLarge, problems.Busy, BacklogFull, canonical.MalformedJson, problems.RequestValidationError,
+        problems.BodyTooLarge, problems.Busy, BacklogFull, canonical.MalformedJson, RequestValidationError,
     ),
     openapi_extra=json_body(
         {"statements": [examples.ENVELOPE]},
@@ -110,12 +112,14 @@ async def register_batch(
 ) -> Response:
     """Register many signed statements in one durable step.
 
-    With `refuse_all` (the default) one bad item refuses the call and nothing is kept; the answer lists every bad item. With
-    `keep_good` the good ones are registered and each other item has its problem. Sending a call again is safe.
+    With `refuse_all` (the default) one bad item refuses the call and nothing is kept; the answer lists every bad
+    item. With `keep_good` the good ones are registered and each other item has its problem. Sending a call again is
+    safe.
     """
     settings = caller.service.settings
     data = await body(request, settings.max_body_bytes, *NDJSON, "application/json")
-    items = _lines(data) if request.headers["content-type"].lower().startswith(NDJSON) else _elements(data)
+    is_lines = request.headers["content-type"].lower().startswith(NDJSON)
+    items = _lines(data) if is_lines else await run_in_threadpool(_elements, data)
     if len(items) > settings.max_batch_items:
         raise problems.TooManyItems(f"{len(items)} statements in one call, the limit is {settings.max_batch_items}")
     return await register_items(caller, items, keep_good=on_error == "keep_good")
@@ -180,7 +184,7 @@ def _elements(data: bytes) -> list[bytes]:
         {"items": [{k: v for k, v in examples.STATEMENT.items() if k not in ("content", "secret")}], "next": None},
         "Up to `limit` statements in the order of registration.",
     )
-    | documented(problems.Unauthenticated, problems.ForeignCursor, problems.NotThere, problems.RequestValidationError),
+    | documented(problems.Unauthenticated, problems.ForeignCursor, problems.NotThere, RequestValidationError),
 )
 def list_statements(
     stream: str | None = Query(None, description="Only those of this stream."),
@@ -220,7 +224,7 @@ def read_statement(digest: str, caller: Caller = asks(Action.READ_STATEMENT)) ->
     place = caller.ledger.anchor_places([record.position]).get(record.position)
     value = _clocks(record, caller.ledger.state(record.position), place.anchored_at if place else None)
     value |= envelope.as_json()
-    value |= {"block": place.block_number if place else None, "erasedAt": erased_at}
+    value |= {"block": place.block_number if place else None, "erasedAt": erased_at, "void": caller.ledger.void(record)}
     return Json(_project(value, fields))
 
 
@@ -251,10 +255,13 @@ def _project(value: dict[str, Any], fields: Fields) -> dict[str, Any]:
 )
 def erase_content(digest: str, caller: Caller = asks(Action.ERASE)) -> Response:
     """Erase content and secret of your statement for good. Its place, its digest and every proof stand."""
+    fork = caller.ledger.fork_of(hash_of(digest))
+    if fork is not None:
+        digest = to_hex(fork.record.digest)
     record, subject, _ = caller.record(digest)
     if not caller.sees(subject):
         raise problems.NotTheIssuer("only its issuer may erase it")
-    caller.ledger.erase(record.digest, caller.service.now())
+    caller.ledger.erase(fork.digest if fork else record.digest, caller.service.now())
     return Response(status_code=204)
 
 
@@ -321,7 +328,8 @@ def explain_fork(holder: Record, noted_at: int) -> dict[str, Any]:
         "next": "sign the content again under the next free number of the stream",
         "since": noted_at,
         "state": "refused",
-        "why": f"number {holder.header.sequence} is held by {to_hex(holder.digest)}, registered at {iso(holder.registered_at)}; "
+        "why": f"number {holder.header.sequence} is held by {to_hex(holder.digest)}, registered at "
+        "{iso(holder.registered_at)}; "
         "both envelopes are kept as the finding stream fork",
     }
 
@@ -332,13 +340,13 @@ def explain(caller: Caller, record: Record) -> dict[str, Any]:
     state = ledger.state(record.position)
     place = ledger.anchor_places([record.position]).get(record.position)
     if place is not None:
-        overtaken = {one.digest: error for one, error in ledger.overtaken(caller.member)}
-        if record.digest in overtaken:
+        void = ledger.void(record)
+        if void is not None:
             return {
-                "next": "its issuer signs the content again with a valid key, under a new number",
+                "next": "its issuer signs the content again with a valid key, under the next free number",
                 "since": place.anchored_at,
                 "state": "void",
-                "why": f"its key did not count when block {place.block_number} anchored it: {overtaken[record.digest]}",
+                "why": f"{void}: block {place.block_number} took the checkpoint that covers it; it keeps its number",
             }
         return {
             "next": "nothing: its receipt is there",

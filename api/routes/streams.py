@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -15,6 +16,7 @@ from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action, Fields, Subject
 from ledger_service import bundle
 from ledger_service.errors import MalformedInput
+from ledger_service.evidence import BUNDLE_FORMAT
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Record, StreamView, UnknownStatement
 
@@ -50,7 +52,7 @@ def _shown(caller: Caller, view: StreamView, fields: Fields) -> dict[str, Any]:
 @router.get(
     "/streams",
     responses=gives({"items": [examples.STREAM_VIEW], "next": None}, "Up to `limit` streams, by id.")
-    | documented(problems.Unauthenticated, problems.ForeignCursor, problems.RequestValidationError),
+    | documented(problems.Unauthenticated, problems.ForeignCursor, RequestValidationError),
 )
 def list_streams(
     after: str | None = Query(None, max_length=200, description="`next` of the page before."),
@@ -88,7 +90,7 @@ def read_stream(stream: str, caller: Caller = asks(Action.READ_STREAM)) -> Respo
         },
         "In plain words.",
     )
-    | documented(problems.Unauthenticated, problems.NotThere, problems.RequestValidationError),
+    | documented(problems.Unauthenticated, problems.NotThere, RequestValidationError),
 )
 def explain_number(
     stream: str, sequence: int = Query(ge=1, le=2**53 - 1), caller: Caller = asks(Action.READ_STREAM)
@@ -113,7 +115,8 @@ def explain_number(
             "next": "its issuer sends it, or a signed void in its place",
             "since": hole.since if hole else None,
             "state": "missing",
-            "why": f"number {sequence} was left out: a later number is registered and this one was not sent, or was refused",
+            "why": f"number {sequence} was left out: a later number is registered and this one was not sent, or was "
+            "refused",
         }
     )
 
@@ -153,10 +156,10 @@ def read_findings(caller: Caller = asks(Action.READ_FINDINGS)) -> Response:
         what = f"its issuer signed two statements under number {fork.record.header.sequence}"
         value = _place(fork.record) | {"digest": to_hex(fork.digest)}
         found.append((_subject(caller, fork.record), _finding("stream fork", fork.noted_at, what, value)))
-    for record, error in ledger.overtaken(caller.member):
+    for record, reason in ledger.overtaken(caller.member):
         value = _place(record) | {"digest": to_hex(record.digest)}
-        finding = _finding("void: key ended before anchor", record.registered_at, str(error), value)
-        found.append((_subject(caller, record), finding))
+        what = "it keeps its number and counts for nothing; its issuer signs the content again"
+        found.append((_subject(caller, record), _finding(f"void: {reason}", record.registered_at, what, value)))
     items = []
     for subject, value in found[:MAX_FINDINGS]:
         fields = caller.sees(subject)
@@ -179,14 +182,15 @@ def _subject(caller: Caller, record: Record) -> Subject:
 
 @router.post(
     "/bundles",
-    responses=gives(examples.RECEIPT | {"format": bundle.BUNDLE_FORMAT}, "The audit bundle, to be verified offline.")
+    responses=gives(examples.RECEIPT | {"format": BUNDLE_FORMAT}, "The audit bundle, to be verified offline.")
     | documented(
         problems.Unauthenticated, problems.NotThere, bundle.NotYetAnchored, bundle.TooLarge, MalformedInput,
         problems.WrongMediaType,
     ),
     openapi_extra=json_body(
         {"fields": None, "pin": False, "streams": [{"first": 1, "last": None, "stream": examples.STREAM}]},
-        "Streams with their first and last number (`last` null: the newest anchored one); `pin` leads the block headers up to the "
+        "Streams with their first and last number (`last` null: the newest anchored one); `pin` leads the block "
+        "headers up to the "
         "newest block; `fields` discloses only these pointers instead of the whole content.",
     ),
 )  # fmt: skip

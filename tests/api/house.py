@@ -31,7 +31,7 @@ def plan() -> Plan:
     everything = keys.EVENTS | keys.AGREEMENTS | keys.LOGIN
     founders = []
     for name in NAMES:
-        own = (FirstKey(key(name).address, everything),)
+        own: tuple[FirstKey, ...] = (FirstKey(key(name).address, everything),)
         if name == "kleinwerk":
             own = (FirstKey(key(name).address, keys.LOGIN), FirstKey(key("kept").address, keys.EVENTS, custodial=True))
         root = key(f"{name} root").address
