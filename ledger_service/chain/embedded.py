@@ -54,6 +54,7 @@ from ledger_service.keys import Signer
 
 GAS_LIMIT = 10**12  # of a block; half of it is never reached, which is what keeps the base fee at nothing
 CALL_GAS = 10**9
+_SHOWN_BLOCKS = 8
 _REVERTED = 3
 _REJECTED = -32000
 _UNKNOWN_METHOD = -32601
@@ -221,6 +222,7 @@ class EmbeddedNode:
         if (self._head.block_number, self._head.hash) != last:
             raise ChainFileDamaged(file.path, "its index of blocks and its chain end at different blocks")
         self._backend = LedgerBackend(self._chain)
+        self._shown: dict[bytes, list[dict[str, Any]]] = {}
 
     @classmethod
     def create(cls, file: BlockFile, genesis: Genesis, attestor: Signer, now: Callable[[], int]) -> "EmbeddedNode":
@@ -470,11 +472,19 @@ class EmbeddedNode:
 
     def _rpc_eth_getTransactionReceipt(self, transaction_hash: str) -> Any:  # noqa: N802
         place = self._place(_bytes(transaction_hash))
-        return _receipts_json(place[0], self._receipts(place[0]))[place[1]] if place is not None else None
+        return self._receipts_json(place[0])[place[1]] if place is not None else None
 
     def _rpc_eth_getBlockReceipts(self, number: object) -> Any:  # noqa: N802
         block = self._block(number)
-        return _receipts_json(block, self._receipts(block)) if block is not None else None
+        return self._receipts_json(block) if block is not None else None
+
+    def _receipts_json(self, block: BlockAPI) -> list[dict[str, Any]]:
+        """A block's receipts, remembered for a few blocks: who asks about one of a large block asks about more."""
+        if block.hash not in self._shown:
+            if len(self._shown) >= _SHOWN_BLOCKS:
+                self._shown.clear()
+            self._shown[block.hash] = _receipts_json(block, self._receipts(block))
+        return self._shown[block.hash]
 
     def _rpc_eth_getLogs(self, query: Mapping[str, Any]) -> Any:  # noqa: N802
         address = query.get("address") or []

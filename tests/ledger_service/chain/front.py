@@ -60,7 +60,8 @@ class Front:
     def well(self, question: dict[str, Any]) -> dict[str, Any]:
         """What a good node answers."""
         answer = self.provider.make_request(RPCEndpoint(question["method"]), question["params"])
-        return {**answer, "id": question["id"]}
+        copied: dict[str, Any] = json.loads(json.dumps(answer))  # a fault may change it
+        return {**copied, "id": question["id"]}
 
     def reply(self, question: dict[str, Any]) -> Reply:
         with self._lock:
