@@ -15,6 +15,8 @@ from ledger_service.envelope import Envelope
 from ledger_service.evidence import Trust
 from ledger_service.keys import LocalKey, keccak
 from ledger_service.ledger import Call, Ledger, Registration, Rules, examine, no_step
+from ledger_service.mandates import KeyChange, key_change
+from ledger_service.membership import KeyAdded, KeyRevoked
 from ledger_service.store import Store
 
 ORIGIN = "ledger.example.org/test"
@@ -88,6 +90,7 @@ class Consortium:
     steps: Callable[[str], None] = no_step
     ledger: Ledger = field(init=False)
     _sequences: dict[bytes, int] = field(default_factory=dict)
+    _nonces: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         path = self.folder / "chain.sqlite"
@@ -150,6 +153,29 @@ class Consortium:
             signer=signer or key(issuer),
             domain=self.ledger.domain,
         )
+
+    def change_key(self, member: str, change: KeyChange) -> None:
+        """A change of a member's keys, by its root key, on the chain; the ledger hears of it at its next look."""
+        mandate = key_change(
+            change,
+            nonce=self._nonces.get(member, 0),
+            deadline=self.clock.seconds() + 86_400,
+            root=key(f"{member} root"),
+            domain=self.ledger.domain,
+        )
+        self.ledger.anchoring.chain.relay(mandate.function, mandate.arguments, key("relayer"))
+        self._nonces[member] = self._nonces.get(member, 0) + 1
+
+    def add_key(self, member: str, name: str, *, custodial: bool = False) -> LocalKey:
+        """Another key for statements, known to the chain and to the ledger."""
+        self.change_key(member, KeyAdded(member_id(member), key(name).address, keys.EVENTS, custodial))
+        self.ledger.anchoring.refresh()
+        return key(name)
+
+    def revoke_key(self, member: str, name: str, *, compromised_seconds_ago: int = 0) -> None:
+        """Revoked on the chain, which the ledger has not read yet."""
+        since = self.clock.seconds() - compromised_seconds_ago
+        self.change_key(member, KeyRevoked(member_id(member), key(name).address, since))
 
     def register(self, *envelopes: Envelope, keep_good: bool = False) -> Registration:
         return self.register_bytes([one.data for one in envelopes], keep_good=keep_good)
