@@ -27,7 +27,7 @@ from ledger_service.evidence import void_reason
 from ledger_service.keys import Signer, to_hex
 from ledger_service.membership import KeyNotValid, Membership, MemberState
 from ledger_service.statements import Domain, Header, UnknownKind, purpose_of
-from ledger_service.store import Store
+from ledger_service.store import Store, insert_rows
 from ledger_service.store.tables import anchor, content, fork, reader, statement, stream, tile
 
 SCAN = 50_000
@@ -772,6 +772,22 @@ def _load(connection: sa.Connection, items: Sequence[Examined]) -> _Batch:
     return _Batch(streams, taken)
 
 
+_STATEMENT_COLUMNS = (
+    "position",
+    "digest",
+    "issuer",
+    "kind",
+    "stream",
+    "sequence",
+    "issued_at",
+    "content_root",
+    "signature",
+    "signer",
+    "registered_at",
+)
+_CONTENT_COLUMNS = ("position", "content", "secret", "original")
+
+
 def _insert(connection: sa.Connection, batch: _Batch, position: int, now: int) -> None:
     changed = {key: place for key, place in batch.streams.items() if place.is_changed}
     fresh = [key for key, place in changed.items() if place.is_new]
@@ -809,32 +825,30 @@ def _insert(connection: sa.Connection, batch: _Batch, position: int, now: int) -
     if members:
         connection.execute(sa.insert(reader), members)
     if batch.rows:
-        connection.execute(
-            sa.insert(statement),
-            [
-                {
-                    "position": place,
-                    "digest": item.digest,
-                    "issuer": item.issuer,
-                    "kind": item.kind,
-                    "stream": item.stream,
-                    "sequence": item.sequence,
-                    "issued_at": item.issued_at,
-                    "content_root": item.content_root,
-                    "signature": item.signature,
-                    "signer": item.signer,
-                    "registered_at": now,
-                }
-                for place, item in enumerate(batch.rows, position)
-            ],
-        )
+        rows = [
+            (
+                place,
+                item.digest,
+                item.issuer,
+                item.kind,
+                item.stream,
+                item.sequence,
+                item.issued_at,
+                item.content_root,
+                item.signature,
+                item.signer,
+                now,
+            )
+            for place, item in enumerate(batch.rows, position)
+        ]
+        insert_rows(connection, statement, _STATEMENT_COLUMNS, rows)
         held = [
-            {"position": place, "content": item.content, "secret": item.secret, "original": item.original}
+            (place, item.content, item.secret, item.original)
             for place, item in enumerate(batch.rows, position)
             if item.content is not None
         ]
         if held:
-            connection.execute(sa.insert(content), held)
+            insert_rows(connection, content, _CONTENT_COLUMNS, held)
     for item, noted_at in batch.forks:
         holder = connection.execute(
             sa.select(statement.c.position).where(

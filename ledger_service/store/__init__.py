@@ -4,8 +4,9 @@ SQLite runs in WAL mode with `synchronous=FULL`, so what was answered survives a
 the ledger; a reader never waits for the writer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from contextvars import ContextVar
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
@@ -22,7 +23,7 @@ from sqlalchemy import Connection, Engine, event
 from ledger_service.errors import LedgerError
 from ledger_service.store import tables
 
-__all__ = ["NewerStore", "Store", "UnsafeStore", "tables"]
+__all__ = ["NewerStore", "Store", "UnsafeStore", "insert_rows", "tables"]
 
 
 class NewerStore(LedgerError):
@@ -124,6 +125,23 @@ class Store:
                 )
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+
+
+def insert_rows(
+    connection: Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """Insert many rows whose values stand in the order of `columns`: the inner loop of ingest.
+
+    The values go to the driver as they are; SQLAlchemy's look at each of them costs three times what SQLite does.
+    """
+    connection.exec_driver_sql(_insert_text(table, columns, connection.dialect), list(rows))
+
+
+@lru_cache(maxsize=64)
+def _insert_text(table: sa.Table, columns: tuple[str, ...], dialect: sa.Dialect) -> str:
+    compiled = sa.insert(table).compile(dialect=dialect, column_keys=list(columns))
+    assert tuple(compiled.positiontup or ()) == columns, "columns stand in the order of their table"
+    return str(compiled)
 
 
 class SqliteFile:
