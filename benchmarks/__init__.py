@@ -1,0 +1,1 @@
+"""What this machine reaches, one module per promise, each figure beside the limit measured bare in the same run."""
