@@ -1,8 +1,8 @@
 """The show: the consortium's September taken the whole way, in front of the reader.
 
-Nothing is staged: members make their keys in folders of their own, sign at their side and send over HTTP to the service as it always
-runs; the bundle at the end is checked by the command that a stranger would use, in a process of its own. Only the clock is the
-story's, block timestamps included, which the service allows in a demo network alone.
+Nothing is staged: members make their keys in folders of their own, sign at their side and send over HTTP to the
+service as it always runs; the bundle at the end is checked by the command that a stranger would use, in a process of
+its own. Only the clock is the story's, block timestamps included, which the service allows in a demo network alone.
 """
 
 import os
@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -36,6 +37,7 @@ from api.settings import Settings
 from demo.consortium import Company, Consortium, consortium
 from demo.september import Document, Pallet, documents, special_pallet
 from ledger_service import keys
+from ledger_service.envelope import Envelope
 from ledger_service.errors import LedgerError
 from ledger_service.evidence import Bundle
 from ledger_service.keys import to_hex
@@ -76,17 +78,19 @@ class _Show:
     clock: StoryClock
     port: int | None
     clients: dict[str, LedgerClient] = field(default_factory=dict)
+    ids: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     @property
     def settings(self) -> Settings:
-        return Settings(
-            data=self.folder / "network",
-            port=8440 if self.port is None else self.port,
-            passphrase_file=self.passphrase_file,
-            workers=0,
-            publish_interval_seconds=PUBLISH_INTERVAL_SECONDS,
-        )
+        values: dict[str, Any] = {
+            "data": self.folder / "network",
+            "port": 8440 if self.port is None else self.port,
+            "passphrase_file": self.passphrase_file,
+            "workers": 0,
+            "publish_interval_seconds": PUBLISH_INTERVAL_SECONDS,
+        }
+        return Settings(**values)
 
     @property
     def passphrase_file(self) -> Path:
@@ -94,6 +98,21 @@ class _Show:
 
     def home(self, company: str) -> Path:
         return self.folder / "members" / company
+
+    def file_all(self, some: Sequence[Document]) -> list[tuple[LedgerClient, Envelope]]:
+        """Sign documents of one company at its side and send them; for each its client and its last envelope."""
+        return [self._file(one) for one in some]
+
+    def _file(self, document: Document) -> tuple[LedgerClient, Envelope]:
+        client = self.clients[document.company]
+        to = [self.ids[one] for one in document.to]
+        signed = client.sign_document(
+            document.text.encode(), to, source=document.source, issuer=self.ids[document.company]
+        )
+        done = client.submit()
+        if signed.refused or done.refused or done.registered != document.events:
+            raise CheckFailed(f"{document.about}: not all of its events were registered")
+        return client, signed.envelopes[-1]
 
 
 def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -> None:
@@ -120,7 +139,10 @@ def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -
         bundle = _bundle(show, results)
         _verify(results, bundle, receipt)
         say()
-        say(f"All of it took {time.monotonic() - show.started:.1f} s. {results} holds bundle.json and trust.json.", "bold")
+        say(
+            f"All of it took {time.monotonic() - show.started:.1f} s. {results} holds bundle.json and trust.json.",
+            "bold",
+        )
         if not once:
             _serve(show, url, results)
 
@@ -133,7 +155,7 @@ def _title(cast: Consortium) -> None:
     text = Text.assemble(
         ("DEMO  ", "bold yellow"),
         ("From a partner's signed event to a proof anyone can check\n", "bold"),
-        f"The E-Axle Circle, {len(cast.companies)} members, all fictional; sites are real places; GS1's example prefix 952.\n"
+        f"The E-Axle Circle, {len(cast.companies)} members, all fictional; real places; GS1's example prefix 952.\n"
         "Pinion shafts go from Valladolid over Duisburg to Göttingen: 22 trucks in September 2026.",
     )
     out.print(Panel(text, expand=False))
@@ -152,16 +174,12 @@ def _step(number: int, what: str) -> Iterator[None]:
 def _found(show: _Show) -> None:
     with _step(1, "Each member makes its keys, and together they found the network"):
         show.passphrase_file.write_bytes(PASSPHRASE)
-        members: list[Mapping[str, Any]] = []
-        for company in show.cast.companies.values():
-            members.append(_make_keys(show, company))
+        members = [_make_keys(show, company) for company in show.cast.companies.values()]
         plan = plan_of({"origin": show.cast.origin, "members": members}, random=os.urandom)
-        Network.found(
-            show.settings, plan, secret=os.urandom(32), now=show.clock, demo=True, scrypt_cost=SCRYPT_COST
-        )
-        say(f"   {len(members)} members made a root key, the next root key and a signing key, each in a folder of its own;")
+        Network.found(show.settings, plan, secret=os.urandom(32), now=show.clock, demo=True, scrypt_cost=SCRYPT_COST)
+        say(f"   {len(members)} members made root key, next root key and signing key, each in a folder of its own;")
         say(f"   {' and '.join(one.name for one in show.cast.witnesses)} made a witness key too.")
-        say("   MemberRegistry and CheckpointRegistry stand on the embedded EVM chain; the registry holds addresses, no names.")
+        say("   MemberRegistry and CheckpointRegistry stand on the embedded EVM chain; it holds addresses, no names.")
 
 
 def _make_keys(show: _Show, company: Company) -> Mapping[str, Any]:
@@ -184,6 +202,7 @@ def _introduce(show: _Show, url: str, stack: ExitStack) -> None:
         for company in show.cast.companies:
             gateway = Gateway(show.home(company), show.passphrase_file)
             trust, _, _ = gateway.fetch_trust(url)
+            show.ids[company] = gateway.member()
             fingerprints.add(trust.fingerprint)
             outbox = stack.enter_context(Outbox.open(show.home(company) / "outbox.sqlite"))
             client = LedgerClient(url, gateway.signer(), trust, outbox, now=show.clock)
@@ -199,43 +218,34 @@ def _september(show: _Show) -> None:
         month = documents()
         total = sum(one.events for one in month)
         week = None
-        shown: tuple[Document, Any] | None = None
-        with bar("1 September", total) as progress:
+        shown: tuple[Document, tuple[LedgerClient, Envelope]] | None = None
+        with bar("1 September", total) as progress, ThreadPoolExecutor(4) as members:
             for moment, group in groupby(month, key=lambda one: one.registered_at):
                 show.clock.reach(moment)
                 now = datetime.fromtimestamp(moment // 1000, BERLIN)
                 if week not in (None, now.isocalendar().week):
                     _cosign(show, say_so=False)
                 week = now.isocalendar().week
-                last = None
-                for one in group:
-                    last = _file(show, one)
+                # Who signs at one time sends at one time; one member's documents go one after the other.
+                together = list(group)
+                by_company = [list(some) for _, some in groupby(together, key=lambda one: one.company)]
+                for one, sent in zip(together, chain(*members.map(show.file_all, by_company)), strict=True):
+                    client, envelope = sent
+                    client.await_anchor(envelope.header.digest(client.domain), pause_seconds=0.01)
                     if one.about == "truck 14" and one.company == "duero":
-                        shown = one, last
+                        shown = one, sent
                     progress.advance(one.events)
                     progress.name(f"{now.day} {now:%B}, {now:%H:%M}  {one.about}")
-                if last is not None:
-                    client, envelope = last
-                    client.await_anchor(envelope.header.digest(client.domain), pause_seconds=0.01)
         show.clock.reach(show.cast.starts_at)
-        say(f"   {total} events of {len({one.company for one in month})} members, in {len(month)} documents, each event one signed")
-        say("   statement; every call was answered with a promise signed by the log, and checked.")
+        say(
+            f"   {total} events in {len(month)} documents of {len({one.company for one in month})} members; each event is a"
+        )
+        say("   signed statement of its own, and each call was answered with a promise by the log, which was checked.")
         if shown is not None:
             _say_one(shown[0], *shown[1])
 
 
-def _file(show: _Show, document: Document) -> tuple[LedgerClient, Any]:
-    """Sign a document at its company's side and send it; its client and its last envelope."""
-    client = show.clients[document.company]
-    to = [show.clients[one].member for one in document.to]
-    signed = client.sign_document(document.text.encode(), to, source=document.source)
-    done = client.submit()
-    if signed.refused or done.refused or done.registered != document.events:
-        raise CheckFailed(f"{document.about}: not all of its events were registered")
-    return client, signed.envelopes[-1]
-
-
-def _say_one(document: Document, client: LedgerClient, envelope: Any) -> None:
+def _say_one(document: Document, client: LedgerClient, envelope: Envelope) -> None:
     header = envelope.header
     say(f"   One of them, {document.about} leaving Valladolid on Friday 18 September:")
     table(
@@ -296,12 +306,14 @@ def _bundle(show: _Show, results: Path) -> Bundle:
         (results / "trust.json").write_bytes(trust + b"\n")
         _say_trail(show, pallet, trail)
         say(f"   The audit bundle: {len(bundle.statements)} statements of {len(bundle.streams)} streams without a gap,")
-        say(f"   {len(bundle.anchors)} anchors and {len(bundle.changes)} membership and key changes, {len(bundle.data):,} bytes.")
+        say(
+            f"   {len(bundle.anchors)} anchors, {len(bundle.changes)} membership and key changes; {len(bundle.data):,} bytes."
+        )
         return bundle
 
 
 def _say_trail(show: _Show, pallet: Pallet, trail: list[Any]) -> None:
-    names = {client.member: show.cast.companies[key].name for key, client in show.clients.items()}
+    names = {show.ids[key]: company.name for key, company in show.cast.companies.items()}
     rows = []
     for one in sorted(trail, key=lambda one: (one.content["event"]["eventTime"], one.registered_at)):
         event = one.content["event"]
@@ -377,7 +389,9 @@ def _serve(show: _Show, url: str, results: Path) -> None:
     say(f"   API docs   {url}/docs")
     say(f"   try        tallystick verify {results / 'bundle.json'} --trust {results / 'trust.json'}")
     say(f"              TALLYSTICK_KEY_PASSPHRASE=demo tallystick bundle --home {show.home(AUDITOR)} --out all.json")
-    say("Ctrl-C ends the demo" + (" and removes its files." if show.folder.name.startswith("tallystick-demo-") else "."))
+    say(
+        "Ctrl-C ends the demo" + (" and removes its files." if show.folder.name.startswith("tallystick-demo-") else ".")
+    )
     try:
         Event().wait()
     except KeyboardInterrupt:
