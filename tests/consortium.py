@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ledger_service import keys
@@ -80,6 +82,17 @@ def founding(names: tuple[str, ...] = FOUNDERS) -> Founding:
     )
 
 
+@cache
+def founded_chain(now: int) -> bytes:
+    """The file of a chain on which the contracts stand, made once for all tests: deploying them takes a while."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "chain.sqlite"
+        chain = EmbeddedChain.create(path, Genesis(131_277, now - 3600), attestor=key("attestor"), now=lambda: now)
+        chain.deploy(founding(), key("operator"))
+        chain.close()
+        return path.read_bytes()
+
+
 @dataclass
 class Consortium:
     """A ledger in a folder, its members' keys and its clock."""
@@ -95,10 +108,7 @@ class Consortium:
     def __post_init__(self) -> None:
         path = self.folder / "chain.sqlite"
         if not path.exists():
-            genesis = Genesis(131_277, self.clock.seconds() - 3600)
-            chain = EmbeddedChain.create(path, genesis, attestor=key("attestor"), now=self.clock.seconds)
-            chain.deploy(founding(), key("operator"))
-            chain.close()
+            path.write_bytes(founded_chain(self.clock.seconds()))
         self.open()
 
     def open(self) -> None:
@@ -172,7 +182,7 @@ class Consortium:
         self.ledger.anchoring.refresh()
         return key(name)
 
-    def revoke_key(self, member: str, name: str, *, compromised_seconds_ago: int = 0) -> None:
+    def revoke_key(self, member: str, name: str, *, compromised_seconds_ago: int = 60) -> None:
         """Revoked on the chain, which the ledger has not read yet."""
         since = self.clock.seconds() - compromised_seconds_ago
         self.change_key(member, KeyRevoked(member_id(member), key(name).address, since))

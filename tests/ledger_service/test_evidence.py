@@ -144,7 +144,7 @@ def sealed(data: bytes, signers: int) -> bytes:
 
     def change(value: Any) -> None:
         for anchor in value["anchors"]:
-            fields = list(blocks.decode_rlp(bytes.fromhex(anchor["header"][2:])))
+            fields: list[Any] = list(blocks.decode_rlp(bytes.fromhex(anchor["header"][2:])))
             extra = blocks.QbftExtraData(bytes(32), tuple(one.address for one in VALIDATORS), (), 0, ())
             fields[12] = extra.raw
             header = blocks.Header.parse(blocks.encode_rlp(tuple(fields)), blocks.Consensus.QBFT)
@@ -304,15 +304,15 @@ def _forged_anchor(bundle: Any) -> None:
     anchor = bundle["anchors"][0]
     trie_node = blocks.decode_rlp(bytes.fromhex(anchor["receiptProof"][0][2:]))
     assert isinstance(trie_node, tuple)
-    node = blocks.encode_rlp((trie_node[0], trie_node[1][:-1] + bytes([trie_node[1][-1] ^ 1])))  # type: ignore[operator,index]
-    fields = list(blocks.decode_rlp(bytes.fromhex(anchor["header"][2:])))
+    node = blocks.encode_rlp((trie_node[0], trie_node[1][:-1] + bytes([trie_node[1][-1] ^ 1])))  # type: ignore[operator]
+    fields: list[Any] = list(blocks.decode_rlp(bytes.fromhex(anchor["header"][2:])))
     fields[5] = keccak(node)
     anchor["receiptProof"] = [to_hex(node)]
     anchor["header"] = to_hex(blocks.encode_rlp(tuple(fields)))
 
 
 def _altered_block_time(bundle: Any) -> None:
-    fields = list(blocks.decode_rlp(bytes.fromhex(bundle["anchors"][0]["header"][2:])))
+    fields: list[Any] = list(blocks.decode_rlp(bytes.fromhex(bundle["anchors"][0]["header"][2:])))
     fields[11] = blocks.encode_integer(1_700_000_000)
     bundle["anchors"][0]["header"] = to_hex(blocks.encode_rlp(tuple(fields)))
 
@@ -567,7 +567,7 @@ def meaning(data: bytes, verdict: Verdict) -> Any:
     """Everything a reader learns.
 
     Left out is what the verdict does not rest on: where to look up the transaction, when the operator says it erased,
-    and how many fields lie beside a disclosed one.
+    and how many fields lie beside a disclosed one. Witnesses are compared apart.
     """
     bundle = Bundle.parse(data)
     statements = {
@@ -583,7 +583,8 @@ def meaning(data: bytes, verdict: Verdict) -> Any:
         )
         for one in bundle.statements
     }
-    return replace(verdict, streams=tuple(sorted(verdict.streams, key=repr))), statements
+    streams = tuple(sorted(verdict.streams, key=repr))
+    return replace(verdict, streams=streams, witnesses=(), strength=Strength.ATTESTED), statements
 
 
 def scalars(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -625,7 +626,8 @@ def with_value(data: bytes, path: tuple[Any, ...], new: Any) -> bytes:
 
 def survey(data: bytes, trust: Trust, bendings: Iterator[bytes]) -> int:
     """Judge each bending; fail on one that is accepted with another meaning, or ends in anything but a refusal."""
-    whole = meaning(data, judged(data, trust))
+    best = judged(data, trust)
+    whole = meaning(data, best)
     accepted = 0
     for one in bendings:
         try:
@@ -634,6 +636,9 @@ def survey(data: bytes, trust: Trust, bendings: Iterator[bytes]) -> int:
             continue
         accepted += 1
         assert meaning(one, verdict) == whole, one
+        # A cosignature whose name is misspelt is a stranger's: it counts for nothing, and the verdict says one less.
+        assert set(verdict.witnesses) <= set(best.witnesses)
+        assert verdict.witnesses or verdict.strength is Strength.ATTESTED
     return accepted
 
 
@@ -706,15 +711,16 @@ def test_a_trust_file_says_everything_and_nothing_else(world: World) -> None:
         less = {key: item for key, item in value.items() if key != name}
         with pytest.raises(MalformedInput):
             Trust.parse(canonical.dump(less))
-    for junk in (
+    junk: list[Any] = [
         {**value, "minWitnesses": 2},
         {**value, "chain": {}},
         {**value, "format": "tallystick-bundle/1"},
         [],
         {},
-    ):
+    ]
+    for one in junk:
         with pytest.raises(MalformedInput):
-            Trust.parse(canonical.dump(junk))
+            Trust.parse(canonical.dump(one))
     for raw in (b"", b"null", b"\xff\xfe", b"[" * 5000, b'{"format":"tallystick-trust/1"}'):
         with pytest.raises(MalformedInput):
             Trust.parse(raw)
