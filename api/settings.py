@@ -12,31 +12,37 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TALLYSTICK_", extra="ignore")
 
     data: Path = Field(
-        Path("data"), description="Folder of the network: ledger, chain, service keys, member directory."
+        default=Path("data"), description="Folder of the network: ledger, chain, service keys, member directory."
     )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8440, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8440, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     public_url: str | None = Field(
-        None, description="Address by which members reach the service, if not host and port."
+        default=None, description="Address by which members reach the service, if not host and port."
     )
     passphrase: SecretStr | None = Field(
-        None, description="Passphrase of the service's key file; TALLYSTICK_PASSPHRASE_FILE is the safer way."
+        default=None, description="Passphrase of the service's key file; TALLYSTICK_PASSPHRASE_FILE is the safer way."
     )
-    passphrase_file: Path | None = Field(None, description="File that holds the passphrase of the service's key file.")
+    passphrase_file: Path | None = Field(
+        default=None, description="File that holds the passphrase of the service's key file."
+    )
     workers: int = Field(
-        2, ge=0, le=64, description="Processes that examine statements; 0 examines in the server itself."
+        default=2, ge=0, le=64, description="Processes that examine statements; 0 examines in the server itself."
     )
     publish_interval_seconds: float = Field(
-        0.25, gt=0, le=60, description="Pause between checkpoints, while there is something to anchor."
+        default=0.25, gt=0, le=60, description="Pause between checkpoints, while there is something to anchor."
     )
-    max_body_bytes: int = Field(32 << 20, ge=1 << 16, description="Largest request body.")
-    max_batch_items: int = Field(5_000, ge=1, description="Most statements in one call.")
-    max_backlog: int = Field(200_000, ge=1, description="Statements that may wait for the chain before calls get 503.")
-    token_minutes: int = Field(15, ge=1, le=60, description="How long an access token lasts.")
+    max_body_bytes: int = Field(default=32 << 20, ge=1 << 16, description="Largest request body.")
+    max_batch_items: int = Field(default=5_000, ge=1, description="Most statements in one call.")
+    max_backlog: int = Field(
+        default=200_000, ge=1, description="Statements that may wait for the chain before calls get 503."
+    )
+    token_minutes: int = Field(default=15, ge=1, le=60, description="How long an access token lasts.")
     clock_tolerance_seconds: int = Field(
-        300, ge=0, le=3600, description="How far a partner's clock may run ahead of ours."
+        default=300, ge=0, le=3600, description="How far a partner's clock may run ahead of ours."
     )
     stream_gap_after_seconds: int = Field(
-        86_400, ge=1, description="Age at which a number left out of a stream becomes a finding."
+        default=86_400, ge=1, description="Age at which a number left out of a stream becomes a finding."
     )
-    confirmations: int = Field(0, ge=0, description="Blocks on top of an anchor before it is final; 0 suits QBFT.")
+    confirmations: int = Field(
+        default=0, ge=0, description="Blocks on top of an anchor before it is final; 0 suits QBFT."
+    )
