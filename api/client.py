@@ -176,6 +176,10 @@ class LedgerClient:
         """The network that everything is signed for."""
         return self.trust.domain
 
+    def is_demo(self) -> bool:
+        """Whether the network is a demo's, whose clock is a story's."""
+        return bool(self._json("GET", "/v1/network", anonymous=True).get("demo"))
+
     # -- identity ------------------------------------------------------------------------------------------------------
 
     def login(self) -> bytes:

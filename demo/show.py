@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import chain, groupby
@@ -28,8 +28,8 @@ from rich.text import Text
 from api.cli import keystore
 from api.cli.gateway import Gateway
 from api.cli.operation import plan_of
-from api.cli.serving import Serving
-from api.cli.terminal import bar, out, say, table
+from api.cli.serving import Serving, listen
+from api.cli.terminal import WrongUsage, bar, out, say, table
 from api.client import LedgerClient
 from api.network import Network
 from api.outbox import Outbox
@@ -49,6 +49,7 @@ FOUNDED_AT = int(datetime(2026, 8, 24, 7, 0, tzinfo=UTC).timestamp()) * 1000
 BERLIN = timezone(timedelta(hours=2))  # in summer, which lasts to the end of the story
 AUDITOR = "circle"
 PUBLISH_INTERVAL_SECONDS = 0.01
+EXPECTED_PORT = 8440
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -76,7 +77,7 @@ class _Show:
     folder: Path
     cast: Consortium
     clock: StoryClock
-    port: int | None
+    port: int
     clients: dict[str, LedgerClient] = field(default_factory=dict)
     ids: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
@@ -85,7 +86,7 @@ class _Show:
     def settings(self) -> Settings:
         values: dict[str, Any] = {
             "data": self.folder / "network",
-            "port": 8440 if self.port is None else self.port,
+            "port": self.port,
             "passphrase_file": self.passphrase_file,
             "workers": 0,
             "publish_interval_seconds": PUBLISH_INTERVAL_SECONDS,
@@ -124,7 +125,6 @@ def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -
     with ExitStack() as stack:
         folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="tallystick-demo-")))
         folder.mkdir(parents=True, exist_ok=True)
-        # While it is shown, the port does not matter; where it then serves, it should be the one people expect.
         show = _Show(folder, cast, StoryClock(FOUNDED_AT), _port(port, once))
         results = out if out is not None else folder / "out"
         _title(cast)
@@ -147,8 +147,15 @@ def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -
             _serve(show, url, results)
 
 
-def _port(port: int | None, once: bool) -> int | None:
-    return 0 if port is None and once else port
+def _port(port: int | None, once: bool) -> int:
+    """The port asked for; else the one people expect, where it is free and somebody will look at it."""
+    if port is not None:
+        return port
+    if not once:
+        with suppress(WrongUsage):
+            listen("127.0.0.1", EXPECTED_PORT).close()
+            return EXPECTED_PORT
+    return 0
 
 
 def _title(cast: Consortium) -> None:
@@ -237,9 +244,8 @@ def _september(show: _Show) -> None:
                     progress.advance(one.events)
                     progress.name(f"{now.day} {now:%B}, {now:%H:%M}  {one.about}")
         show.clock.reach(show.cast.starts_at)
-        say(
-            f"   {total} events in {len(month)} documents of {len({one.company for one in month})} members; each event is a"
-        )
+        senders = len({one.company for one in month})
+        say(f"   {total} events in {len(month)} documents of {senders} members; each event is a")
         say("   signed statement of its own, and each call was answered with a promise by the log, which was checked.")
         if shown is not None:
             _say_one(shown[0], *shown[1])
@@ -248,15 +254,13 @@ def _september(show: _Show) -> None:
 def _say_one(document: Document, client: LedgerClient, envelope: Envelope) -> None:
     header = envelope.header
     say(f"   One of them, {document.about} leaving Valladolid on Friday 18 September:")
-    table(
-        ("", ""),
-        [
-            ("   statement", to_hex(header.digest(client.domain))),
-            ("   content root", f"{to_hex(header.content_root)}  (salted: it gives nothing away)"),
-            ("   signature", f"{to_hex(envelope.signature)[:42]}…  (EIP-712, secp256k1)"),
-            ("   place", f"number {header.sequence} of stream {to_hex(header.stream)[:18]}…"),
-        ],
-    )
+    for label, value in (
+        ("statement", to_hex(header.digest(client.domain))),
+        ("content root", f"{to_hex(header.content_root)[:26]}…  salted: it gives nothing away"),
+        ("signature", f"{to_hex(envelope.signature)[:26]}…  EIP-712, secp256k1"),
+        ("place", f"number {header.sequence} of stream {to_hex(header.stream)[:18]}…"),
+    ):
+        say(f"      {label:<14}{value}")
 
 
 def _cosign(show: _Show, *, say_so: bool) -> None:
@@ -305,10 +309,11 @@ def _bundle(show: _Show, results: Path) -> Bundle:
         trust = orjson.dumps(client.trust.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         (results / "trust.json").write_bytes(trust + b"\n")
         _say_trail(show, pallet, trail)
-        say(f"   The audit bundle: {len(bundle.statements)} statements of {len(bundle.streams)} streams without a gap,")
+        held, spanned, changes = len(bundle.statements), len(bundle.streams), len(bundle.changes)
         say(
-            f"   {len(bundle.anchors)} anchors, {len(bundle.changes)} membership and key changes; {len(bundle.data):,} bytes."
+            f"   The audit bundle: {held} statements of {spanned} streams without a gap, {len(bundle.anchors)} anchors,"
         )
+        say(f"   {changes} membership and key changes; {len(bundle.data):,} bytes.")
         return bundle
 
 
@@ -320,10 +325,10 @@ def _say_trail(show: _Show, pallet: Pallet, trail: list[Any]) -> None:
         happened = datetime.fromisoformat(event["eventTime"])
         registered = datetime.fromtimestamp(one.registered_at // 1000, BERLIN)
         late = registered - happened
-        note = "declared wrong" if "errorDeclaration" in event else ""
+        remarks = ["declared wrong"] if "errorDeclaration" in event else []
         if late > timedelta(hours=12):
-            note = f"{note} registered {late.total_seconds() / 3600:.0f} h later".strip()
-        rows.append((f"   {happened:%a %d %b %H:%M}", names[one.header.issuer], event["bizStep"], note))
+            remarks.append(f"registered {late.total_seconds() / 3600:.0f} h later")
+        rows.append((f"   {happened:%a %d %b %H:%M}", names[one.header.issuer], event["bizStep"], ", ".join(remarks)))
     say(f"   SSCC {pallet.sscc}, as those who handled it have signed:")
     table(("   when", "who", "did", ""), rows)
 
@@ -387,8 +392,8 @@ def _serve(show: _Show, url: str, results: Path) -> None:
     say("─" * min(width, 100), "dim")
     say("The service goes on; its clock stands at Mon 12 Oct 2026, 08:00 in Berlin.", "bold")
     say(f"   API docs   {url}/docs")
-    say(f"   try        tallystick verify {results / 'bundle.json'} --trust {results / 'trust.json'}")
-    say(f"              TALLYSTICK_KEY_PASSPHRASE=demo tallystick bundle --home {show.home(AUDITOR)} --out all.json")
+    say(f"   try        {_program()} verify {results / 'bundle.json'} --trust {results / 'trust.json'}")
+    say(f"              TALLYSTICK_KEY_PASSPHRASE=demo {_program()} bundle --home {show.home(AUDITOR)} --out all.json")
     say(
         "Ctrl-C ends the demo" + (" and removes its files." if show.folder.name.startswith("tallystick-demo-") else ".")
     )
@@ -397,3 +402,12 @@ def _serve(show: _Show, url: str, results: Path) -> None:
     except KeyboardInterrupt:
         say()
         say("The demo has ended.")
+
+
+def _program() -> str:
+    """How to call the program from where the reader stands."""
+    beside = Path(sys.executable).parent / "tallystick"
+    if not beside.exists():
+        return "tallystick"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)

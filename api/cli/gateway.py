@@ -13,7 +13,7 @@ They work in the member's own folder, which no service ever sees:
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,6 +89,17 @@ class Gateway:
 
         return from_hex(self.network().get("member"), 32, "/member")
 
+    def clock(self) -> Callable[[], int]:
+        """The time that statements and cosignatures state, ms UTC: this machine's, in a demo the story's."""
+        from api.client import open_http
+
+        told = self.network()
+        if not told.get("demo"):
+            return lambda: time.time_ns() // 1_000_000
+        with open_http(told["url"], 10.0) as http:
+            now = int(http.get("/v1/network").json()["now"])
+        return lambda: now
+
     def members_named(self, names: Sequence[str]) -> list[bytes]:
         """The ids of the members that are called so: by name, beginning of a name, DID, identifier or id."""
         from ledger_service.keys import from_hex
@@ -123,7 +134,9 @@ class Gateway:
         trust = self.trust()
         with (
             self.outbox() as outbox,
-            LedgerClient(address, self.signer(), trust, outbox, patience_seconds=patience_seconds) as client,
+            LedgerClient(
+                address, self.signer(), trust, outbox, now=self.clock(), patience_seconds=patience_seconds
+            ) as client,
         ):
             yield client
 
@@ -151,7 +164,9 @@ class Gateway:
             members = client.members()
             path.write_bytes(data + b"\n")
             (self.home / "members.json").write_bytes(orjson.dumps(members, option=orjson.OPT_INDENT_2))
-            (self.home / "network.json").write_bytes(orjson.dumps({"member": member, "url": url}))
+            (self.home / "network.json").write_bytes(
+                orjson.dumps({"demo": client.is_demo(), "member": member, "url": url})
+            )
             return client.trust, member, is_known
 
 
@@ -258,7 +273,7 @@ def sign(
 
     gateway = Gateway(home, passphrase_file)
     audience = gateway.members_named(to)
-    now = time.time_ns() // 1_000_000
+    now = gateway.clock()()
     drafts: list[Draft] = []
     refused: list[dict[str, Any]] = []
     flags: list[dict[str, Any]] = []

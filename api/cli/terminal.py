@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+# A file or a pipe has no width: lines are as long as they are.
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 OK, REFUSED, USAGE = 0, 1, 2
