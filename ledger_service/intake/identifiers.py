@@ -75,6 +75,15 @@ def identify(text: str, where: str = "") -> Identifier | None:
     """
     if len(text) > MAX_LENGTH:
         return None
+    # Single pallets and pieces are most of what comes in and seldom come twice: quick to read, useless to remember.
+    piece = _PIECE.fullmatch(text)
+    if piece is not None:
+        scheme, prefix, first, more, serial = piece.groups()
+        body = first + prefix + more
+        if scheme == "sscc" and len(body) == 17 and serial is None:
+            return Identifier("sscc", f"https://id.gs1.org/00/{body}{check_digit(body)}")
+        if scheme == "sgtin" and len(body) == 13 and serial is not None:
+            return Identifier("sgtin", f"https://id.gs1.org/01/{body}{check_digit(body)}/21/{serial}")
     if not where:
         return _identify(text)
     try:
@@ -233,6 +242,8 @@ _DID = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+")
 _PLATE = re.compile(r"[A-Z]{2}[0-9A-Z]{3,33}")
 _LABEL = re.compile(r"\(?[1-6]?J\)?([A-Z]{2}[0-9A-Z]*)")
 _WEB = re.compile(r"https?://([^/?#]+)(/[^?#]*)?", re.IGNORECASE)
+# Only what needs neither quoting nor a second look; all else goes the long way, which gives the same for these.
+_PIECE = re.compile(r"urn:epc:id:(sscc|sgtin):(\d{6,12})\.(\d)(\d*)(?:\.([0-9A-Za-z]{1,20}))?", re.ASCII)
 _PREFIX = re.compile(r"\d{6,12}", re.ASCII)
 _DIGITS = re.compile(r"\d*", re.ASCII)
 _URN = re.compile(r"urn:epc:(id|class|idpat):([a-z]+):(.+)")

@@ -1,6 +1,7 @@
 """Every spelling of a thing gives one key, and every wrong check digit is named."""
 
 import random
+import re
 import string
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import stdnum.iso6346
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger_service.intake import identifiers
 from ledger_service.intake.identifiers import (
     MalformedIdentifier,
     WrongCheckDigit,
@@ -412,3 +414,24 @@ def test_a_members_own_number_needs_a_serial_or_a_batch_but_not_both() -> None:
             member_unit("did:web:foundry.example.org", "HX-12", **wrong)
     with pytest.raises(MalformedIdentifier, match="not a DID"):
         member_unit("foundry", "HX-12", serial="1")
+
+
+@given(
+    st.sampled_from(["sscc", "sgtin"]),
+    st.text(string.digits, min_size=5, max_size=13),
+    st.integers(0, 13),
+    st.from_regex(r"(?:\.[0-9A-Za-z*%./-]{0,22})?", fullmatch=True),
+    st.data(),
+)
+def test_the_quick_way_for_pallets_and_pieces_gives_what_the_long_way_gives(
+    scheme: str, prefix: str, length: int, rest: str, data: st.DataObject
+) -> None:
+    length = data.draw(st.sampled_from([length, max((17 if scheme == "sscc" else 13) - len(prefix), 0)]))
+    text = f"urn:epc:id:{scheme}:{prefix}.{'7' * length}{rest}"
+    try:
+        expected = identifiers._identify(text)
+    except MalformedIdentifier as refused:
+        with pytest.raises(type(refused), match=re.escape(str(refused))):
+            identify(text)
+    else:
+        assert identify(text) == expected
