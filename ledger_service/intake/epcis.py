@@ -349,8 +349,10 @@ class _Examination:
             self.flags.append(Remark(code, self.where + at, what))
 
     def see_context(self) -> None:
-        if not any(isinstance(entry, str) and "epcis-context" in entry for entry in self.context):
-            self.flag("no-context", "", "no EPCIS context is named in @context; names are read as in EPCIS 2.0")
+        for entry in self.context:
+            if isinstance(entry, str) and "epcis-context" in entry:
+                return
+        self.flag("no-context", "", "no EPCIS context is named in @context; names are read as in EPCIS 2.0")
 
     def see_names(self, sort: str) -> None:
         known = FIELDS[sort]
@@ -484,6 +486,8 @@ class _Examination:
     def see_things(self) -> None:
         parent = self.see_uri(self.event, "parentID", "")
         for name in EPC_LISTS:
+            if name not in self.event:
+                continue
             seen: dict[str, str] = {}
             for index, value in enumerate(self.see_list(name)):
                 at = f"/{name}/{index}"
@@ -501,6 +505,8 @@ class _Examination:
                 if name == "childEPCs" and key == parent:
                     self.problem("own-parent", at, f"{_quoted(value)} is parent and child at once")
         for name in QUANTITY_LISTS:
+            if name not in self.event:
+                continue
             classes: set[str] = set()
             for index, element in enumerate(self.see_list(name)):
                 key = self.see_quantity(element, f"/{name}/{index}")
