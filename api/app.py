@@ -87,6 +87,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
                 # What FastAPI says of its own validation is said by `malformed-request` instead.
                 if "HTTPValidationError" in str(operation["responses"].get("422", "")):
                     del operation["responses"]["422"]
+                for answer in operation["responses"].values():
+                    # FastAPI adds its default media type to routes that answer in another.
+                    others = [one for one in answer.get("content", ()) if one != "application/json"]
+                    if others and "example" not in answer["content"].get("application/json", {"example": None}):
+                        del answer["content"]["application/json"]
                 if not re.match(r"/v1/(auth|network)|/health|/metrics", path):
                     operation["security"] = [{"token": []}]
         app.openapi_schema = schema

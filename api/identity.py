@@ -26,6 +26,8 @@ from ledger_service.keys import keccak, to_hex
 from ledger_service.membership import KeyNotValid, Membership
 
 CHALLENGE_SECONDS = 300
+MAX_SEEN = 4096
+"""Tokens whose seal is remembered as good; whether they still count is asked anew each time."""
 ALGORITHM = "HS256"
 AUDIENCE = "tallystick api"
 _NONCE = re.compile(r"\nNonce: ([0-9a-f]{64})\n")
@@ -71,6 +73,7 @@ class Identity:
         self._randomness = randomness
         self._registry = registry
         self._used: dict[str, int] = {}
+        self._seen: dict[str, Session] = {}
         self._lock = threading.Lock()
 
     def challenge(self, address: bytes) -> tuple[str, int]:
@@ -112,6 +115,16 @@ class Identity:
 
     def session(self, token: str) -> Session:
         """The session of a token; raises Unauthenticated when it, its key or its member does not count (any more)."""
+        session = self._seen.get(token)
+        if session is None:
+            session = self._verified(token)
+            if len(self._seen) >= MAX_SEEN:
+                self._seen.clear()
+            self._seen[token] = session
+        self.check(session)
+        return session
+
+    def _verified(self, token: str) -> Session:
         try:
             claims = jwt.decode(
                 token,
@@ -122,11 +135,9 @@ class Identity:
                 # Against our own clock, which in a demo is not the machine's.
                 options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "sub", "aud", "iss"]},
             )
-            session = Session(bytes.fromhex(claims["sub"][2:]), bytes.fromhex(claims["key"][2:]), int(claims["exp"]))
+            return Session(bytes.fromhex(claims["sub"][2:]), bytes.fromhex(claims["key"][2:]), int(claims["exp"]))
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
             raise Unauthenticated("the token is not one of this service: sign in again") from error
-        self.check(session)
-        return session
 
     def check(self, session: Session) -> None:
         """Raise Unauthenticated unless the session still counts."""

@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Self
 
@@ -174,19 +175,18 @@ class NoteKey:
 
     @property
     def verifier(self) -> VerifierKey:
-        public = Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw()
-        return VerifierKey(check_name(self.name), self.kind, public)
+        return _opened(self.name, self.kind, self.seed)[1]
 
     def sign(self, text: str, time: int | None = None) -> NoteSignature:
         """The signature on `text`; a witness states the POSIX `time` of its cosignature, a log has none."""
-        key = Ed25519PrivateKey.from_private_bytes(self.seed)
+        key, verifier, key_id = _opened(self.name, self.kind, self.seed)
         if self.kind == WITNESS_KEY:
             if time is None:
                 raise ValueError("a cosignature states its time")
             value = time.to_bytes(8) + key.sign(_cosigned(text, time))
         else:
             value = key.sign(text.encode())
-        return NoteSignature(self.name, self.verifier.key_id, value)
+        return NoteSignature(verifier.name, key_id, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +249,14 @@ def from_base64(text: str, size: int | None = None) -> bytes:
     if size is not None and len(value) != size:
         raise MalformedNote(f"expected {size} bytes in Base64, got {len(value)}")
     return value
+
+
+@lru_cache(maxsize=64)
+def _opened(name: str, kind: int, seed: bytes) -> tuple[Ed25519PrivateKey, VerifierKey, bytes]:
+    """A note key ready for use, with its public half and its key id: every call that is registered is signed for."""
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    verifier = VerifierKey(check_name(name), kind, key.public_key().public_bytes_raw())
+    return key, verifier, verifier.key_id
 
 
 def _cosigned(text: str, time: int) -> bytes:

@@ -120,12 +120,12 @@ def read_trust(
 
 @router.get(
     "/members",
-    responses=gives({"items": [examples.MEMBER_VIEW]}, "All members, by name.") | documented(problems.Unauthenticated),
+    responses=gives({"items": [examples.MEMBER_VIEW], "next": None}, "All members, by name.") | documented(problems.Unauthenticated),
 )
 def list_members(caller: Caller = asks(Action.READ_MEMBERS)) -> Response:
     """The members of the network, what they are called, their keys and whether they may speak."""
     views = [_member(caller, one) for one in caller.ledger.anchoring.membership.members]
-    return Json({"items": sorted(views, key=lambda one: (str(one["name"]), one["id"]))})
+    return Json({"items": sorted(views, key=lambda one: (str(one["name"]), one["id"])), "next": None})
 
 
 @router.get(

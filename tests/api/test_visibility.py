@@ -1,0 +1,208 @@
+"""Who may do what: every route asks, every cell of the matrix is what an independent table says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from api.app import ROUTERS
+from api.service import Asks, operator_token
+from api.visibility import ANYONE, NOTHING, Action, Actor, Subject, can
+from ledger_service.keys import keccak, to_hex
+from tests.api.house import House, house
+from tests.consortium import key, member_id, stream_id
+
+ROLES = ("owner", "partner", "stranger", "suspended", "nobody", "operator")
+OPEN = {"owner", "partner", "stranger", "suspended", "nobody", "operator"}
+ALL = {"owner", "partner", "stranger"}
+PARTIES = {"owner", "partner"}
+OWNER = {"owner"}
+OPERATOR = {"operator"}
+
+# The policy, written down a second time: which roles get through to each route. `stranger` is a member with no part in it.
+POLICY: dict[tuple[str, str], set[str]] = {
+    ("POST", "/v1/auth/challenge"): OPEN,
+    ("POST", "/v1/auth/token"): OPEN,
+    ("GET", "/v1/network"): OPEN,
+    ("GET", "/v1/trust"): ALL,
+    ("GET", "/v1/members"): ALL,
+    ("GET", "/v1/members/{member}"): ALL,
+    ("POST", "/v1/members/changes"): ALL,
+    ("POST", "/v1/statements"): OWNER,
+    ("POST", "/v1/statements/batch"): OWNER,
+    ("GET", "/v1/statements"): ALL,
+    ("GET", "/v1/statements/{digest}"): PARTIES,
+    ("DELETE", "/v1/statements/{digest}/content"): OWNER,
+    ("GET", "/v1/statements/{digest}/receipt"): PARTIES,
+    ("GET", "/v1/statements/{digest}/proof"): PARTIES,
+    ("GET", "/v1/statements/{digest}/explain"): PARTIES,
+    ("GET", "/v1/streams"): ALL,
+    ("GET", "/v1/streams/{stream}"): PARTIES,
+    ("GET", "/v1/streams/{stream}/explain"): PARTIES,
+    ("GET", "/v1/findings"): ALL,
+    ("POST", "/v1/bundles"): PARTIES,
+    ("GET", "/v1/log/checkpoint"): ALL,
+    ("GET", "/v1/log/tile/entries/{place:path}"): ALL,
+    ("GET", "/v1/log/tile/{level}/{place:path}"): ALL,
+    ("GET", "/v1/log/consistency"): ALL,
+    ("GET", "/v1/log/inclusion"): ALL,
+    ("POST", "/v1/log/cosignatures"): ALL,
+    ("GET", "/v1/feed"): ALL,
+    ("POST", "/v1/epcis/capture"): set(),
+    ("GET", "/health/live"): OPEN,
+    ("GET", "/health/ready"): OPEN,
+    ("GET", "/metrics"): OPEN,
+    ("POST", "/v1/operator/backup"): OPERATOR,
+    ("GET", "/v1/operator/check"): OPERATOR,
+    ("GET", "/v1/operator/status"): OPERATOR,
+    ("GET", "/docs"): OPEN,
+}
+# What lets one through may still be told that what it sends is no good.
+PASSED = {200, 201, 204, 400, 409, 422}
+NAMES = {"owner": "duero", "partner": "nordrand", "stranger": "oderland", "suspended": "havelmark"}
+
+
+def vote(service: House, kind: int, data: bytes, voters: tuple[str, ...]) -> Any:
+    expires = service.clock.seconds() + 3600
+    signatures = []
+    for name in voters:
+        kinds = ["bytes32", "bytes32", "uint8", "bytes32", "uint64", "uint256"]
+        vote_type = keccak(b"Vote(bytes32 member,uint8 kind,bytes data,uint64 expiresAt,uint256 nonce)")
+        struct = keccak(encode(kinds, [vote_type, member_id(name), kind, keccak(data), expires, 0]))
+        signed = key(f"{name} root").sign(keccak(b"\x19\x01" + service.domain.separator + struct))
+        signatures.append(to_hex(signed))
+    members = [to_hex(member_id(name)) for name in voters]
+    arguments = [[kind, to_hex(data), expires, 0], members, signatures]
+    return service.post("nordrand", "/v1/members/changes", json={"function": "vote", "arguments": arguments})
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, dict[str, str], dict[str, dict[str, str]]]]:
+    """One statement from duero to nordrand, havelmark suspended by vote after it signed in, and everyone's headers."""
+    folder: Path = tmp_path_factory.mktemp("matrix")
+    with house(folder) as running:
+        envelope = running.envelope()
+        digest = running.send("duero", envelope.data).json()["digest"]
+        running.anchor()
+        headers = {role: running.headers(name) for role, name in NAMES.items()}
+        headers |= {"nobody": {}, "operator": {"Authorization": f"Bearer {operator_token(running.network)}"}}
+        suspended = vote(running, 2, member_id("havelmark"), ("duero", "nordrand", "oderland", "kleinwerk"))
+        assert suspended.status_code == 200, suspended.text
+        names = {
+            "digest": digest,
+            "stream": to_hex(stream_id("duero to nordrand")),
+            "member": to_hex(member_id("duero")),
+            "level": "0",
+            "place:path": "000.p/1",
+        }
+        yield running, names, headers
+
+
+def all_routes() -> dict[tuple[str, str], Any]:
+    """Every operation of the app with its route, however FastAPI keeps included routers."""
+    return {
+        (method, route.path): route
+        for module in ROUTERS
+        for route in module.router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+
+
+def test_every_route_asks_what_it_may_show(scene: tuple[House, Any, Any]) -> None:
+    found = all_routes()
+    silent = [
+        place
+        for place, route in found.items()
+        if not any(isinstance(one.call, Asks) for one in route.dependant.dependencies)
+    ]
+    assert silent == []
+    assert set(found) == set(POLICY), "the policy lists every route, and no other"
+    documented = {
+        (method.upper(), path) for path, entry in scene[0].app.openapi()["paths"].items() for method in entry
+    }
+    assert {(method, path.replace(":path", "")) for method, path in found} - {("GET", "/docs")} == documented
+
+
+def ask(running: House, names: dict[str, str], headers: dict[str, str], method: str, path: str) -> Any:
+    where = path
+    for name, value in names.items():
+        where = where.replace("{" + name + "}", value)
+    content, kind, params = b"{}", "application/json", {}
+    if path.startswith("/v1/statements"):
+        content = running.envelope(sequence=1).data
+        kind = "application/x-ndjson" if path.endswith("batch") else kind
+    elif path == "/v1/bundles":
+        content = b'{"streams":[{"stream":"%s"}]}' % names["stream"].encode()
+    elif path == "/v1/streams/{stream}/explain":
+        params = {"sequence": "1"}
+    elif path in ("/v1/log/consistency", "/v1/log/inclusion"):
+        params = {"old": "1", "new": "1", "index": "0", "size": "1"}
+    elif path == "/v1/log/cosignatures":
+        params, kind = {"size": "1"}, "text/plain"
+    elif path == "/v1/feed":
+        params = {"after": "no cursor"}  # let through, it is told so at once, and the test need not read for ever
+    return running.anyone.request(
+        method, where, params=params, headers=headers | {"Content-Type": kind}, content=content
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("method", "path"), [one for one in POLICY if not one[1].endswith("/content")])
+def test_the_matrix_of_roles_and_routes_is_the_policy(
+    scene: tuple[House, dict[str, str], dict[str, dict[str, str]]], method: str, path: str, role: str
+) -> None:
+    running, names, headers = scene
+    answer = ask(running, names, headers[role], method, path)
+    if path == "/v1/auth/token":
+        assert answer.status_code == 400
+    elif role in POLICY[method, path]:
+        assert answer.status_code in PASSED, answer.text
+    elif role in ("nobody", "suspended"):
+        assert answer.status_code == 401, answer.text
+    elif role == "operator" or "/operator/" in path:
+        assert answer.status_code == 403, answer.text
+    elif path == "/v1/epcis/capture" or (method == "POST" and path != "/v1/bundles"):
+        # A batch says it of its item.
+        problem = answer.json().get("results", [{"problem": answer.json()}])[0]["problem"]
+        assert problem["status"] == 403, answer.text
+    else:
+        assert answer.status_code == 404, answer.text
+
+
+def test_not_yours_and_not_there_are_the_same_answer(scene: tuple[House, dict[str, str], dict[str, dict[str, str]]]) -> None:
+    running, names, headers = scene
+    absent = names | {"digest": "0x" + "77" * 32, "stream": "0x" + "77" * 32}
+    for method, path in POLICY:
+        if POLICY[method, path] == PARTIES:
+            theirs, none = (ask(running, one, headers["stranger"], method, path) for one in (names, absent))
+            assert (theirs.status_code, theirs.content) == (none.status_code, none.content), path
+            assert dict(theirs.headers) == dict(none.headers)
+
+
+def test_lists_hold_only_what_the_reader_may_see(scene: tuple[House, Any, dict[str, dict[str, str]]]) -> None:
+    running, _, headers = scene
+    for path in ("/v1/statements", "/v1/streams", "/v1/findings"):
+        assert running.anyone.get(path, headers=headers["stranger"]).json()["items"] == []
+    assert len(running.anyone.get("/v1/statements", headers=headers["partner"]).json()["items"]) == 1
+
+
+def test_the_operators_routes_are_for_the_machine_itself(scene: tuple[House, Any, dict[str, dict[str, str]]]) -> None:
+    running, _, headers = scene
+    afar = TestClient(running.app, client=("192.0.2.7", 50000))
+    assert afar.get("/v1/operator/status", headers=headers["operator"]).status_code == 401
+
+
+def test_what_no_rule_names_is_denied() -> None:
+    me, you = b"\x01" * 32, b"\x02" * 32
+    for action in Action:
+        assert can(Actor(me), action, Subject(you)) == NOTHING or action in {
+            Action.SIGN_IN, Action.READ_NETWORK, Action.READ_DOCUMENTATION, Action.WATCH_HEALTH, Action.READ_TRUST,
+            Action.READ_MEMBERS, Action.CHANGE_MEMBERS, Action.READ_LOG, Action.COSIGN,
+        }  # fmt: skip
+        if action is not Action.OPERATE:
+            assert can(Actor(is_operator=True), action) in (NOTHING, can(ANYONE, action))
