@@ -11,14 +11,14 @@ from typing import Any
 from ledger_service import keys
 from ledger_service.bundle import trust
 from ledger_service.chain.embedded import EmbeddedChain, Genesis
-from ledger_service.chain.port import FirstKey, Founder, Founding
+from ledger_service.chain.port import Chain, FirstKey, Founder, Founding
 from ledger_service.checkpoint import LOG_KEY, WITNESS_KEY, NoteKey
 from ledger_service.envelope import Envelope
 from ledger_service.evidence import Trust
 from ledger_service.keys import LocalKey, keccak
 from ledger_service.ledger import Call, Ledger, Registration, Rules, examine, no_step
-from ledger_service.mandates import KeyChange, key_change
-from ledger_service.membership import KeyAdded, KeyRevoked
+from ledger_service.mandates import KeyChange, key_change, vote_digest, votes
+from ledger_service.membership import KeyAdded, KeyRevoked, OperatorSet
 from ledger_service.store import Store
 
 ORIGIN = "ledger.example.org/test"
@@ -82,6 +82,10 @@ def founding(names: tuple[str, ...] = FOUNDERS) -> Founding:
     )
 
 
+def _as_it_is(chain: Chain) -> Chain:
+    return chain
+
+
 @cache
 def founded_chain(now: int) -> bytes:
     """The file of a chain on which the contracts stand, made once for all tests: deploying them takes a while."""
@@ -101,6 +105,8 @@ class Consortium:
     clock: Clock = field(default_factory=Clock)
     rules: Rules = field(default_factory=Rules)
     steps: Callable[[str], None] = no_step
+    wrap: Callable[[Chain], Chain] = _as_it_is
+    origin: str = ORIGIN
     ledger: Ledger = field(init=False)
     _sequences: dict[bytes, int] = field(default_factory=dict)
     _nonces: dict[str, int] = field(default_factory=dict)
@@ -108,20 +114,28 @@ class Consortium:
     def __post_init__(self) -> None:
         path = self.folder / "chain.sqlite"
         if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(founded_chain(self.clock.seconds()))
         self.open()
 
     def open(self) -> None:
-        chain = EmbeddedChain.open(self.folder / "chain.sqlite", attestor=key("attestor"), now=self.clock.seconds)
-        self.ledger = Ledger(
-            Store.open(self.folder / "ledger.sqlite"),
-            chain,
-            origin=ORIGIN,
-            log_key=NoteKey(ORIGIN, LOG_KEY, sha256(b"test log key").digest()),
-            operator=key("operator"),
-            rules=self.rules,
-            steps=self.steps,
-        )
+        path = self.folder / "chain.sqlite"
+        chain = self.wrap(EmbeddedChain.open(path, attestor=key("attestor"), now=self.clock.seconds))
+        store = Store.open(self.folder / "ledger.sqlite")
+        try:
+            self.ledger = Ledger(
+                store,
+                chain,
+                origin=self.origin,
+                log_key=NoteKey(self.origin, LOG_KEY, sha256(b"test log key").digest()),
+                operator=key("operator"),
+                rules=self.rules,
+                steps=self.steps,
+            )
+        except BaseException:
+            chain.close()
+            store.close()
+            raise
 
     def close(self) -> None:
         self.ledger.close()
@@ -186,6 +200,19 @@ class Consortium:
         """Revoked on the chain, which the ledger has not read yet."""
         since = self.clock.seconds() - compromised_seconds_ago
         self.change_key(member, KeyRevoked(member_id(member), key(name).address, since))
+
+    def set_operator(self, name: str) -> None:
+        """A vote of all founders on who may anchor; the registry carries it out at the third."""
+        change = OperatorSet(keccak(self.origin.encode()), key(name).address)
+        expires = self.clock.seconds() + 86_400
+        nonce = self._nonces.get("votes", 0)
+        self._nonces["votes"] = nonce + 1
+        signatures = {}
+        for founder in FOUNDERS[:3]:
+            digest = vote_digest(change, member_id(founder), expires_at=expires, nonce=nonce, domain=self.ledger.domain)
+            signatures[member_id(founder)] = key(f"{founder} root").sign(digest)
+        mandate = votes(change, signatures, expires_at=expires, nonce=nonce)
+        self.ledger.anchoring.chain.relay(mandate.function, mandate.arguments, key("relayer"))
 
     def register(self, *envelopes: Envelope, keep_good: bool = False) -> Registration:
         return self.register_bytes([one.data for one in envelopes], keep_good=keep_good)
