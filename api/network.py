@@ -8,7 +8,6 @@ ledger.sqlite  the ledger
 custodial/     encrypted keys the service keeps for members who asked it to
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +17,8 @@ from typing import Any, Self
 import orjson
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from eth_keyfile import create_keyfile_json, decode_keyfile_json
 
+from api.keyfiles import SCRYPT_COST, read_key_file, write_file, write_key_file
 from api.settings import Settings
 from ledger_service import canonical, keys
 from ledger_service.bundle import trust
@@ -31,7 +30,6 @@ from ledger_service.keys import LocalKey, from_hex, keccak, to_hex
 from ledger_service.ledger import Ledger, Rules, no_step
 from ledger_service.store import Store
 
-SCRYPT_COST = 1 << 17
 MAX_DIRECTORY_BYTES = 4 << 20
 
 
@@ -41,10 +39,6 @@ class NoNetwork(LedgerError):
 
 class NetworkExists(LedgerError):
     """The folder holds a network already; founding another one over it would lose it."""
-
-
-class WrongPassphrase(LedgerError):
-    """The key file does not open with this passphrase."""
 
 
 def now_ms() -> int:
@@ -192,9 +186,8 @@ class Network:
 
         Raises NetworkExists where there is one. Interrupted half-way it leaves no network.json, and may be run again.
         """
-        from ledger_service.chain.rpc import JsonRpcChain
-
         from ledger_service.chain.embedded import EmbeddedChain, Genesis
+        from ledger_service.chain.rpc import JsonRpcChain
 
         folder = settings.data
         if (folder / "network.json").exists():
@@ -254,10 +247,9 @@ class Network:
 
         Raises NoNetwork, WrongPassphrase, what the chain and the ledger raise when they do not fit each other.
         """
-        from ledger_service.chain.rpc import JsonRpcChain
-
         from ledger_service.chain.embedded import EmbeddedChain
         from ledger_service.chain.port import Contracts
+        from ledger_service.chain.rpc import JsonRpcChain
 
         folder = settings.data
         description = read_description(folder)
@@ -321,35 +313,3 @@ def read_passphrase(settings: Settings) -> bytes:
     raise LedgerError(
         "set TALLYSTICK_PASSPHRASE_FILE (or TALLYSTICK_PASSPHRASE): the service's keys are kept encrypted"
     )
-
-
-def write_key_file(path: Path, secret: bytes, passphrase: bytes, scrypt_cost: int = SCRYPT_COST) -> None:
-    """Write a 32-byte secret as a Web3 Secret Storage file (version 3, scrypt), readable by its owner only."""
-    document = create_keyfile_json(secret, passphrase, kdf="scrypt", iterations=scrypt_cost)
-    write_file(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
-
-
-def read_key_file(path: Path, passphrase: bytes) -> bytes:
-    """The 32-byte secret in a Web3 Secret Storage file; raises WrongPassphrase or MalformedInput."""
-    try:
-        document = orjson.loads(path.read_bytes())
-        secret: bytes = decode_keyfile_json(document, passphrase)
-    except FileNotFoundError as error:
-        raise NoNetwork(f"there is no key file {path}") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError, NotImplementedError) as error:
-        raise MalformedInput(f"{path} is not a Web3 key file: {error}") from error
-    except ValueError as error:
-        raise WrongPassphrase(f"{path} does not open with this passphrase") from error
-    return secret
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)

@@ -109,7 +109,7 @@ class Gateway:
         found = set()
         for name in names:
             if name.startswith("0x"):
-                found.add(from_hex(name, 32, "--to"))
+                found.add(_id(name, "--to"))
                 continue
             exact = [one for one in known if name in (one["name"], one["did"], *one["identifiers"])]
             loose = exact or [one for one in known if one["name"].casefold().startswith(name.casefold())]
@@ -161,7 +161,8 @@ class Gateway:
                     f"the service now offers a trust file with another fingerprint ({client.trust.fingerprint}) than "
                     f"{path}: find out why, and remove that file if the new one is right"
                 )
-            members = client.members()
+            # The service is an identity too, and has no entry in the directory.
+            members = [one for one in client.members() if one.get("name")]
             path.write_bytes(data + b"\n")
             (self.home / "members.json").write_bytes(orjson.dumps(members, option=orjson.OPT_INDENT_2))
             (self.home / "network.json").write_bytes(
@@ -388,10 +389,9 @@ def receipt(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Fetch the receipt of a statement: the file that proves it, offline, for ever."""
-    from ledger_service.keys import from_hex
-
+    wanted = _id(digest, "the statement's id")
     with Gateway(home, passphrase_file).client(url) as client:
-        _write(out, client.receipt(from_hex(digest, 32, "the statement's id"), wait=wait).data)
+        _write(out, client.receipt(wanted, wait=wait).data)
 
 
 def bundle(
@@ -425,15 +425,13 @@ def bundle(
 
 
 def _span(text: str) -> tuple[bytes, tuple[int, int | None]]:
-    from ledger_service.keys import from_hex
-
     name, _, numbers = text.partition(":")
     first, dash, last = numbers.partition("-")
     if any(part and not part.isdecimal() for part in (first, last)):
         raise WrongUsage(f"--stream {text}: write 0x…, 0x…:3 or 0x…:3-7")
     start = int(first or 1)
     end = int(last) if last else None if dash or not first else start
-    return from_hex(name, 32, "--stream"), (start, end)
+    return _id(name, "--stream"), (start, end)
 
 
 def explain(
@@ -446,9 +444,8 @@ def explain(
     """Say why a statement is waiting, or was refused, and what happens next."""
     from api.client import ServiceRefused
     from api.outbox import describe
-    from ledger_service.keys import from_hex
 
-    wanted = from_hex(digest, 32, "the statement's id")
+    wanted = _id(digest, "the statement's id")
     gateway = Gateway(home, passphrase_file)
     with gateway.outbox() as outbox:
         kept = outbox.find(wanted)
@@ -506,6 +503,17 @@ def witness(
             if every is None:
                 return
             time.sleep(every)
+
+
+def _id(text: str, what: str) -> bytes:
+    """The 32-byte id written as `text`; raises WrongUsage, which says `what` it was meant for."""
+    from ledger_service.errors import MalformedInput
+    from ledger_service.keys import from_hex
+
+    try:
+        return from_hex(text, 32)
+    except MalformedInput as problem:
+        raise WrongUsage(f"{what}: {problem}") from None
 
 
 def _write(path: Path | None, data: bytes) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 import orjson
 
 from api.cli.terminal import WrongUsage
-from api.network import WrongPassphrase, write_file
+from api.keyfiles import SCRYPT_COST, read_key_file, write_key_file
 from ledger_service import keys
 from ledger_service.checkpoint import WITNESS_KEY, NoteKey
 from ledger_service.errors import MalformedInput
 from ledger_service.keys import GROUP_ORDER, LocalKey, keccak, to_hex
 
-SCRYPT_COST = 1 << 17
 ROOT, NEXT_ROOT, SIGNING, WITNESS = "root", "next-root", "signing", "witness"
 USES = {
     ROOT: "changes this member's keys; keep it offline",
@@ -113,8 +112,8 @@ def make_keys(
 
 
 def open_signer(path: Path, passphrase: bytes) -> LocalKey:
-    """The secp256k1 key in `path`; raises WrongPassphrase or MalformedInput."""
-    return LocalKey.from_bytes(_open(path, passphrase))
+    """The secp256k1 key in `path`; raises NoKeyFile, WrongPassphrase or MalformedInput."""
+    return LocalKey.from_bytes(read_key_file(path, passphrase))
 
 
 def open_witness(path: Path, passphrase: bytes) -> NoteKey:
@@ -122,22 +121,10 @@ def open_witness(path: Path, passphrase: bytes) -> NoteKey:
     about = KeyFile.read(path)
     if about.use != WITNESS:
         raise MalformedInput(f"{path} is a {about.use} key, not a witness's")
-    key = NoteKey(about.public.split("+")[0], WITNESS_KEY, _open(path, passphrase))
+    key = NoteKey(about.public.split("+")[0], WITNESS_KEY, read_key_file(path, passphrase))
     if key.verifier.text != about.public:
         raise MalformedInput(f"{path} holds another key than it says")
     return key
-
-
-def _open(path: Path, passphrase: bytes) -> bytes:
-    from eth_keyfile import decode_keyfile_json
-
-    try:
-        secret: bytes = decode_keyfile_json(orjson.loads(path.read_bytes()), passphrase)
-    except (orjson.JSONDecodeError, KeyError, TypeError, NotImplementedError) as error:
-        raise MalformedInput(f"{path} is not a Web3 key file: {error}") from error
-    except ValueError as error:
-        raise WrongPassphrase(f"{path} does not open with this passphrase") from error
-    return secret
 
 
 def _new_secret(random: Callable[[int], bytes]) -> bytes:
@@ -150,12 +137,6 @@ def _new_secret(random: Callable[[int], bytes]) -> bytes:
 def _write(
     path: Path, secret: bytes, passphrase: bytes, scrypt_cost: int, use: str, public: str, purposes: list[str]
 ) -> None:
-    from eth_keyfile import create_keyfile_json
-
-    # eth_keyfile writes down the secp256k1 address of any secret; for an Ed25519 seed that would mean nothing.
-    document = create_keyfile_json(secret, passphrase, kdf="scrypt", iterations=scrypt_cost)
-    value: dict[str, Any] = {**document, "tallystick": {"use": use, "public": public, "purposes": purposes}}
-    if use == WITNESS:
-        value.pop("address", None)
+    about = {"use": use, "public": public, "purposes": purposes}
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_file(path, orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    write_key_file(path, secret, passphrase, scrypt_cost, about)

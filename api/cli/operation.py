@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -181,7 +182,10 @@ def serve(
         say(f"API docs     {serving.url}/docs")
         say(f"fingerprint  {network.trust().fingerprint}")
         note("Ctrl-C stops it")
-        serving.run()
+        # uvicorn ends its work and then raises the signal again, which must not skip what is below.
+        signal.signal(signal.SIGTERM, _interrupt)
+        with suppress(KeyboardInterrupt):
+            serving.run()
     finally:
         network.close()
 
@@ -339,7 +343,8 @@ def _ask_service(settings: "Settings", method: str, path: str, value: Any = None
 
     from api.cli.serving import PLACE
     from api.client import open_http
-    from api.network import ServiceKeys, read_key_file, read_passphrase
+    from api.keyfiles import read_key_file
+    from api.network import ServiceKeys, read_passphrase
 
     place = settings.data / PLACE
     if not place.exists():

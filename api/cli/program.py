@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.cli import evidence, gateway, operation
-from api.cli.terminal import REFUSED, USAGE, WrongUsage, complain
+from api.cli.terminal import FAULT, INTERRUPTED, OK, REFUSED, USAGE, WrongUsage, complain
 from ledger_service import __version__
 from ledger_service.errors import LedgerError
 
@@ -66,5 +66,11 @@ def run(arguments: Sequence[str]) -> int:
         return USAGE
     except KeyboardInterrupt:
         complain("interrupted")
-        return 130
-    return 0
+        return INTERRUPTED
+    except Exception as problem:
+        if os.environ.get("TALLYSTICK_TRACE"):
+            raise
+        complain(f"this is a fault of the program: {type(problem).__name__}: {problem}")
+        complain("please report it with what TALLYSTICK_TRACE=1 prints")
+        return FAULT
+    return OK

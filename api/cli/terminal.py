@@ -14,7 +14,7 @@ from rich.text import Text
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
-OK, REFUSED, USAGE = 0, 1, 2
+OK, REFUSED, USAGE, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 
 
 class WrongUsage(Exception):
