@@ -22,7 +22,7 @@ from ledger_service.anchoring import (
 from ledger_service.blocks import CHECKPOINT_ANCHORED
 from ledger_service.bundle import audit_bundle
 from ledger_service.chain.embedded import EmbeddedChain, Genesis
-from ledger_service.chain.errors import ChainError, ChainUnavailable
+from ledger_service.chain.errors import ChainError, ChainUnavailable, TransactionUnderpriced
 from ledger_service.chain.port import (
     AnchoredCheckpoint,
     AnchorEvidence,
@@ -58,6 +58,8 @@ class FaultyChain:
         when = self.lose.pop(0)[1] if self.lose and self.lose[0][0] == name else None
         if when == "before":
             raise ChainUnavailable(f"{name}: nobody there")
+        if when == "underpriced":
+            raise TransactionUnderpriced("the base fee rose")
         answer = act()
         if when == "after":
             raise ChainUnavailable(f"{name}: the answer was lost")
@@ -224,6 +226,35 @@ def test_a_nonce_taken_by_a_transaction_of_somebody_else_is_replaced(consortium:
     mandate_by(consortium, change, "operator")
     published_after(consortium, AnchorRefused)
     assert anchored_on_chain(consortium) == [1]
+
+
+def test_a_fee_that_rose_is_paid_under_the_same_nonce(consortium: Consortium) -> None:
+    consortium.register(consortium.envelope())
+    line(consortium).lose = [("send", "underpriced"), ("send", "underpriced")]
+    published_after(consortium, ChainUnavailable, times=2)
+    assert anchored_on_chain(consortium) == [1]
+    with sqlite3.connect(consortium.folder / "ledger.sqlite") as connection:
+        tried = connection.execute("SELECT number, nonce, refused IS NULL FROM attempt ORDER BY number").fetchall()
+    connection.close()
+    assert [number for number, _, _ in tried] == [1, 2, 3]
+    assert len({nonce for _, nonce, _ in tried}) == 1
+    assert [stands for _, _, stands in tried] == [0, 0, 1]
+
+
+def test_a_transaction_that_was_mined_and_failed_is_followed_by_another(consortium: Consortium) -> None:
+    consortium.register(consortium.envelope())
+    faulty = line(consortium)
+    faulty.lose = [("send", "before")]
+    with pytest.raises(ChainUnavailable):
+        consortium.publish()
+    consortium.set_operator("somebody else")
+    faulty.send_many(faulty.sent)  # it arrives after all, when it is not allowed any more
+    with pytest.raises(AnchorRefused, match="NotOperator"):
+        consortium.publish()
+    consortium.set_operator("operator")
+    consortium.publish()
+    assert anchored_on_chain(consortium) == [1]
+    assert proves_everything(consortium)
 
 
 def mandate_by(consortium: Consortium, change: KeyAdded, sender: str) -> None:

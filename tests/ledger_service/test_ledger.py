@@ -3,6 +3,8 @@
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledger_service import merkle
-from ledger_service.bundle import audit_bundle, receipt
+from ledger_service.bundle import NotYetAnchored, audit_bundle, receipt
 from ledger_service.checkpoint import promise_text
 from ledger_service.envelope import ContentMismatch, Envelope
 from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.evidence import verify_bundle
+from ledger_service.invariants import check
 from ledger_service.keys import to_hex
 from ledger_service.ledger import (
     BacklogFull,
@@ -370,6 +373,7 @@ def test_what_a_revocation_overtakes_is_void_keeps_its_number_and_is_said_again(
         ["void", " key revoked before anchor"]
     ]
     assert verify_bundle(receipt(consortium.ledger, record.digest), consortium.trust).void == 1
+    assert check(consortium.ledger) == []
 
 
 def test_a_revocation_after_the_anchor_voids_nothing(consortium: Consortium) -> None:
@@ -388,6 +392,33 @@ def test_a_revocation_after_the_anchor_voids_nothing(consortium: Consortium) -> 
     assert (verdict.void, verdict.findings) == (0, ())
 
 
+def test_many_register_while_others_publish_and_read(consortium: Consortium) -> None:
+    ledger = consortium.ledger
+    calls = [
+        [consortium.envelope("duero", ("nordrand",), stream=f"lane {lane}") for _ in range(5)]
+        for lane in range(4)
+        for _ in range(6)
+    ]
+
+    def register(envelopes: list[Envelope]) -> int:
+        return len(consortium.register(*envelopes).accepted)
+
+    def publish_and_read(_: int) -> int:
+        ledger.publish(consortium.clock.now)
+        ledger.anchoring.refresh()
+        with suppress(NotYetAnchored, UnknownStatement):
+            return len(audit_bundle(ledger, {stream_id("lane 1"): (1, None)}).statements)
+        return 0
+
+    with ThreadPoolExecutor(8) as pool:
+        registered = pool.map(register, calls)
+        assert max(pool.map(publish_and_read, range(12))) <= 30
+        assert sum(registered) == 120
+    consortium.publish()
+    assert check(ledger) == []
+    assert len(audit_bundle(ledger, {stream_id("lane 1"): (1, None)}).statements) == 30
+
+
 # -- against a model --
 
 
@@ -403,6 +434,7 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "consortium"):
+            assert check(self.consortium.ledger) == []
             self.consortium.close()
             self.folder.cleanup()
 
