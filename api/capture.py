@@ -8,7 +8,8 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from api.network import ServiceKeys, read_key_file
+from api.keyfiles import read_key_file
+from api.network import ServiceKeys
 from api.problems import NotCustodial
 from ledger_service.envelope import Envelope
 from ledger_service.errors import LedgerError, MalformedInput

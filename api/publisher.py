@@ -18,6 +18,10 @@ SHARE = 4
 """Between two checkpoints pauses at least this many times what the last one took, so that publishing never takes
 over.
 """
+MAX_LEAD_SECONDS = 30
+"""On the embedded chain each block has a second of its own. Once so many blocks have run ahead of the clock, there is
+one a second: a verifier allows the two clocks five minutes.
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -71,6 +75,8 @@ class Publisher:
 
     def _run(self) -> None:
         while not self._is_closing.is_set():
+            if self._is_chain_ahead():
+                self._is_closing.wait(1)
             self._wake.clear()
             started = time.monotonic()
             is_well = self._step()
@@ -81,6 +87,12 @@ class Publisher:
                 self._is_closing.wait(max(self._interval, min(SHARE * took, IDLE_SECONDS)))
             elif not self._wake.wait(IDLE_SECONDS):
                 continue
+
+    def _is_chain_ahead(self) -> bool:
+        try:
+            return self._ledger.anchoring.chain.head().timestamp * 1000 > self._now() + MAX_LEAD_SECONDS * 1000
+        except ChainUnavailable:
+            return False  # publishing finds that out and says it
 
     def _step(self) -> bool:
         try:

@@ -120,7 +120,8 @@ def read_trust(
 
 @router.get(
     "/members",
-    responses=gives({"items": [examples.MEMBER_VIEW], "next": None}, "All members, by name.") | documented(problems.Unauthenticated),
+    responses=gives({"items": [examples.MEMBER_VIEW], "next": None}, "All members, by name.")
+    | documented(problems.Unauthenticated),
 )
 def list_members(caller: Caller = asks(Action.READ_MEMBERS)) -> Response:
     """The members of the network, what they are called, their keys and whether they may speak."""

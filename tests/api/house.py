@@ -1,5 +1,7 @@
 """A whole service for tests: a founded network in a folder, its app, and clients that have signed in."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,12 +9,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
+import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from api.app import create_app
-from api.network import Member, Network, Plan, write_key_file
+from api.app import Server, create_app
+from api.keyfiles import write_key_file
+from api.network import Member, Network, Plan
 from api.settings import Settings
 from ledger_service import keys
 from ledger_service.chain.port import FirstKey, Founder
@@ -40,7 +45,7 @@ def plan() -> Plan:
     return Plan(ORIGIN, sha256(b"api salt").digest(), tuple(founders), witnesses=(witness("havelmark").verifier,))
 
 
-def login(client: TestClient, signer: LocalKey) -> str:
+def login(client: httpx.Client, signer: LocalKey) -> str:
     """A token for the member that `signer` speaks for."""
     message = client.post("/v1/auth/challenge", json={"address": to_hex(signer.address)}).json()["message"]
     answer = client.post("/v1/auth/token", json={"message": message, "signature": sign_message(signer, message)})
@@ -61,7 +66,7 @@ class House:
     network: Network
     app: FastAPI
     clock: Clock
-    anyone: TestClient
+    anyone: httpx.Client
     _tokens: dict[str, str]
     _sequences: dict[bytes, int]
 
@@ -69,6 +74,10 @@ class House:
         if name not in self._tokens:
             self._tokens[name] = login(self.anyone, key(name))
         return self._tokens[name]
+
+    def sign_out(self) -> None:
+        """Forget all tokens: the next call of each member signs in anew."""
+        self._tokens.clear()
 
     def headers(self, name: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(name)}"}
@@ -134,8 +143,8 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, **changes: Any) -> Iterator[House]:
-    """A service in `folder`, founded if it is empty; `changes` are settings."""
+def opened(folder: Path, **changes: Any) -> Iterator[tuple[Network, Settings, Clock]]:
+    """The test network in `folder`, founded if it is empty; `changes` are settings."""
     values: dict[str, Any] = {"data": folder, "passphrase": SecretStr(PASSPHRASE), "workers": 0} | changes
     settings = Settings(**values)
     clock = Clock()
@@ -147,8 +156,36 @@ def house(folder: Path, **changes: Any) -> Iterator[House]:
         write_key_file(kept, key("kept").secret_bytes, PASSPHRASE.encode(), 2)
     network = Network.open(settings, now=lambda: clock.now)
     try:
+        yield network, settings, clock
+    finally:
+        network.close()
+
+
+@contextmanager
+def house(folder: Path, **changes: Any) -> Iterator[House]:
+    """A service over the network in `folder`, called without a socket."""
+    with opened(folder, **changes) as (network, settings, clock):
         app = create_app(network, settings, now=lambda: clock.now)
         with TestClient(app, base_url="http://127.0.0.1:8440", client=("127.0.0.1", 50000)) as client:
             yield House(network, app, clock, client, {}, {})
-    finally:
-        network.close()
+
+
+@contextmanager
+def served(folder: Path, **changes: Any) -> Iterator[House]:
+    """A service over the network in `folder`, called over a socket of this machine."""
+    with opened(folder, **changes) as (network, settings, clock):
+        app = create_app(network, settings, now=lambda: clock.now)
+        server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+                yield House(network, app, clock, client, {}, {})
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive(), "the server does not end"

@@ -21,9 +21,7 @@ KEPT = [table for table in metadata.sorted_tables if table.name in {"statement",
 
 def rows(house: House) -> dict[str, int]:
     with house.network.ledger.store.read() as connection:
-        return {
-            one.name: connection.execute(sa.select(sa.func.count()).select_from(one)).scalar_one() for one in KEPT
-        }
+        return {one.name: connection.execute(sa.select(sa.func.count()).select_from(one)).scalar_one() for one in KEPT}
 
 
 def envelope(house: House, **changes: Any) -> Envelope:
@@ -60,7 +58,7 @@ def set_signature(change: Callable[[str], str]) -> Callable[[dict[str, Any]], No
 ACTION = '"action":"OBSERVE"'
 NOBODY = "0x" + "77" * 32
 
-# name: (how to make the body, status, type, where, a word of the detail)
+# By name: how to make the body, then status, type, where and a word of the detail.
 BODIES: dict[str, tuple[Callable[[House], bytes], int, str, str, str]] = {
     "nothing": (lambda _: b"", 400, "malformed-json", "", "JSON"),
     "no JSON": (lambda _: b"hello", 400, "malformed-json", "", "line 1"),
@@ -102,7 +100,8 @@ BODIES: dict[str, tuple[Callable[[House], bytes], int, str, str, str]] = {
         lambda h: edited(h, lambda v: v.pop("content")), 400, "malformed-input", "", "together",
     ),
     "an audience out of order": (
-        lambda h: edited(h, lambda v: v["content"]["to"].append(NOBODY[:-1] + "0")), 422, "content-mismatch", "", "root",
+        lambda h: edited(h, lambda v: v["content"]["to"].append(NOBODY[:-1] + "0")),
+        422, "content-mismatch", "", "root",
     ),
     "a changed field": (
         lambda h: edited(h, lambda v: v["content"]["event"].update(action="ADD")), 422, "content-mismatch", "", "root",
@@ -117,7 +116,7 @@ BODIES: dict[str, tuple[Callable[[House], bytes], int, str, str, str]] = {
         lambda h: edited(h, set_signature(lambda s: s[:-2] + "00")), 422, "bad-signature", "", "27 or 28",
     ),
     "a signature of zeros": (
-        lambda h: edited(h, set_signature(lambda s: "0x" + "00" * 64 + "1b")), 422, "bad-signature", "", "no key",
+        lambda h: edited(h, set_signature(lambda _: "0x" + "00" * 64 + "1b")), 422, "bad-signature", "", "no key",
     ),
     "a signature by nobody's key": (
         lambda h: envelope(h, signer=key("nobody")).data, 422, "unknown-key", "", "no member",
@@ -164,7 +163,8 @@ def test_a_bad_statement_is_refused_with_what_and_where_and_leaves_nothing(servi
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.status_code, problem["status"]) == (status, status), problem
     assert problem["type"] == f"https://tallystick.example.org/problems/{kind}", problem
-    assert problem.get("where", "").startswith(where) and bool(where) == ("where" in problem), problem
+    assert problem.get("where", "").startswith(where), problem
+    assert bool(where) == ("where" in problem), problem
     assert word in problem["detail"], problem
     assert rows(service) == before
 
@@ -217,7 +217,7 @@ def test_a_stream_keeps_its_issuer_and_its_audience(service: House) -> None:
 JSON = {"Content-Type": "application/json"}
 LINES = {"Content-Type": "application/x-ndjson"}
 
-# name: (path, headers, body, status, type)
+# By name: the path, headers, body, status and type of each.
 REQUESTS: dict[str, tuple[str, dict[str, str], bytes, int, str]] = {
     "a compressed body": ("/v1/statements", JSON | {"Content-Encoding": "gzip"}, b"{}", 415, "wrong-media-type"),
     "a body of no type": ("/v1/statements", {"Content-Type": ""}, b"{}", 415, "wrong-media-type"),
@@ -230,14 +230,22 @@ REQUESTS: dict[str, tuple[str, dict[str, str], bytes, int, str]] = {
     "a batch that is no list": ("/v1/statements/batch", JSON, b'{"statements":{}}', 400, "malformed-input"),
     "an unknown on_error": ("/v1/statements/batch?on_error=x", LINES, b"{}", 400, "malformed-request"),
     "a bundle of no stream": ("/v1/bundles", JSON, b'{"streams":[]}', 400, "malformed-input"),
-    "a bundle of a stream unknown": ("/v1/bundles", JSON, b'{"streams":[{"stream":"%s"}]}' % NOBODY.encode(), 404, "not-found"),
+    "a bundle of a stream unknown": (
+        "/v1/bundles", JSON, b'{"streams":[{"stream":"%s"}]}' % NOBODY.encode(), 404, "not-found",
+    ),
     "a bundle from number 0": (
         "/v1/bundles", JSON, b'{"streams":[{"stream":"%s","first":0}]}' % NOBODY.encode(), 400, "malformed-input",
     ),
     "a bundle with a key twice": ("/v1/bundles", JSON, b'{"streams":[],"streams":[]}', 400, "malformed-json"),
-    "an unknown function": ("/v1/members/changes", JSON, b'{"function":"anchor","arguments":[]}', 400, "malformed-input"),
-    "arguments that do not fit": ("/v1/members/changes", JSON, b'{"function":"addKey","arguments":[1]}', 400, "malformed-input"),
-    "a cosignature that is none": ("/v1/log/cosignatures?size=1", {"Content-Type": "text/plain"}, b"x", 400, "malformed-note"),
+    "an unknown function": (
+        "/v1/members/changes", JSON, b'{"function":"anchor","arguments":[]}', 400, "malformed-input",
+    ),
+    "arguments that do not fit": (
+        "/v1/members/changes", JSON, b'{"function":"addKey","arguments":[1]}', 400, "malformed-input",
+    ),
+    "a cosignature that is none": (
+        "/v1/log/cosignatures?size=1", {"Content-Type": "text/plain"}, b"x", 400, "malformed-note",
+    ),
     "EPCIS by a member that signs": ("/v1/epcis/capture", JSON, b"{}", 403, "not-custodial"),
 }  # fmt: skip
 
@@ -259,7 +267,8 @@ PATHS = (
     "/v1/statements/0x", "/v1/statements/0x" + "zz" * 32, "/v1/statements/" + "0x" + "AB" * 32, "/v1/streams/none",
     "/v1/streams/" + NOBODY, f"/v1/streams/{NOBODY}/explain", f"/v1/streams/{NOBODY}/explain?sequence=0",
     "/v1/log/checkpoint?size=77777", "/v1/log/checkpoint?size=-1", "/v1/log/checkpoint?size=99999999999999999999",
-    "/v1/log/tile/0/000.p/0", "/v1/log/tile/0/000.p/256", "/v1/log/tile/0/00", "/v1/log/tile/9/000", "/v1/log/tile/x/000",
+    "/v1/log/tile/0/000.p/0", "/v1/log/tile/0/000.p/256", "/v1/log/tile/0/00", "/v1/log/tile/9/000",
+    "/v1/log/tile/x/000",
     "/v1/log/tile/0/x999/999", "/v1/log/tile/0/..%2f..", "/v1/log/tile/entries/999", "/v1/log/tile/٣/000",
     "/v1/log/consistency?old=5&new=2", "/v1/log/consistency?old=1&new=999999", "/v1/log/inclusion?index=9&size=1",
     "/v1/members/0x00", "/v1/members/" + NOBODY, "/v1/nothing", "/v1/trust?pin=perhaps",
@@ -292,6 +301,7 @@ def test_a_full_backlog_says_when_to_come_again(service: House) -> None:
     assert rows(service) == before
 
 
+PLACES = ("header", "content", "secret", "signature", "original", "issuer", "event", "to")
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -300,12 +310,10 @@ JUNK = st.recursive(
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.sampled_from(["header", "content", "secret", "signature", "original", "issuer", "event", "to"]), junk=JUNK)
+@given(place=st.sampled_from(PLACES), junk=JUNK)
 def test_no_junk_in_an_envelope_is_a_fault_of_ours(service: House, place: str, junk: Any) -> None:
     value = service.envelope(stream="junk", sequence=1).as_json()
-    holder = next(
-        (one for one in (value["header"], value["content"]) if place in one), value
-    )
+    holder = next((one for one in (value["header"], value["content"]) if place in one), value)
     holder[place] = junk
     answer = service.send("duero", json.dumps(value).encode("utf-8", "surrogatepass"))
     assert answer.status_code < 500, answer.text
