@@ -22,13 +22,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ledger_service import canonical
 from ledger_service.errors import MalformedInput
+from ledger_service.identifiers import MalformedIdentifier, WrongCheckDigit, identify
+from ledger_service.instants import instant
 from ledger_service.intake import rec20
-from ledger_service.intake.identifiers import MalformedIdentifier, WrongCheckDigit, identify
 from ledger_service.intake.vocabulary import (
     ACTIONS,
     ALL_FIELDS,
@@ -167,31 +167,6 @@ def check_event(
     return tuple(examination.flags)
 
 
-def instant(text: str) -> int:
-    """The time `text` in milliseconds since 1970-01-01 UTC, digits beyond milliseconds cut off.
-
-    Raises ValueError unless it is an xsd:dateTimeStamp: a date, a time and an offset.
-
-    >>> instant("2026-09-01T10:00:00.5+02:00") - instant("2026-09-01T08:00:00Z")
-    500
-    """
-    seconds, fraction = moment(text)
-    return seconds * 1000 + int(fraction[:3].ljust(3, "0"))
-
-
-def moment(text: str) -> tuple[int, str]:
-    """The time `text` as whole seconds since 1970-01-01 UTC and the digits of its fraction, as many as were written."""
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{_quoted(text)} is not a date and time with offset")
-    whole, fraction, zone = match.groups()
-    time = datetime.fromisoformat(whole + ("+00:00" if zone in "Zz" else zone))
-    return (time - _EPOCH) // _SECOND, fraction or ""
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|z|[+-]\d\d:\d\d)", re.ASCII)
 _OFFSET = re.compile(r"[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00)", re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\"<>\\^`{|}\x7f]+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

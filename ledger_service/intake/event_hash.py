@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ledger_service.errors import MalformedInput
-from ledger_service.intake.epcis import moment, prefixes
-from ledger_service.intake.identifiers import MalformedIdentifier, identify
+from ledger_service.identifiers import MalformedIdentifier, identify
+from ledger_service.instants import moment
+from ledger_service.intake.epcis import prefixes
 from ledger_service.intake.vocabulary import ALL_FIELDS, EPC_LISTS, QUANTITY_LISTS, WORDS, hides_field
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger_service import canonical
+from ledger_service.instants import instant
 from ledger_service.intake.epcis import (
     MAX_REMARKS,
     EpcisEvent,
@@ -18,7 +19,6 @@ from ledger_service.intake.epcis import (
     RefusedEvent,
     check_event,
     content,
-    instant,
     read_document,
     read_each,
 )

@@ -12,8 +12,8 @@ import stdnum.iso6346
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger_service.intake import identifiers
-from ledger_service.intake.identifiers import (
+from ledger_service import identifiers
+from ledger_service.identifiers import (
     MalformedIdentifier,
     WrongCheckDigit,
     check_digit,
