@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing import get_context
 from time import perf_counter
@@ -44,7 +44,10 @@ def content(number: int, audience: Sequence[str]) -> dict[str, Any]:
 
 @dataclass
 class Author:
-    """A member that signs one event after another, in `streams` streams by turns."""
+    """A member that signs one event after another, in the `streams` streams of one source by turns.
+
+    `base` is the number of its first event: events of equal number name the same pallets.
+    """
 
     issuer: bytes
     key: LocalKey
@@ -53,21 +56,23 @@ class Author:
     issued_at: int
     streams: int = 4
     written: int = 0
-    _name: bytes = field(default=b"", init=False)
+    source: str = "first"
+    base: int = 0
 
     def write(self, count: int) -> list[bytes]:
         """The next `count` envelopes, as they are sent."""
         made = []
         for number in range(self.written, self.written + count):
             place, sequence = number % self.streams, number // self.streams + 1
+            name = f"{self.source} {place} {sequence}".encode()
             envelope = Envelope.seal(
-                content(number, self.audience),
+                content(self.base + number, self.audience),
                 issuer=self.issuer,
                 kind="epcis-event",
-                stream=sha256(self.issuer + b"benchmark stream %d" % place).digest(),
+                stream=sha256(self.issuer + f"{self.source} {place}".encode()).digest(),
                 sequence=sequence,
                 issued_at=self.issued_at,
-                secret=sha256(self.issuer + b"benchmark secret %d" % number).digest(),
+                secret=sha256(self.issuer + b"secret of " + name).digest(),
                 signer=self.key,
                 domain=self.domain,
             )
