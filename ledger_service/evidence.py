@@ -5,11 +5,12 @@ A bundle is judged against a trust file and nothing else. Its statements are all
 log when that anchor's block was made. Formats are in `docs/formats.md`.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Self
 
 from ledger_service import blocks, canonical, merkle
@@ -620,6 +621,10 @@ class _Case:
                 )
         for shown in one.disclosed:
             shown.verify(header.content_root)
+        for before, after in pairwise(one.disclosed):
+            # A tree that is what it should be has each pointer once and in order; another was made to say two things.
+            if before.path >= after.path or before.index >= after.index or before.fields != after.fields:
+                raise ProofError(f"the disclosed fields {before.path} and {after.path} are not of one tree, in order")
         digest = header.digest(self.trust.domain)
         signer = recover(digest, one.signature)
         # Signature and registration time are part of the leaf: neither can be exchanged later.
@@ -692,6 +697,7 @@ class _Case:
     def _judge_stream(self, stream: bytes, spans: Sequence[StreamSpan], held: Collection[int]) -> None:
         """The numbers that the bundle claims are there, all of them and no other; what lies between is a finding."""
         record, before, claimed = _stream(stream), 0, 0
+        numbers = sorted(held)
         for span in spans:
             if not before < span.first <= span.last:
                 self.fail(record, f"{span.first} to {span.last} is no range of numbers, or not in order")
@@ -701,7 +707,7 @@ class _Case:
                 self.findings.append(Finding(record, f"gap: {gap} is not in this bundle"))
             before = span.last
             length = span.last - span.first + 1
-            found = sum(span.first <= number <= span.last for number in held)
+            found = bisect_right(numbers, span.last) - bisect_left(numbers, span.first)
             claimed += found
             if found != length:
                 missing = islice((number for number in range(span.first, span.last + 1) if number not in held), 6)

@@ -6,8 +6,8 @@ the ledger; a reader never waits for the writer.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import sqlite_version_info

@@ -519,6 +519,20 @@ def test_a_void_for_another_reason_than_the_true_one_is_refused(world: World) ->
     assert "the reason is key revoked before anchor" in reason
 
 
+def test_disclosed_fields_are_of_one_tree_and_in_order(world: World) -> None:
+    def turn(bundle: Any) -> None:
+        bundle["statements"][0]["disclosed"].reverse()
+
+    def twice(bundle: Any) -> None:
+        fields = bundle["statements"][0]["disclosed"]
+        fields.append(fields[-1])
+
+    for change in (turn, twice):
+        ((record, reason),) = refusal(bent(world.disclosed, change), world.trust)
+        assert record.startswith("statement 1 of stream")
+        assert "are not of one tree" in reason
+
+
 def test_one_member_cannot_fill_the_hole_in_anothers_stream(tmp_path: Path) -> None:
     """A colluding operator would log it; the ledger's own door refuses it, so they are judged side by side."""
     consortium = Consortium(tmp_path)
