@@ -77,6 +77,7 @@ def trust(ledger: Ledger, witnesses: Iterable[VerifierKey] = (), *, pin: bool = 
 def receipt(ledger: Ledger, digest: bytes, showing: Showing = show_all) -> Bundle:
     """The receipt of one statement: a bundle of one, under the very checkpoint that anchored it.
 
+    One that is void stands under the newest: what voided it may have come later in the very block of its anchor.
     Raises UnknownStatement, or NotYetAnchored. Its cost does not depend on the height of the chain or the size of the
     log.
     """
@@ -85,6 +86,8 @@ def receipt(ledger: Ledger, digest: bytes, showing: Showing = show_all) -> Bundl
         size = connection.execute(sa.select(sa.func.min(anchor.c.size)).where(anchor.c.size > record.position)).scalar()
         if size is None:
             raise NotYetAnchored(f"statement {to_hex(digest)} is {ledger.state(record.position)} and not anchored yet")
+        if ledger.void(record) is not None:
+            size = connection.execute(sa.select(sa.func.max(anchor.c.size))).scalar_one()
         return _assemble(ledger, connection, [record], (), size, showing, 0, RECEIPT_FORMAT)
 
 

@@ -20,7 +20,7 @@ from ledger_service.anchoring import (
     WrongNetwork,
 )
 from ledger_service.blocks import CHECKPOINT_ANCHORED
-from ledger_service.bundle import audit_bundle
+from ledger_service.bundle import audit_bundle, receipt
 from ledger_service.chain.embedded import EmbeddedChain, Genesis
 from ledger_service.chain.errors import ChainError, ChainUnavailable, TransactionUnderpriced
 from ledger_service.chain.port import (
@@ -40,7 +40,7 @@ from ledger_service.evidence import verify_bundle
 from ledger_service.keys import Signer, keccak
 from ledger_service.ledger import Rules
 from ledger_service.mandates import key_change
-from ledger_service.membership import KeyAdded
+from ledger_service.membership import KeyAdded, KeyRevoked
 from tests.consortium import Consortium, founding, key, member_id, stream_id, witness
 
 STREAM = stream_id("duero to nordrand")
@@ -255,6 +255,33 @@ def test_a_transaction_that_was_mined_and_failed_is_followed_by_another(consorti
     consortium.publish()
     assert anchored_on_chain(consortium) == [1]
     assert proves_everything(consortium)
+
+
+def test_a_key_revoked_later_in_the_very_block_of_the_anchor_voids_once_an_anchor_covers_it(
+    consortium: Consortium,
+) -> None:
+    second = consortium.add_key("duero", "duero second")
+    (accepted,) = consortium.register(consortium.envelope(signer=second)).accepted
+    faulty, ledger = line(consortium), consortium.ledger
+    faulty.lose = [("send", "before")]
+    with pytest.raises(ChainUnavailable):
+        consortium.publish()
+    revoked = KeyRevoked(member_id("duero"), second.address, consortium.clock.seconds() - 60)
+    mandate = key_change(
+        revoked, nonce=1, deadline=consortium.clock.seconds() + 60, root=key("duero root"), domain=ledger.domain
+    )
+    relayer = key("relayer")
+    call = faulty.sign_call(mandate.function, mandate.arguments, faulty.next_nonce(relayer.address), 1_000_000, relayer)
+    assert faulty.send_many([*faulty.sent, call.raw]) == [None, None]
+    consortium.publish()
+    record = ledger.record(accepted.digest)
+    assert ledger.void(record) == "key revoked before anchor"
+    # As known at its own anchor nothing had happened yet; the next anchor knows better.
+    assert verify_bundle(receipt(ledger, record.digest), consortium.trust).void == 0
+    consortium.register(consortium.envelope())
+    consortium.publish()
+    assert verify_bundle(receipt(ledger, record.digest), consortium.trust).void == 1
+    assert verify_bundle(audit_bundle(ledger, {STREAM: (1, None)}), consortium.trust).void == 1
 
 
 def mandate_by(consortium: Consortium, change: KeyAdded, sender: str) -> None:
