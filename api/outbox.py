@@ -192,13 +192,16 @@ class Outbox:
             ),
         )
 
-    def adopt(self, envelopes: Iterable[Envelope], domain: Domain) -> int:
-        """Take in envelopes that were signed elsewhere with this member's keys; how many were not here yet."""
-        fresh = 0
+    def adopt(self, envelopes: Iterable[Envelope], domain: Domain) -> None:
+        """Take in envelopes that were signed elsewhere with this member's keys, to be sent, known ones once more."""
         with self._transaction():
             for envelope in envelopes:
                 header = envelope.header
-                if self.find(header.digest(domain)) is not None:
+                digest = header.digest(domain)
+                if self.find(digest) is not None:
+                    self._connection.execute(
+                        "UPDATE envelope SET state = ?, reason = NULL WHERE digest = ?", (State.WAITING, digest)
+                    )
                     continue
                 # Named after its id: no source of this outbox ever continues it.
                 self._connection.execute(
@@ -207,8 +210,6 @@ class Outbox:
                     (header.stream, domain.separator, header.issuer, to_hex(header.stream), header.sequence + 1),
                 )
                 self._keep(envelope, domain)
-                fresh += 1
-        return fresh
 
     def streams(self, domain: Domain, source: str | None = None) -> list[tuple[bytes, str]]:
         """The id and source of each stream of this network."""

@@ -141,6 +141,7 @@ def verdict_json(verdict: "Verdict") -> dict[str, Any]:
             "root": "0x" + verdict.head.root.hex(),
         },
         "statements": verdict.statements,
+        "void": verdict.void,
         "anchors": verdict.anchors,
         "members": verdict.members,
         "witnesses": list(verdict.witnesses),
@@ -157,7 +158,8 @@ def _say_verdict(verdict: "Verdict") -> None:
 
     number, seconds = verdict.known_at
     held = "1 statement" if verdict.statements == 1 else f"{verdict.statements} statements"
-    say(f"It holds: {held}, each signed, logged and anchored.", "bold green")
+    void = f"; {verdict.void} void, which the findings name" if verdict.void else ""
+    say(f"It holds: {held}, each signed, logged and anchored{void}.", "bold green")
     _line("strength", f"{verdict.strength}: {STRENGTH_MEANS[verdict.strength]}")
     _line("as known at", f"block {number}, {_time(seconds)}")
     _line("log", f"{verdict.head.origin}, {verdict.head.size} statements, {verdict.anchors} anchors checked")

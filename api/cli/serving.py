@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
-from api.app import create_app
+from api.app import Server, create_app
 from api.cli.terminal import WrongUsage
 from api.network import Network, now_ms
 from api.settings import Settings
@@ -42,7 +42,7 @@ class Serving:
             timeout_graceful_shutdown=10,
             server_header=False,
         )
-        self._server = uvicorn.Server(config)
+        self._server = Server(config)
 
     def run(self) -> None:
         """Serve until the process is told to stop (SIGINT, SIGTERM)."""
