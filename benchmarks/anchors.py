@@ -1,4 +1,4 @@
-"""The embedded chain: checkpoints anchored a second, and what of that is the chain's own. For information."""
+"""The embedded chain: checkpoints anchored a second. For information."""
 
 import os
 import tempfile
@@ -12,16 +12,13 @@ from ledger_service.ledger import Call, examine
 
 
 def run(*, quick: bool) -> Iterator[Figure]:
-    """Anchors a second, each of one new statement, beside the chain alone and beside the disk."""
+    """Anchors a second, each of one new statement, beside what the disk alone can do."""
     count = 30 if quick else 200
     with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as name:
         folder = Path(name)
         with house(folder / "network") as home:
             author, ledger = home.author(), home.ledger
-            chain = ledger.anchoring.chain
-            sending: list[float] = []
             whole: list[float] = []
-            send = chain.send
             for _ in range(count):
                 examined = examine(author.write(1), ledger.domain, home.now())
                 ledger.register(Call(examined), home.now())
@@ -29,7 +26,6 @@ def run(*, quick: bool) -> Iterator[Figure]:
                 ledger.publish(home.now())
                 whole.append(perf_counter() - start)
                 home.forward()
-            del send, sending
         syncs = _syncs(folder / "file", count)
         yield Figure(
             "checkpoints anchored by the ledger, one at a time",
@@ -37,7 +33,8 @@ def run(*, quick: bool) -> Iterator[Figure]:
             "per s",
             bare=syncs,
             bare_is="4 KiB written and synced to the same disk",
-            note=f"p50 {percentile(whole, 0.5) * 1e3:.0f} ms, p99 {percentile(whole, 0.99) * 1e3:.0f} ms: checkpoint, tiles, signature, block, proof",
+            note=f"p50 {percentile(whole, 0.5) * 1e3:.0f} ms, p99 {percentile(whole, 0.99) * 1e3:.0f} ms: "
+            "checkpoint, tiles, signature, block, proof",
         )
 
 

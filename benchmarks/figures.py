@@ -61,9 +61,7 @@ class Figure:
         lines = [f"  {self.what:<58} {_number(self.value):>9} {self.unit}"]
         if self.bare is not None and self.ratio is not None:
             lines.append(f"    {_number(self.ratio)} of bare: {self.bare_is} {_number(self.bare)} {self.unit}")
-        lines += [
-            f"    goal {goal.text(self.unit)}: {'met' if self.is_met(goal) else 'MISSED'}" for goal in self.goals
-        ]
+        lines += [f"    goal {goal.text(self.unit)}: {'met' if self.is_met(goal) else 'MISSED'}" for goal in self.goals]
         lines += [f"    {line}" for line in self.note.splitlines()]
         return "\n".join(lines)
 

@@ -29,11 +29,11 @@ class House:
         return self.network.ledger
 
     def now(self) -> int:
-        """ms UTC."""
+        """The time, ms UTC."""
         return self.clock[0]
 
     def forward(self, seconds: int = 1) -> None:
-        """Blocks have whole seconds and each is later than the one before: without this a benchmark would wait for them."""
+        """Let time pass: blocks have whole seconds, and each is later than the one before."""
         self.clock[0] += 1000 * seconds
 
     def author(self) -> Author:
@@ -44,7 +44,7 @@ class House:
 def house(folder: Path) -> Iterator[House]:
     """A network founded in `folder` and open while the block lasts."""
     clock = [time.time_ns() // 1_000_000 - 86_400_000]
-    settings = Settings(data=folder, passphrase=SecretStr(PASSPHRASE))  # type: ignore[call-arg]
+    settings = Settings(data=folder, passphrase=SecretStr(PASSPHRASE))
     Network.found(settings, plan(), secret=os.urandom(32), now=lambda: clock[0], demo=True, scrypt_cost=2)
     network = Network.open(settings, now=lambda: clock[0])
     try:

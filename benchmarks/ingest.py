@@ -42,8 +42,8 @@ def run(*, quick: bool) -> Iterator[Figure]:
                 (Goal(at_least=5_000), Goal(at_least=0.5, of_bare=True)),
                 (before + after) / 2,
                 "parse + field tree + digest + recover on one process",
-                f"{events:,} events of {sum(map(len, items)) // events:,} B on {CONNECTIONS} connections in {found.seconds:.2f} s;\n"
-                f"processor time per event: {found.shares(events)}",
+                f"{events:,} events of {sum(map(len, items)) // events:,} B on {CONNECTIONS} connections in "
+                f"{found.seconds:.2f} s;\nprocessor time per event: {found.shares(events)}",
             )
         server.settle()
 
@@ -76,8 +76,8 @@ class Streamed:
 def stream(server: Service, bodies: list[tuple[int, bytes]], connections: int = CONNECTIONS) -> Streamed:
     """Send every body, as fast as they are answered, and read each answer."""
     todo: SimpleQueue[tuple[int, bytes]] = SimpleQueue()
-    for one in bodies:
-        todo.put(one)
+    for body in bodies:
+        todo.put(body)
     failures: list[str] = []
 
     def send(connection: Connection) -> None:
@@ -107,7 +107,7 @@ def stream(server: Service, bodies: list[tuple[int, bytes]], connections: int = 
     if failures:
         raise ServerFailed(f"a batch was not taken: {failures[0]}")
     used = {pid: cpu - others.get(pid, 0) for pid, cpu in server.cpu_seconds().items()}
-    main = used.pop(server.process.pid)
+    main = used.pop(server.process.pid, 0.0)
     return Streamed(
         sum(count for count, _ in bodies),
         seconds,

@@ -33,8 +33,8 @@ def run(*, quick: bool) -> Iterator[Figure]:
             (Goal(at_most=0.02, of_bare=True),),
             came_in,
             "what came in over HTTP",
-            f"server and examiners together (PSS): {samples[0][1] / 1024:.0f} MiB after {samples[0][0]:,} events, "
-            f"{later[0][1] / 1024:.0f} after {later[0][0]:,}, {samples[-1][1] / 1024:.0f} at the end; slope {slope * 1000:+.2f} KiB per 1,000",
+            "server and examiners together (PSS), MiB by thousand events: "
+            + ", ".join(f"{count // 1000} {kib / 1024:.0f}" for count, kib in samples[::2]),
         )
 
 

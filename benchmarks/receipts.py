@@ -40,7 +40,8 @@ def run(*, quick: bool) -> Iterator[Figure]:
                 () if median is lowest else (Goal(at_most=1.5, of_bare=True),),
                 None if median is lowest else lowest,
                 f"the same at block {HEIGHTS[0]}",
-                f"p99 {percentile(times, 0.99) * 1e3:.1f} ms, of statements from the first to the last block; got here at {rate:.0f} anchors/s",
+                f"p99 {percentile(times, 0.99) * 1e3:.1f} ms, of statements from the first to the last block; "
+                f"got here at {rate:.0f} anchors/s",
             )
 
 

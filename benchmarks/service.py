@@ -134,34 +134,40 @@ class Service:
                 raise ServerFailed(f"{self.backlog} statements were still not anchored after {seconds:.0f} s")
             time.sleep(0.05)
 
-    def processes(self) -> list[int]:
-        """The server and all processes below it."""
-        found, todo = [], [self.process.pid]
-        while todo:
-            pid = todo.pop()
-            found.append(pid)
-            children = Path(f"/proc/{pid}/task/{pid}/children")
-            for task in Path(f"/proc/{pid}/task").glob("*/children") if children.exists() else ():
-                todo += [int(one) for one in task.read_text().split()]
-        return found
-
     def cpu_seconds(self) -> dict[int, float]:
-        """Processor time used so far by each of its processes."""
+        """Processor time used so far by each process of the server; empty where there is no /proc."""
         tick = os.sysconf("SC_CLK_TCK")
-        used = {}
-        for pid in self.processes():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            used[pid] = (int(fields[11]) + int(fields[12])) / tick
-        return used
+        table = _process_table()
+        return {pid: (int(table[pid][11]) + int(table[pid][12])) / tick for pid in self._processes(table)}
 
     def memory_kib(self) -> int:
-        """Memory of all its processes, shared pages counted in part (PSS)."""
+        """Memory of all processes of the server, pages they share counted once (PSS)."""
         total = 0
-        for pid in self.processes():
+        for pid in self._processes(_process_table()):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     total += int(line.split()[1])
         return total
+
+    def _processes(self, table: dict[int, list[str]]) -> list[int]:
+        """The server and all processes below it."""
+        found: list[int] = []
+        todo = {self.process.pid} & table.keys()
+        while todo:
+            found += todo
+            todo = {pid for pid, fields in table.items() if int(fields[1]) in todo}
+        return found
+
+
+def _process_table() -> dict[int, list[str]]:
+    """Of every process what /proc/PID/stat says behind its name: state, parent, …"""
+    table = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            table[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+    return table
 
 
 @contextmanager
@@ -172,7 +178,7 @@ def service(**environment: Any) -> Iterator[Service]:
     """
     with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as name:
         folder = Path(name)
-        settings = Settings(data=folder, passphrase=SecretStr(PASSPHRASE))  # type: ignore[call-arg]
+        settings = Settings(data=folder, passphrase=SecretStr(PASSPHRASE))
         Network.found(settings, plan(), secret=os.urandom(32), scrypt_cost=2)
         log = folder / "server.log"
         variables = {f"TALLYSTICK_{key.upper()}": str(value) for key, value in environment.items()}

@@ -13,9 +13,9 @@ import orjson
 
 from benchmarks.figures import Figure, Goal, percentile
 from benchmarks.house import house
+from benchmarks.service import FROM
 from ledger_service.bundle import audit_bundle
 from ledger_service.ledger import Call, examine
-from benchmarks.service import FROM
 
 EVENTS = 100
 
