@@ -248,18 +248,7 @@ def test_a_trust_file_is_shown_with_the_fingerprint_in_groups(
 
 # -- as a process ------------------------------------------------------------------------------------------------------
 
-FOREIGN = ("web3", "sqlalchemy", "fastapi", "httpx", "eth", "eth_abi", "eth_tester", "eth_account", "eth_keyfile", "eth_utils")
-    "web3",
-    "sqlalchemy",
-    "fastapi",
-    "httpx",
-    "pydantic",
-    "eth",
-    "eth_tester",
-    "eth_account",
-    "eth_keyfile",
-    "socket",
-)
+FOREIGN = ("web3", "sqlalchemy", "fastapi", "httpx", "eth", "eth_abi", "eth_tester", "eth_account", "eth_keyfile")
 
 
 def process(evidence: Evidence, root: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> tuple[int, str, float]:
