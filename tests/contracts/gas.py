@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contracts import artifact
-from tests.contracts.network import ADMITTED, APPROVED, Network, key, party
+from ledger_service.handoffs import Closing
+from tests.contracts.custody import Custody, many_units
+from tests.contracts.network import ADMITTED, APPROVED, DAY, Network, key, party
 from tests.contracts.trees import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ledger_service.handoffs import HandOff
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "contracts" / "gas-snapshot.json"
 
@@ -30,7 +34,7 @@ def _measured(network: Network) -> Iterator[tuple[str, int]]:
     def used(function: Any, sender: bytes | None = None) -> int:
         return int(network.do(function, sender)["gasUsed"])
 
-    for name in ("MemberRegistry", "CheckpointRegistry"):
+    for name in ("MemberRegistry", "CheckpointRegistry", "CustodyLedger"):
         yield f"{name}: runtime bytes", len(artifact(name).runtime_bytecode)
     deployed = [network.w3.eth.get_block(block, full_transactions=True) for block in (1, 2)]
     yield "deploy MemberRegistry with 5 members", int(deployed[0]["gasUsed"])
@@ -57,6 +61,38 @@ def _measured(network: Network) -> Iterator[tuple[str, int]]:
             path = tree.consistency(old, new)
             function = at_old.functions.anchor(network.ORIGIN, new, tree.root(new), path)
             yield f"anchor: {old} to {new} entries, {len(path)} nodes", used(function, network.operator)
+    yield from _of_custody(network)
+
+
+def _of_custody(network: Network) -> Iterator[tuple[str, int]]:
+    custody = Custody(network)
+
+    def used(function: Any) -> int:
+        return int(network.do(function, network.relayer)["gasUsed"])
+
+    yield "deploy CustodyLedger", int(network.w3.eth.get_block("latest")["gasUsed"])
+    giver, taker = custody.key("first"), custody.key("second")
+    opening = custody.opening(giver)
+    yield "open", used(custody.functions.open(*opening.sign(giver, custody.domain)))
+    yield "handOff", used(custody.one(custody.handoff(opening.unit, 1, giver, taker)))
+    closing = Closing(opening.unit, 2, taker.address, bytes(range(32)), network.time + DAY)
+    yield "close", used(custody.close(closing, taker))
+    yield "certify one unit", used(custody.functions.certify([opening.unit]))
+    handoffs = many_units(custody, 100)
+    batches = {}
+    for size in (1, 50, 100):
+        with network.undone():
+            batches[size] = used(custody.many(*handoffs[:size]))
+            yield f"handOffMany: {size}", batches[size]
+    yield "handOffMany: each of 50, its share of the transaction included", -(-batches[50] // 50)
+    yield "handOffMany: each beyond the 50th", -(-(batches[100] - batches[50]) // 50)
+    with network.undone():
+        yield "handOffMany: 50 again, all of them refused", _refused_again(custody, handoffs[:50], used)
+
+
+def _refused_again(custody: Custody, handoffs: Sequence[HandOff], used: Callable[[Any], int]) -> int:
+    used(custody.many(*handoffs))
+    return used(custody.many(*handoffs))
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ class Network:
                 entry["name"],
                 [_type(i) for i in entry["inputs"]],
             )
-            for name in ("MemberRegistry", "CheckpointRegistry")
+            for name in ("MemberRegistry", "CheckpointRegistry", "CustodyLedger")
             for entry in artifact(name).abi
             if entry["type"] == "error"
         }
