@@ -580,8 +580,9 @@ def test_a_registration_time_outside_the_time_of_its_anchors_is_a_finding(tmp_pa
 def meaning(data: bytes, verdict: Verdict) -> Any:
     """Everything a reader learns.
 
-    Left out is what the verdict does not rest on: where to look up the transaction, when the operator says it erased,
-    and how many fields lie beside a disclosed one. Witnesses are compared apart.
+    Left out is what the verdict does not rest on: where to look up the transaction, whether content that is not there
+    was withheld or, as the operator says, erased, and how many fields lie beside a disclosed one. Witnesses are
+    compared apart.
     """
     bundle = Bundle.parse(data)
     statements = {
@@ -592,13 +593,15 @@ def meaning(data: bytes, verdict: Verdict) -> Any:
             one.index,
             one.content,
             [(field.path, field.value) for field in one.disclosed],
-            one.showing,
+            one.showing.replace("erased", "withheld"),
             one.void,
         )
         for one in bundle.statements
     }
     streams = tuple(sorted(verdict.streams, key=repr))
-    return replace(verdict, streams=streams, witnesses=(), strength=Strength.ATTESTED), statements
+    findings = tuple(one for one in verdict.findings if not one.what.startswith(("content erased", "content withheld")))
+    rest = replace(verdict, streams=streams, findings=findings, witnesses=(), strength=Strength.ATTESTED)
+    return rest, statements
 
 
 def scalars(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
