@@ -5,15 +5,19 @@ fsync and one message to the examiners.
 """
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.exc import OperationalError
+
 from api.examination import Examiners, Result
-from api.problems import Busy, EmptyCall
+from api.problems import Busy, EmptyCall, StorageUnavailable
 from ledger_service.ledger import Call, Ledger, Registration
 
+_log = logging.getLogger(__name__)
 MAX_TOGETHER = 4_096
 """Statements in one transaction, so that no call waits long for its company; a larger call goes alone."""
 MAX_SINGLES = 64
@@ -136,6 +140,9 @@ class Door:
             outcomes: Sequence[Registration | BaseException]
             try:
                 outcomes = self._ledger.register_all([one.call for one in group], self._now())
+            except OperationalError as error:
+                _log.error("nothing was stored: %s", error)
+                outcomes = [StorageUnavailable("nothing was stored; what was sent may be sent again")] * len(group)
             except Exception as error:  # noqa: BLE001 - it is raised again where the calls wait
                 outcomes = [error] * len(group)
             self._loop.call_soon_threadsafe(_deliver, group, outcomes)

@@ -87,7 +87,9 @@ class ForeignCursor(ApiError):
 class Busy(ApiError):
     """More is in the house already than there is room for."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+class StorageUnavailable(ApiError):
+    """The database takes nothing now: the disk is full, or it cannot be written."""
 
 
 class ExaminationFailed(ApiError):
@@ -160,13 +162,20 @@ KINDS: dict[type[Exception], Kind] = {
     # the service
     FolderNotEmpty: Kind("folder-not-empty", 409, "The folder is not empty"),
     Busy: Kind("busy", 503, "Too much at once"),
+    StorageUnavailable: Kind("storage-unavailable", 503, "Nothing can be stored now"),
     ExaminationFailed: Kind("examination-failed", 500, "The statements could not be examined"),
     LedgerError: Kind("refused", 422, "Refused"),
     Exception: Kind("internal-error", 500, "Something went wrong here"),
 }
 """Every error there is, most of them with a kind of their own; the others are of their base's kind."""
 
-_RETRY_SECONDS = {bundle.NotYetAnchored: 1, ChainUnavailable: 5, anchoring.Divergence: 60}
+_RETRY_SECONDS = {
+    Busy: 1,
+    StorageUnavailable: 30,
+    bundle.NotYetAnchored: 1,
+    ChainUnavailable: 5,
+    anchoring.Divergence: 60,
+}
 
 
 def kind_of(error: BaseException) -> Kind:
@@ -202,8 +211,6 @@ def retry_after(error: LedgerError) -> int | None:
     """After how many seconds it makes sense to try again, None where it makes none."""
     if isinstance(error, ledger.BacklogFull):
         return error.retry_after_seconds
-    if isinstance(error, Busy):
-        return 1
     return next((seconds for kind, seconds in _RETRY_SECONDS.items() if isinstance(error, kind)), None)
 
 

@@ -43,7 +43,8 @@ JSON_ROOM = 2
 """A JSON call has more punctuation than its statements: this much more room is left around a single one."""
 
 _REFUSALS = (
-    problems.NotTheIssuer, problems.WrongMediaType, problems.BodyTooLarge, problems.Busy, BacklogFull,
+    problems.NotTheIssuer, problems.WrongMediaType, problems.BodyTooLarge, problems.Busy, problems.StorageUnavailable,
+    BacklogFull,
     canonical.MalformedJson, MalformedInput, RefusedEvent, ContentMismatch, BadSignature, UnknownKey, WrongMember,
     WrongPurpose, RevokedKey, MemberNotActive, UnknownKind, UnknownMember, FromTheFuture, StatementConflict,
     StreamMismatch,
@@ -95,7 +96,8 @@ def _state(caller: Caller, digest: bytes) -> State:
     )
     | documented(
         problems.Unauthenticated, CallRefused, problems.EmptyCall, problems.TooManyItems, problems.WrongMediaType,
-        problems.BodyTooLarge, problems.Busy, BacklogFull, canonical.MalformedJson, RequestValidationError,
+        problems.BodyTooLarge, problems.Busy, problems.StorageUnavailable, BacklogFull, canonical.MalformedJson,
+        RequestValidationError,
     ),
     openapi_extra=json_body(
         {"statements": [examples.ENVELOPE]},
