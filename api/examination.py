@@ -4,6 +4,7 @@ What comes back from a worker are plain tuples. A worker that dies takes nothing
 """
 
 import asyncio
+import gc
 import multiprocessing
 import threading
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ class Examiners:
             return ThreadPoolExecutor(1, "examiner")
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["ledger_service.ledger"])
-        return ProcessPoolExecutor(self._workers, context)
+        # What a worker has loaded by then stays to its end: the collector need not walk over it again and again.
+        return ProcessPoolExecutor(self._workers, context, initializer=gc.freeze)
 
     def warm_up(self) -> None:
         """Start all workers now rather than with the first call."""

@@ -1,5 +1,6 @@
 """The service on a socket: in the foreground for `serve`, in a thread for the demo."""
 
+import gc
 import json
 import os
 import socket
@@ -46,6 +47,9 @@ class Serving:
 
     def run(self) -> None:
         """Serve until the process is told to stop (SIGINT, SIGTERM)."""
+        # What is loaded by now stays to the end: the collector need not walk over it again and again.
+        gc.collect()
+        gc.freeze()
         with placed(self.network.folder, self.url):
             self._server.run(sockets=[self._socket])
         if not self._server.started:
