@@ -218,7 +218,7 @@ class TiledTree:
         return changed
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _rows_of(tile: bytes) -> tuple[bytes, ...]:
     """All rows of complete nodes above the hashes of one tile, each joined; at most 256, 128, … 1 hashes."""
     rows = [tile]
