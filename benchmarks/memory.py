@@ -21,9 +21,9 @@ def run(*, quick: bool) -> Iterator[Figure]:
             stream(server, batches(items, 500))
             taken += step
             size += sum(map(len, items))
-            samples.append((taken, server.memory_kib()))
+            samples.append((taken, *server.memory_kib()))
         server.settle()
-        later = [one for one in samples if one[0] > total // 2]
+        later = [(count, own + below) for count, own, below in samples if count > total // 2]
         slope = _slope(later)
         came_in = size / taken * 1000 / 1024
         yield Figure(
@@ -33,8 +33,8 @@ def run(*, quick: bool) -> Iterator[Figure]:
             (Goal(at_most=0.02, of_bare=True),),
             came_in,
             "what came in over HTTP",
-            "server and examiners together (PSS), MiB by thousand events: "
-            + ", ".join(f"{count // 1000} {kib / 1024:.0f}" for count, kib in samples[::2]),
+            "MiB of server + examiners (PSS) by thousand events: "
+            + ", ".join(f"{n // 1000}: {own / 1024:.0f} + {below / 1024:.0f}" for n, own, below in samples[1::2]),
         )
 
 

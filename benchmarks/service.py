@@ -140,14 +140,14 @@ class Service:
         table = _process_table()
         return {pid: (int(table[pid][11]) + int(table[pid][12])) / tick for pid in self._processes(table)}
 
-    def memory_kib(self) -> int:
-        """Memory of all processes of the server, pages they share counted once (PSS)."""
-        total = 0
+    def memory_kib(self) -> tuple[int, int]:
+        """Memory of the server itself and of the processes below it, pages they share counted once (PSS)."""
+        shares = {}
         for pid in self._processes(_process_table()):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-        return total
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            shares[pid] = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        own = shares.pop(self.process.pid)
+        return own, sum(shares.values())
 
     def _processes(self, table: dict[int, list[str]]) -> list[int]:
         """The server and all processes below it."""

@@ -14,7 +14,7 @@ from benchmarks.figures import Figure, Goal, percentile
 
 WITH_GOALS = {"ingest", "single", "finality", "memory", "receipts", "verify"}
 LEAST_SHARE = {
-    # Far below what is promised, for a machine that does other things meanwhile: this tells a slow day from a broken build.
+    # Far below what is promised: this tells a broken build from a machine that does other things meanwhile.
     "ingest over HTTP": 0.05,
     "one event a call, 64": 0.02,
 }
