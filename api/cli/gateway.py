@@ -105,7 +105,9 @@ class Gateway:
         from ledger_service.keys import from_hex
 
         path = self.home / "members.json"
-        known = json.loads(path.read_bytes()) if path.exists() else []
+        if not path.exists():
+            raise WrongUsage(f"there is no directory {path}: get it by `trust fetch URL`")
+        known = json.loads(path.read_bytes())
         found = set()
         for name in names:
             if name.startswith("0x"):
@@ -114,7 +116,7 @@ class Gateway:
             exact = [one for one in known if name in (one["name"], one["did"], *one["identifiers"])]
             loose = exact or [one for one in known if one["name"].casefold().startswith(name.casefold())]
             if len(loose) != 1:
-                which = ", ".join(sorted(one["name"] for one in loose or known)) or "an empty directory"
+                which = ", ".join(sorted(one["name"] for one in loose or known))
                 problem = "could be any of" if loose else "is nobody in the directory, which has"
                 raise WrongUsage(f"--to {name} {problem} {which}")
             found.add(from_hex(loose[0]["id"], 32))

@@ -157,12 +157,12 @@ def test_a_number_that_holds_another_statement_is_not_given_out_again(desk: Desk
         client.sign_document(document(1), [NORDRAND])
         client.submit()
     shutil.copy(desk.path, desk.folder / "older.sqlite")
-    for name, numbers in ((desk.path, (2,)), (desk.folder / "older.sqlite", (3,))):
-        with Outbox.open(name) as outbox, desk.client(outbox) as client:
-            (envelope,) = client.sign_document(document(*numbers), [NORDRAND]).envelopes
-            done = client.submit()
-    assert "is taken by statement" in str(done.refused[0].reason)
+    with Outbox.open(desk.path) as outbox, desk.client(outbox) as client:
+        client.sign_document(document(2), [NORDRAND])
+        assert client.submit().registered == 1
     with Outbox.open(desk.folder / "older.sqlite") as outbox, desk.client(outbox) as client:
+        (envelope,) = client.sign_document(document(3), [NORDRAND]).envelopes
+        assert "is taken by statement" in str(client.submit().refused[0].reason)
         kept = outbox.find(envelope.header.digest(client.domain))
         assert kept is not None
         assert kept.state is State.TAKEN
