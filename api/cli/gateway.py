@@ -105,9 +105,9 @@ class Gateway:
         from ledger_service.keys import from_hex
 
         path = self.home / "members.json"
-        if not path.exists():
+        if not path.exists() and not all(name.startswith("0x") for name in names):
             raise WrongUsage(f"there is no directory {path}: get it by `trust fetch URL`")
-        known = json.loads(path.read_bytes())
+        known = json.loads(path.read_bytes()) if path.exists() else []
         found = set()
         for name in names:
             if name.startswith("0x"):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from api.cli import keystore
+from api.cli.operation import plan_of
 from api.cli.program import run
 from api.cli.serving import PLACE, Serving
 from api.network import Network
@@ -67,9 +68,10 @@ def _environment() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
-    members = [str(make_member(folder, name)) for name in MEMBERS]
-    options = [part for path in members for part in ("--member", path)]
-    assert run(["init", "--origin", ORIGIN, "--data", str(folder / "network"), *options]) == 0
+    members = [json.loads(make_member(folder, name).read_bytes()) for name in MEMBERS]
+    values: dict[str, Any] = {"data": folder / "network"}
+    plan = plan_of({"origin": ORIGIN, "members": members}, random=os.urandom)
+    Network.found(Settings(**values), plan, secret=os.urandom(32), scrypt_cost=2)
     return folder
 
 
@@ -317,6 +319,17 @@ def test_check_names_what_was_tampered_with(place: Place, tmp_path: Path, capsys
 
 def test_the_service_says_in_the_networks_folder_where_it_runs(place: Place) -> None:
     assert json.loads((Path(place.data) / PLACE).read_bytes())["url"] == place.url
+
+
+def test_a_network_is_founded_from_what_its_members_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    members = [str(make_member(tmp_path, name)) for name in MEMBERS]
+    command = ["init", "--origin", ORIGIN, "--data", str(tmp_path / "network")]
+    assert run([*command, "--member", members[0], "--member", members[1]]) == 0
+    said = capsys.readouterr().out
+    assert f"founded {ORIGIN} with 2 members" in said
+    assert re.search(r"\b([0-9a-f]{4} ){15}[0-9a-f]{4}\b", said)
+    assert run([*command, "--member", members[0]]) == 1
+    assert "holds a network already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
