@@ -98,6 +98,8 @@ class CustodySeed:
         Its scalar is the first that `first_scalar` finds among HKDF-SHA-256(seed, info = chain id ‖ contract ‖ counter
         ‖ attempt) for attempt 0, 1, … 255.
         """
+        if not 0 <= counter < 1 << 64:
+            raise MalformedInput(f"{counter} is no number between 0 and 2^64 - 1")
         info = domain.chain_id.to_bytes(32) + domain.contract + counter.to_bytes(8)
         attempts = (
             HKDF(SHA256(), length=32, salt=_SEED_SALT, info=info + bytes([attempt])).derive(self.secret)

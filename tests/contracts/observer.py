@@ -30,7 +30,7 @@ from ledger_service.handoffs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
 
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 START = 1_798_416_000  # Monday 2026-12-28, 00:00 UTC
@@ -197,11 +197,17 @@ def clues(seen: Sequence[Seen], side: Callable[[Seen], bytes]) -> dict[str, list
 
 
 def attacks(
-    seen: Sequence[Seen], shares: Sequence[int], side: Callable[[Seen], bytes], random: Random
+    seen: Sequence[Seen],
+    shares: Sequence[int],
+    side: Callable[[Seen], bytes],
+    random: Random,
+    only: Collection[str] = (),
 ) -> dict[str, list[int]]:
     """Every attack's guess of the member behind each handoff, on the side of the giver or the taker."""
     guesses = {}
     for clue, values in clues(seen, side).items():
+        if only and clue not in only:
+            continue
         guesses[f"groups of one {clue}"] = by_size(values, shares)
         if clue != "address":
             guesses[f"clusters by {clue}, known weights"] = by_clustering(values, shares, random, is_free=False)
@@ -209,12 +215,15 @@ def attacks(
     return guesses
 
 
-def gains(trade: Trade, random: Random) -> dict[str, float]:
-    """By how much each attack beats always naming the member of the largest volume, as a share of all handoffs."""
+def gains(trade: Trade, random: Random, only: Collection[str] = ()) -> dict[str, float]:
+    """By how much each attack beats always naming the member of the largest volume, as a share of all handoffs.
+
+    With `only`, the attacks that use those clues.
+    """
     found = {}
     for name, truth, side in (("giver", trade.givers, _giver), ("taker", trade.takers, _taker)):
         shares = [truth.count(member) for member in range(max(truth) + 1)]
-        for attack, guesses in attacks(trade.seen, shares, side, random).items():
+        for attack, guesses in attacks(trade.seen, shares, side, random, only).items():
             right = sum(guess == member for guess, member in zip(guesses, truth, strict=True))
             found[f"{name}: {attack}"] = (right - max(shares)) / len(truth)
     return found

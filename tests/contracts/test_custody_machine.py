@@ -225,7 +225,7 @@ def check(network: Network, examples: int, steps: int) -> None:
 
 
 def test_the_custody_ledger_does_what_its_model_does(founded: Network) -> None:
-    check(founded, examples=8, steps=16)
+    check(founded, examples=6, steps=16)
 
 
 @pytest.mark.full
