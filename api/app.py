@@ -125,7 +125,11 @@ class Counting:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._count(scope, message["status"])
-                message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+                headers = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+                if not any(name.lower() == b"cache-control" for name, _ in headers):
+                    # What one member may see must not be kept by anything between us and that member.
+                    headers.append((b"cache-control", b"no-store"))
+                message["headers"] = headers
             await send(message)
 
         try:

@@ -4,13 +4,13 @@ What comes back from a worker are plain tuples. A worker that dies takes nothing
 """
 
 import asyncio
-import gc
 import multiprocessing
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from api.examiner import settle
 from api.problems import ExaminationFailed
 from ledger_service.envelope import Examined
 from ledger_service.errors import LedgerError
@@ -37,8 +37,7 @@ class Examiners:
             return ThreadPoolExecutor(1, "examiner")
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["ledger_service.ledger"])
-        # What a worker has loaded by then stays to its end: the collector need not walk over it again and again.
-        return ProcessPoolExecutor(self._workers, context, initializer=gc.freeze)
+        return ProcessPoolExecutor(self._workers, context, initializer=settle)
 
     def warm_up(self) -> None:
         """Start all workers now rather than with the first call."""

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -277,6 +279,28 @@ def test_a_dying_examiner_is_replaced_and_its_chunk_examined_again(tmp_path: Pat
             os.kill(pid, signal.SIGKILL)
         assert running.send_batch("duero", items).json()["registered"] == 490
         assert running.app.state.service.examiners.replaced >= 1
+
+
+def test_examiners_go_when_their_service_is_killed() -> None:
+    script = (
+        "import time\n"
+        "from api.examination import Examiners\n"
+        "from ledger_service.statements import Domain\n"
+        "if __name__ == '__main__':\n"
+        "    examiners = Examiners(Domain(1, bytes(20)), 2)\n"
+        "    examiners.warm_up()\n"
+        "    print(*examiners._pool._processes, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as service:
+        assert service.stdout is not None
+        examiners = [int(one) for one in service.stdout.readline().split()]
+        service.kill()
+    assert len(examiners) == 2
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{one}").exists() for one in examiners):
+        assert time.monotonic() < deadline, "an examiner outlives its service"
+        time.sleep(0.05)
 
 
 def test_a_backup_opens_as_the_same_network(tmp_path: Path) -> None:
