@@ -37,9 +37,10 @@ from ledger_service.checkpoint import (
 )
 from ledger_service.envelope import Envelope
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
-from ledger_service.evidence import Bundle, Trust
+from ledger_service.evidence import Bundle, Trust, read_changes
 from ledger_service.intake import epcis
 from ledger_service.keys import Signer, from_hex, keccak, to_hex
+from ledger_service.membership import Membership, RegistryHeadMismatch, UnfitChange, fold
 from ledger_service.statements import Domain
 
 _BUSY = frozenset({429, 502, 503, 504})
@@ -440,8 +441,9 @@ class LedgerClient:
         self.outbox.see(checkpoint)
 
     def check_extends(self, one: Checkpoint, other: Checkpoint) -> None:
-        """Raise LogRewritten unless the smaller of the two is a prefix of the larger."""
+        """Raise LogRewritten unless the smaller of the two is a prefix of the larger, registry included."""
         old, new = sorted((one, other), key=lambda checkpoint: checkpoint.size)
+        self._check_registries(old, new)
         if old.size == new.size:
             if old.root != new.root:
                 raise LogRewritten(one, other, "two trees of one size")
@@ -453,6 +455,26 @@ class LedgerClient:
             merkle.verify_consistency(old.size, new.size, old.root, new.root, [from_base64(item, 32) for item in path])
         except (ProofError, MalformedInput) as error:
             raise LogRewritten(one, other, f"no proof leads from one to the other, {error}") from error
+
+    def membership(self) -> Membership:
+        """The registry as the service tells it; hold it to a checkpoint's registry line before believing it."""
+        return fold(read_changes(self._json("GET", "/v1/log/changes").get("changes")))
+
+    def _check_registries(self, old: Checkpoint, new: Checkpoint) -> None:
+        """Raise LogRewritten unless the list of membership changes of `old` is a prefix of that of `new`."""
+        if new.registry is None:
+            raise LogRewritten(old, new, "it does not say which registry it goes with")
+        if old.registry in (None, new.registry):
+            return
+        try:
+            membership = self.membership()
+            membership.check_head(*new.registry)
+            if old.registry is not None:
+                membership.check_head(*old.registry)
+                if old.registry[0] > new.registry[0]:
+                    raise ProofError("the registry has become shorter")
+        except (ProofError, MalformedInput, RegistryHeadMismatch, UnfitChange) as error:
+            raise LogRewritten(old, new, f"the list of members and keys was rewritten, {error}") from error
 
     def cosign(self, key: NoteKey) -> tuple[Checkpoint, bool]:
         """Cosign the newest checkpoint as witness `key`, and whether it is new since this witness's last.

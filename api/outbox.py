@@ -36,9 +36,9 @@ CREATE INDEX IF NOT EXISTS envelope_by_state ON envelope (network, state, positi
 CREATE INDEX IF NOT EXISTS envelope_by_number ON envelope (stream, sequence);
 CREATE INDEX IF NOT EXISTS refused_number ON envelope (stream, sequence) WHERE state = 'refused';
 CREATE TABLE IF NOT EXISTS promise (position INTEGER PRIMARY KEY, network BLOB NOT NULL, note TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS seen (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS seen (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, checkpoint TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cosigned (
-    origin TEXT NOT NULL, witness TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, line TEXT NOT NULL,
+    origin TEXT NOT NULL, witness TEXT NOT NULL, checkpoint TEXT NOT NULL, line TEXT NOT NULL,
     PRIMARY KEY (origin, witness)
 );
 """
@@ -278,16 +278,16 @@ class Outbox:
     def last_seen(self, origin: str) -> Checkpoint | None:
         """The largest checkpoint of `origin` that was ever seen and believed here."""
         row = self._connection.execute("SELECT * FROM seen WHERE origin = ?", (origin,)).fetchone()
-        return None if row is None else Checkpoint(origin, row["size"], bytes(row["root"]))
+        return None if row is None else Checkpoint.parse(row["checkpoint"])
 
     def see(self, checkpoint: Checkpoint) -> None:
         """Remember `checkpoint`, which must extend the last one; see LedgerClient.follow."""
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO seen VALUES (?, ?, ?)"
-                " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root"
+                " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, checkpoint = excluded.checkpoint"
                 " WHERE excluded.size >= seen.size",
-                (checkpoint.origin, checkpoint.size, checkpoint.root),
+                (checkpoint.origin, checkpoint.size, checkpoint.text),
             )
 
     def last_cosigned(self, origin: str, witness: str) -> tuple[Checkpoint, str] | None:
@@ -295,7 +295,7 @@ class Outbox:
         row = self._connection.execute(
             "SELECT * FROM cosigned WHERE origin = ? AND witness = ?", (origin, witness)
         ).fetchone()
-        return None if row is None else (Checkpoint(origin, row["size"], bytes(row["root"])), row["line"])
+        return None if row is None else (Checkpoint.parse(row["checkpoint"]), row["line"])
 
     def cosign(self, witness: str, before: Checkpoint | None, checkpoint: Checkpoint, line: str) -> bool:
         """Remember a cosignature; False, with nothing kept, where another process has cosigned since `before` was
@@ -306,8 +306,8 @@ class Outbox:
             if (known[0] if known else None) != before:
                 return False
             self._connection.execute(
-                "INSERT OR REPLACE INTO cosigned VALUES (?, ?, ?, ?, ?)",
-                (checkpoint.origin, witness, checkpoint.size, checkpoint.root, line),
+                "INSERT OR REPLACE INTO cosigned VALUES (?, ?, ?, ?)",
+                (checkpoint.origin, witness, checkpoint.text, line),
             )
         return True
 

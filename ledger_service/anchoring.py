@@ -207,7 +207,7 @@ class Anchoring:
         changed = self.tree.extended(old, leaves)
         grown = merkle.TiledTree(lambda level, place: changed.get((level, place)) or self._read_tile(level, place))
         root = grown.root(size)
-        text = Checkpoint(self.origin, size, root).text
+        text = Checkpoint(self.origin, size, root, (self.membership.count, self.membership.head)).text
         note = Note(text, (self._log_key.sign(text),))
         path = merkle.consistency_path(grown.node, old, size)
         transaction = self._sign(size, root, path)

@@ -34,26 +34,37 @@ class UnverifiedNote(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The first `size` entries of the log `origin`, under one Merkle root."""
+    """The first `size` entries of the log `origin`, under one Merkle root.
+
+    `registry` is how many membership changes the log knew of and their running head: written as an extension line, so
+    that whoever cosigns the tree cosigns the list of keys with it (decision 0009).
+    """
 
     origin: str
     size: int
     root: bytes
+    registry: tuple[int, bytes] | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The checkpoint written as three lines; extension lines are refused, this log writes none."""
+        """The checkpoint written as origin, size and root, and the registry line; no other extension is read."""
         lines = text.split("\n")
-        if len(lines) != 4 or lines[3] or not lines[0]:
-            raise MalformedNote(f"expected three lines, origin, size and root, got {text[:120]!r}")
-        origin, size, root = lines[:3]
-        if not size.isascii() or not size.isdigit() or len(size) > 19 or str(int(size)) != size or int(size) > MAX_SIZE:
-            raise MalformedNote(f"not a tree size: {size[:40]!r}")
-        return cls(check_name(origin), int(size), from_base64(root, 32))
+        if len(lines) not in (4, 5) or lines[-1] or not lines[0]:
+            raise MalformedNote(f"expected the lines origin, size, root and registry, got {text[:120]!r}")
+        origin, size, root, *extension = lines[:-1]
+        registry = None
+        if extension:
+            word, _, stated = extension[0].partition(" ")
+            changes, _, head = stated.partition(" ")
+            if word != "registry":
+                raise MalformedNote(f"an extension line that is not known: {extension[0][:40]!r}")
+            registry = _count(changes), from_base64(head, 32)
+        return cls(check_name(origin), _count(size), from_base64(root, 32), registry)
 
     @property
     def text(self) -> str:
-        return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n"
+        extension = "" if self.registry is None else f"registry {self.registry[0]} {to_base64(self.registry[1])}\n"
+        return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n{extension}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +268,13 @@ def _opened(name: str, kind: int, seed: bytes) -> tuple[Ed25519PrivateKey, Verif
     key = Ed25519PrivateKey.from_private_bytes(seed)
     verifier = VerifierKey(check_name(name), kind, key.public_key().public_bytes_raw())
     return key, verifier, verifier.key_id
+
+
+def _count(text: str) -> int:
+    """The decimal number `text`, in its one spelling."""
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or str(int(text)) != text or int(text) > MAX_SIZE:
+        raise MalformedNote(f"not a size in decimal digits: {text[:40]!r}")
+    return int(text)
 
 
 def _cosigned(text: str, time: int) -> bytes:

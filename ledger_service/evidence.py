@@ -86,8 +86,8 @@ class Strength(StrEnum):
 STRENGTH_MEANS = {
     Strength.SEALED: "a quorum of the chain's validators sealed every block",
     Strength.WITNESSED: (
-        "members who watch the log for rewriting have cosigned the checkpoint; "
-        "blocks and keys rest on the operator's chain, of which every member can keep a copy"
+        "members who watch the log and the list of keys for rewriting have cosigned the checkpoint; "
+        "that the chain took it, and when, rests on the operator"
     ),
     Strength.PINNED: "the blocks lead to the block that your trust file pins",
     Strength.ATTESTED: "only the operator vouches for the chain: compare checkpoints with other members",
@@ -341,16 +341,7 @@ class Bundle:
     def as_json(self) -> dict[str, Any]:
         return {
             "anchors": [one.as_json() for one in self.anchors],
-            "changes": [
-                {
-                    "blockNumber": one.block_number,
-                    "blockTime": one.block_time,
-                    "data": to_hex(one.data),
-                    "index": one.index,
-                    "kind": one.kind,
-                }
-                for one in self.changes
-            ],
+            "changes": changes_as_json(self.changes),
             "format": self.format,
             "head": str(self.head),
             "headers": [to_hex(one) for one in self.headers],
@@ -368,19 +359,7 @@ class Bundle:
         top = _Reader(canonical.parse(data), "", "bundle")
         kind = top.format(BUNDLE_FORMAT, RECEIPT_FORMAT)
         top.only("anchors changes format head headers statements streams")
-        changes = []
-        for where, value in top.items("changes"):
-            one = _Reader(value, where, "change")
-            one.only("blockNumber blockTime data index kind")
-            changes.append(
-                Change(
-                    one.number("index"),
-                    one.number("blockNumber"),
-                    one.number("blockTime"),
-                    one.number("kind"),
-                    one.bytes("data"),
-                )
-            )
+        changes = read_changes(top.value.get("changes"), "/changes")
         spans = []
         for where, value in top.items("streams"):
             one = _Reader(value, where, "stream")
@@ -391,7 +370,7 @@ class Bundle:
             statements=tuple(ProvenStatement.read(value, where) for where, value in top.items("statements")),
             streams=tuple(spans),
             anchors=tuple(AnchorProof.read(value, where) for where, value in top.items("anchors")),
-            changes=tuple(changes),
+            changes=changes,
             headers=tuple(bytes_from_hex(one, f"/headers/{at}") for at, one in enumerate(top.texts("headers"))),
             format=kind,
         )
@@ -436,7 +415,7 @@ def verify_bundle(bundle: Bundle, trust: Trust, *, min_witnesses: int = 0) -> Ve
     case = _Case(bundle, trust)
     head = case.judge_head()
     witnesses = case.judge_witnesses(min_witnesses)
-    membership = case.judge_registry()
+    membership = case.judge_registry(head)
     if head is None or membership is None:
         raise BundleRefused(case.failures)
     anchors = case.judge_anchors(head, membership)
@@ -477,6 +456,7 @@ class _Case:
         self.consensus = blocks.Consensus.QBFT if trust.validators else blocks.Consensus.PLAIN
         self.pinned_blocks: set[bytes] = set()
         self.all_pinned = True
+        self.stated_keys: Collection[bytes] = ()
 
     def fail(self, record: str, reason: object) -> None:
         self.failures.append(Failure(record, str(reason)))
@@ -513,9 +493,15 @@ class _Case:
             )
         return tuple(names)
 
-    def judge_registry(self) -> Membership | None:
+    def judge_registry(self, head: Checkpoint | None) -> Membership | None:
         try:
-            return fold(self.bundle.changes)
+            membership = fold(self.bundle.changes)
+            if head is not None:
+                if head.registry is None:
+                    raise ProofError("the head checkpoint does not say which registry it goes with")
+                membership.check_head(*head.registry)
+                self.stated_keys = membership.at(head.registry[0]).keys.keys()
+            return membership
         except LedgerError as error:
             self.fail("membership and key changes", error)
             return None
@@ -638,6 +624,9 @@ class _Case:
         anchor = next((a for a in anchors if a.event.previous_size <= one.index < a.event.size), None)
         if anchor is None:
             raise ProofError(f"the anchor that first covered entry {one.index} of the log is missing")
+        if signer in membership.keys and signer not in self.stated_keys:
+            # Registration wants a known key, so one that came after the checkpoint was made signed nothing in it.
+            raise ProofError("its key is not in the registry that the head checkpoint states, and witnesses have seen")
         block = anchor.header.number
         void = void_reason(membership, signer, header, block)
         if one.void is None:
@@ -741,6 +730,38 @@ def void_reason(membership: Membership, signer: bytes, header: Header, block: in
 
 def _stream(stream: bytes) -> str:
     return f"stream {to_hex(stream)[:10]}…"
+
+
+def changes_as_json(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Membership changes as bundles and the service write them."""
+    return [
+        {
+            "blockNumber": one.block_number,
+            "blockTime": one.block_time,
+            "data": to_hex(one.data),
+            "index": one.index,
+            "kind": one.kind,
+        }
+        for one in changes
+    ]
+
+
+def read_changes(value: Any, where: str = "") -> tuple[Change, ...]:
+    """The membership changes in a JSON list; raises MalformedInput with the place."""
+    changes = []
+    for place, item in _Reader({"changes": value}, where.removesuffix("/changes"), "list").items("changes"):
+        one = _Reader(item, place, "change")
+        one.only("blockNumber blockTime data index kind")
+        changes.append(
+            Change(
+                one.number("index"),
+                one.number("blockNumber"),
+                one.number("blockTime"),
+                one.number("kind"),
+                one.bytes("data"),
+            )
+        )
+    return tuple(changes)
 
 
 class _Reader:

@@ -192,6 +192,10 @@ class _Walk:
                 stated = Checkpoint.parse(note.text)
                 if (stated.origin, stated.size, stated.root) != (self.ledger.origin, row.size, row.root):
                     yield Violation("a checkpoint's note says what its row says", name, note.text)
+                if stated.registry is None:
+                    yield Violation("a checkpoint states the registry", name, "it has no registry line")
+                else:
+                    self.ledger.anchoring.membership.check_head(*stated.registry)
                 if row.size > len(self.leaves):
                     continue
                 computed = tree.root(row.size)

@@ -37,7 +37,7 @@ class RegistryHeadMismatch(LedgerError):
 
     def __init__(self, count: int, anchored: bytes, folded: bytes | None, known: int) -> None:
         if folded is None:
-            what = f"the anchor speaks of {count} membership changes and only {known} are here: the list is cut short"
+            what = f"{count} membership changes are spoken of and only {known} are here: the list is cut short"
         else:
             what = (
                 f"the first {count} membership changes fold to 0x{folded.hex()} and 0x{anchored.hex()} was anchored: "

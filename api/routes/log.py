@@ -16,6 +16,7 @@ from api.visibility import Action
 from ledger_service.anchoring import UnknownCheckpoint, UnknownWitness
 from ledger_service.checkpoint import MalformedNote, UnverifiedNote, to_base64
 from ledger_service.errors import ProofError
+from ledger_service.evidence import changes_as_json
 from ledger_service.merkle import HASH_BYTES, TILE_WIDTH
 
 router = APIRouter(prefix="/v1/log", tags=["log"])
@@ -105,6 +106,19 @@ def read_inclusion(
 ) -> Response:
     """The proof that entry `index` is in the log of `size` entries (RFC 9162)."""
     return Json({"path": [to_base64(one) for one in caller.ledger.inclusion(index, size)]})
+
+
+@router.get(
+    "/changes",
+    responses=gives(
+        {"changes": [{"blockNumber": 1, "blockTime": 1790000000, "data": "0x", "index": 1, "kind": 1}]},
+        "Every membership and key change, oldest first.",
+    )
+    | documented(problems.Unauthenticated),
+)
+def read_registry(caller: Caller = asks(Action.READ_LOG)) -> Response:
+    """The list that the registry line of each checkpoint stands for: fold it and compare."""
+    return Json({"changes": changes_as_json(caller.ledger.anchoring.membership.changes)})
 
 
 @router.post(

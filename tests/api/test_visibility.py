@@ -50,6 +50,7 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/log/tile/{level}/{place:path}"): ALL,
     ("GET", "/v1/log/consistency"): ALL,
     ("GET", "/v1/log/inclusion"): ALL,
+    ("GET", "/v1/log/changes"): ALL,
     ("POST", "/v1/log/cosignatures"): ALL,
     ("GET", "/v1/feed"): ALL,
     ("POST", "/v1/epcis/capture"): set(),

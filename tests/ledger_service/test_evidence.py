@@ -17,8 +17,9 @@ from ledger_service.checkpoint import LOG_KEY, Checkpoint, Note, NoteKey, NoteSi
 from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.evidence import Bundle, BundleRefused, Strength, Trust, Verdict, verify_bundle
 from ledger_service.keys import GROUP_ORDER, keccak, recover, to_hex
+from ledger_service.membership import fold
 from ledger_service.statements import Domain, Header
-from tests.consortium import ORIGIN, Consortium, event, key, stream_id, witness
+from tests.consortium import NOON, ORIGIN, Consortium, event, key, stream_id, witness
 
 STREAM = stream_id("duero to nordrand")
 OTHER = stream_id("nordrand to duero")
@@ -475,10 +476,14 @@ FAILS: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "a span that is none": (_empty_span, "stream 0x", "3 to 2 is no range"),
     "a span twice": (_span_twice, "stream 0x", "not in order"),
     "a dropped key change": (_without_change(3), "membership and key changes", "one is missing"),
-    "the last change dropped": (_without_change(-1), "anchor of", "cut short"),
-    "a change dropped and the others renumbered": (_renumbered_without_change, "anchor of 5 statements", "was dropped"),
+    "the last change dropped": (_without_change(-1), "membership and key changes", "cut short"),
+    "a change dropped and the others renumbered": (
+        _renumbered_without_change,
+        "membership and key changes",
+        "cut short",
+    ),
     "a change beyond the anchor": (_change_more, "membership and key changes", "the newest anchor covers"),
-    "a change altered": (_altered_change, "anchor of 5 statements", "altered"),
+    "a change altered": (_altered_change, "membership and key changes", "altered"),
     "no statements": (_no_statements, "statements", "there is none"),
     "a good statement declared void": (_declared_void, "statement 1 of stream", "its key counted in block"),
     "a bundle that says it is a receipt": (_as_receipt, "receipt", "a receipt is of one statement"),
@@ -763,3 +768,35 @@ def test_a_fingerprint_is_what_two_people_read_to_each_other(world: World) -> No
     groups = world.trust.fingerprint.split(" ")
     assert [len(one) for one in groups] == [4] * 16
     assert replace(world.trust, attestor=b"\2" * 20).fingerprint != world.trust.fingerprint
+
+
+def test_a_key_that_the_witnesses_were_not_shown_signs_nothing(tmp_path: Path) -> None:
+    """The operator makes the embedded chain's blocks, and could make one more key; the registry line gives it away."""
+    consortium = Consortium(tmp_path)
+    shown = (consortium.ledger.anchoring.membership.count, consortium.ledger.anchoring.membership.head)
+    slipped = consortium.add_key("duero", "never duero's")
+    consortium.register(consortium.envelope(signer=slipped))
+    consortium.publish()
+    bundle = audit_bundle(consortium.ledger, {stream_id("duero to nordrand"): (1, None)})
+    trust, log_key = consortium.trust, consortium.ledger.log_key
+    consortium.close()
+
+    def cosigned(registry: tuple[int, bytes] | None) -> Bundle:
+        text = replace(Checkpoint.parse(bundle.head.text), registry=registry).text
+        signatures = (log_key.sign(text), witness("havelmark").sign(text, NOON // 1000))
+        return replace(bundle, head=Note(text, signatures))
+
+    assert verify_bundle(cosigned((shown[0] + 1, bundle_head(bundle))), trust).strength is Strength.WITNESSED
+    for registry, where, why in (
+        (shown, "statement 1 of stream", "the registry that the head checkpoint states"),
+        ((shown[0] + 1, shown[1]), "membership and key changes", "altered"),
+        (None, "membership and key changes", "does not say which registry"),
+    ):
+        with pytest.raises(BundleRefused) as refused:
+            verify_bundle(cosigned(registry), trust)
+        assert any(where in one.record and why in one.reason for one in refused.value.failures), refused.value
+
+
+def bundle_head(bundle: Bundle) -> bytes:
+    """The registry's head after all changes of the bundle."""
+    return fold(bundle.changes).head
