@@ -9,7 +9,7 @@ from benchmarks.service import service
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Growth of all the server's processes over the second half of the run, beside what came in meanwhile."""
-    total = 20_000 if quick else 200_000
+    total = 10_000 if quick else 200_000
     step = total // 20
     with service() as server:
         author = server.author()
