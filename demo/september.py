@@ -19,7 +19,7 @@ from uuid import NAMESPACE_URL, uuid5
 from demo.consortium import Company, Consortium, consortium, data
 
 CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
-TWO_HOURS = 7_200_000
+SIX_HOURS = 21_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,11 +285,11 @@ class _Month:
     # -- documents -----------------------------------------------------------------------------------------------------
 
     def _file(self, by: str, at: str, events: list[dict[str, Any]], about: str) -> None:
-        # Gateways send every two hours; what was registered late is told to the minute.
+        # Gateways send four times a day; what was registered late is told to the minute.
         happened = max(datetime.fromisoformat(event["eventTime"]) for event in events)
         told = self._instant(at)
         if told == int(happened.timestamp()) * 1000:
-            told = (told // TWO_HOURS + 1) * TWO_HOURS
+            told = (told // SIX_HOURS + 1) * SIX_HOURS
         self.found.append((told, by, events, about))
 
     def _document(self, at: int, by: str, events: list[dict[str, Any]], about: str) -> Document:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -70,6 +70,15 @@ class StoryClock:
         self.now = max(self.now, moment)
 
 
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A document that was sent, by which client, and the last statement that was made of it."""
+
+    document: Document
+    client: LedgerClient
+    envelope: Envelope
+
+
 @dataclass
 class _Show:
     """What one run of the demo has in hand."""
@@ -100,20 +109,21 @@ class _Show:
     def home(self, company: str) -> Path:
         return self.folder / "members" / company
 
-    def file_all(self, some: Sequence[Document]) -> list[tuple[LedgerClient, Envelope]]:
-        """Sign documents of one company at its side and send them; for each its client and its last envelope."""
-        return [self._file(one) for one in some]
-
-    def _file(self, document: Document) -> tuple[LedgerClient, Envelope]:
-        client = self.clients[document.company]
-        to = [self.ids[one] for one in document.to]
-        signed = client.sign_document(
-            document.text.encode(), to, source=document.source, issuer=self.ids[document.company]
-        )
+    def file_all(self, some: Sequence[Document]) -> Filed:
+        """Sign documents of one company at its side and send them, all in one call."""
+        client = self.clients[some[0].company]
+        issuer = self.ids[some[0].company]
+        last: Envelope | None = None
+        for one in some:
+            to = [self.ids[name] for name in one.to]
+            signed = client.sign_document(one.text.encode(), to, source=one.source, issuer=issuer)
+            if signed.refused:
+                raise CheckFailed(f"{one.about}: refused at home, {signed.refused[0]}")
+            last = signed.envelopes[-1]
         done = client.submit()
-        if signed.refused or done.refused or done.registered != document.events:
-            raise CheckFailed(f"{document.about}: not all of its events were registered")
-        return client, signed.envelopes[-1]
+        if last is None or done.refused or done.registered != sum(one.events for one in some):
+            raise CheckFailed(f"{some[0].about}: not all events were registered")
+        return Filed(some[-1], client, last)
 
 
 def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -> None:
@@ -225,7 +235,7 @@ def _september(show: _Show) -> None:
         month = documents()
         total = sum(one.events for one in month)
         week = None
-        shown: tuple[Document, tuple[LedgerClient, Envelope]] | None = None
+        shown: Filed | None = None
         with bar("1 September", total) as progress, ThreadPoolExecutor(4) as members:
             for moment, group in groupby(month, key=lambda one: one.registered_at):
                 show.clock.reach(moment)
@@ -233,31 +243,31 @@ def _september(show: _Show) -> None:
                 if week not in (None, now.isocalendar().week):
                     _cosign(show, say_so=False)
                 week = now.isocalendar().week
-                # Who signs at one time sends at one time; one member's documents go one after the other.
-                together = list(group)
+                # Who signs at one time sends at one time.
+                together = sorted(group, key=lambda one: one.company)
                 by_company = [list(some) for _, some in groupby(together, key=lambda one: one.company)]
-                for one, sent in zip(together, chain(*members.map(show.file_all, by_company)), strict=True):
-                    client, envelope = sent
-                    client.await_anchor(envelope.header.digest(client.domain), pause_seconds=0.01)
-                    if one.about == "truck 14" and one.company == "duero":
-                        shown = one, sent
-                    progress.advance(one.events)
-                    progress.name(f"{now.day} {now:%B}, {now:%H:%M}  {one.about}")
+                for filed in members.map(show.file_all, by_company):
+                    digest = filed.envelope.header.digest(filed.client.domain)
+                    filed.client.await_anchor(digest, pause_seconds=0.03)
+                    if filed.document.about == "truck 14" and filed.document.company == "duero":
+                        shown = filed
+                progress.advance(sum(one.events for one in together))
+                progress.name(f"{now.day} {now:%B}, {now:%H:%M}")
         show.clock.reach(show.cast.starts_at)
         senders = len({one.company for one in month})
         say(f"   {total} events in {len(month)} documents of {senders} members; each event is a")
         say("   signed statement of its own, and each call was answered with a promise by the log, which was checked.")
         if shown is not None:
-            _say_one(shown[0], *shown[1])
+            _say_one(shown)
 
 
-def _say_one(document: Document, client: LedgerClient, envelope: Envelope) -> None:
-    header = envelope.header
-    say(f"   One of them, {document.about} leaving Valladolid on Friday 18 September:")
+def _say_one(filed: Filed) -> None:
+    header = filed.envelope.header
+    say(f"   One of them, {filed.document.about} leaving Valladolid on Friday 18 September:")
     for label, value in (
-        ("statement", to_hex(header.digest(client.domain))),
+        ("statement", to_hex(header.digest(filed.client.domain))),
         ("content root", f"{to_hex(header.content_root)[:26]}…  salted: it gives nothing away"),
-        ("signature", f"{to_hex(envelope.signature)[:26]}…  EIP-712, secp256k1"),
+        ("signature", f"{to_hex(filed.envelope.signature)[:26]}…  EIP-712, secp256k1"),
         ("place", f"number {header.sequence} of stream {to_hex(header.stream)[:18]}…"),
     ):
         say(f"      {label:<14}{value}")
