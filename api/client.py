@@ -40,6 +40,7 @@ from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.evidence import Bundle, Trust, read_changes
 from ledger_service.intake import epcis
 from ledger_service.keys import Signer, from_hex, keccak, to_hex
+from ledger_service.mandates import Mandate
 from ledger_service.membership import Membership, RegistryHeadMismatch, UnfitChange, fold
 from ledger_service.statements import Domain
 
@@ -274,6 +275,10 @@ class LedgerClient:
         """
         answers: list[Answered] = []
         promises: list[Note] = []
+        if self.outbox.count(self.domain, State.WAITING):
+            limits = self._json("GET", "/v1/network", anonymous=True).get("limits", {})
+            batch = min(batch, int(limits.get("batchItems", batch)))
+            max_bytes = min(max_bytes, int(limits.get("bodyBytes", max_bytes)))
         while chunk := self.outbox.waiting(self.domain, batch, max_bytes):
             answered, promise = self.send(chunk)
             answers += answered
@@ -456,6 +461,16 @@ class LedgerClient:
         except (ProofError, MalformedInput) as error:
             raise LogRewritten(one, other, f"no proof leads from one to the other, {error}") from error
 
+    def standing(self, member: bytes) -> dict[str, Any]:
+        """A member as the registry has it, with what signing a key change takes: nonce, head, retirementBlocks."""
+        return self._json("GET", f"/v1/members/{to_hex(member)}")
+
+    def relay(self, mandate: Mandate) -> None:
+        """Have the service send what a root key signed; raises ServiceRefused with the registry's own reason."""
+        self._json(
+            "POST", "/v1/members/changes", {"function": mandate.function, "arguments": _plain(mandate.arguments)}
+        )
+
     def membership(self) -> Membership:
         """The registry as the service tells it; hold it to a checkpoint's registry line before believing it."""
         return fold(read_changes(self._json("GET", "/v1/log/changes").get("changes")))
@@ -555,6 +570,13 @@ class LedgerClient:
                     continue
             return answer
         raise AssertionError("patience outlasts a million tries")
+
+
+def _plain(value: Any) -> Any:
+    """Arguments of a contract call as the service reads them from JSON: bytes as 0x text, structs as lists."""
+    if isinstance(value, bytes):
+        return to_hex(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 def open_http(base_url: str, timeout_seconds: float) -> httpx.Client:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from ledger_service.checkpoint import Checkpoint
-from ledger_service.envelope import Envelope
-from ledger_service.errors import LedgerError
+from ledger_service.envelope import MAX_ENVELOPE_BYTES, Envelope
+from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.keys import Signer, to_hex
 from ledger_service.statements import SECRET_BYTES, Domain, audience
 
@@ -179,7 +179,9 @@ class Outbox:
         return int(row["next"])
 
     def _keep(self, envelope: Envelope, domain: Domain) -> None:
-        header = envelope.header
+        header, data = envelope.header, envelope.data
+        if len(data) > MAX_ENVELOPE_BYTES:
+            raise MalformedInput(f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this one would have {len(data)}")
         self._connection.execute(
             "INSERT INTO envelope (digest, stream, sequence, network, data, state) VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -187,7 +189,7 @@ class Outbox:
                 header.stream,
                 header.sequence,
                 domain.separator,
-                envelope.data,
+                data,
                 State.WAITING,
             ),
         )

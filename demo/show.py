@@ -278,7 +278,7 @@ def _cosign(show: _Show, *, say_so: bool) -> None:
         for company in show.cast.witnesses:
             _cosign_one(show, company)
         return
-    with _step(4, "Two witnesses check that the log only ever grew, and cosign its checkpoint"):
+    with _step(4, "Two witnesses check that log and list of keys only ever grew, and cosign the checkpoint"):
         for company in show.cast.witnesses:
             size = _cosign_one(show, company)
             say(f"   {company.name} cosigned the log at {size} statements; its last word was kept on disk first.")
@@ -296,7 +296,7 @@ def _receipts(show: _Show) -> Bundle:
         stream = client.outbox.streams(client.domain, "despatch")[0][0]
         digest = bytes.fromhex(next(client.statements(stream))["digest"][2:])
         receipt = client.receipt(digest)
-        say(f"   Duero's first despatch: {len(receipt.data):,} bytes, whatever the height of the chain.")
+        say(f"   Duero's first statement: {len(receipt.data):,} bytes, whatever the height of the chain.")
         return receipt
 
 

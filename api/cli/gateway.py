@@ -38,8 +38,8 @@ Out = Annotated[Path | None, typer.Option(help="File to write; standard output o
 HOME = Path("member")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the program."""
+def add_to(app: typer.Typer) -> typer.Typer:
+    """Add these commands to the program; the group `keys`, for more of them."""
     keys = typer.Typer(help="A member's keys, kept in its own folder.", no_args_is_help=True)
     keys.command("new")(keys_new)
     keys.command("list")(keys_list)
@@ -47,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
     for command in (sign, submit, receipt, bundle, explain, witness):
         app.command()(command)
+    return keys
 
 
 class Gateway:
@@ -193,12 +194,8 @@ def keys_new(
     founders.
     """
     from api.cli import keystore
-    from ledger_service import keys
 
-    unknown = [one for one in purposes.split(",") if one not in keys.PURPOSES]
-    if unknown:
-        raise WrongUsage(f"--purposes {unknown[0]} is unknown; there are {', '.join(keys.PURPOSES)}")
-    bits = sum(keys.PURPOSES[one] for one in set(purposes.split(",")))
+    bits = keystore.purposes_named(purposes)
     passphrase = keystore.read_passphrase(passphrase_file, os.environ, twice=True)
     keystore.make_keys(
         home,

@@ -86,7 +86,7 @@ def make_keys(
     """
     if any((folder / f"{use}.json").exists() for use in USES):
         raise WrongUsage(f"{folder} holds keys already: name another folder, nothing is overwritten")
-    made = {use: _new_secret(random) for use in (ROOT, NEXT_ROOT, SIGNING)}
+    made = {use: new_secret(random) for use in (ROOT, NEXT_ROOT, SIGNING)}
     addresses = {use: LocalKey.from_bytes(secret).address for use, secret in made.items()}
     facts: dict[str, Any] = {
         "name": name,
@@ -100,15 +100,23 @@ def make_keys(
     for use, secret in made.items():
         public = to_hex(addresses[use])
         held = keys.purpose_names(purposes) if use == SIGNING else []
-        _write(folder / f"{use}.json", secret, passphrase, scrypt_cost, use, public, held)
+        write_key(folder / f"{use}.json", secret, passphrase, use, public, held, scrypt_cost)
     if is_witness:
         secret = random(32)
         host = did.removeprefix("did:web:").replace(":", "/")
         vkey = NoteKey(f"witness.{host}", WITNESS_KEY, secret).verifier.text
-        _write(folder / f"{WITNESS}.json", secret, passphrase, scrypt_cost, WITNESS, vkey, [])
+        write_key(folder / f"{WITNESS}.json", secret, passphrase, WITNESS, vkey, [], scrypt_cost)
         facts["witness"] = vkey
     (folder / "member.json").write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
     return facts
+
+
+def purposes_named(names: str) -> int:
+    """The bits of the purposes in a list with commas; raises WrongUsage."""
+    unknown = [one for one in names.split(",") if one not in keys.PURPOSES]
+    if unknown:
+        raise WrongUsage(f"--purposes {unknown[0]} is unknown; there are {', '.join(keys.PURPOSES)}")
+    return sum(keys.PURPOSES[one] for one in set(names.split(",")))
 
 
 def open_signer(path: Path, passphrase: bytes) -> LocalKey:
@@ -127,16 +135,24 @@ def open_witness(path: Path, passphrase: bytes) -> NoteKey:
     return key
 
 
-def _new_secret(random: Callable[[int], bytes]) -> bytes:
+def new_secret(random: Callable[[int], bytes]) -> bytes:
+    """A fresh secp256k1 secret."""
     while True:
         secret = random(32)
         if 0 < int.from_bytes(secret) < GROUP_ORDER:
             return secret
 
 
-def _write(
-    path: Path, secret: bytes, passphrase: bytes, scrypt_cost: int, use: str, public: str, purposes: list[str]
+def write_key(
+    path: Path,
+    secret: bytes,
+    passphrase: bytes,
+    use: str,
+    public: str,
+    purposes: list[str],
+    scrypt_cost: int = SCRYPT_COST,
 ) -> None:
+    """Write a key file with its note of what it is for."""
     about = {"use": use, "public": public, "purposes": purposes}
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_key_file(path, secret, passphrase, scrypt_cost, about)

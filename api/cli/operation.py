@@ -28,8 +28,9 @@ FIRST_MEMBER = "first-member"
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    for command in (init, serve, check, backup, restore, bench, demo):
+    for command in (init, serve, check, backup, restore, demo):
         app.command()(command)
+    app.command(context_settings={"ignore_unknown_options": True})(bench)
 
 
 def init(
@@ -357,7 +358,10 @@ def _ask_service(settings: "Settings", method: str, path: str, value: Any = None
             answer = http.request(method, path, json=value, headers=headers)
     except httpx.TransportError as error:
         raise WrongUsage(f"the service at {url} does not answer ({error})") from error
-    told: dict[str, Any] = answer.json()
+    try:
+        told: dict[str, Any] = answer.json()
+    except ValueError:
+        raise WrongUsage(f"what answers at {url} is no Tallystick service") from None
     if answer.status_code >= 400:
         complain(str(told.get("detail") or told.get("title")))
         raise typer.Exit(REFUSED if answer.status_code != 422 else USAGE)

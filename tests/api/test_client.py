@@ -131,6 +131,16 @@ def test_a_busy_service_is_asked_again_when_it_says(desk: Desk) -> None:
     assert desk.pauses == [7.0]
 
 
+def test_calls_are_cut_to_what_is_asked_for(desk: Desk) -> None:
+    with Outbox.open(desk.path) as outbox, desk.client(outbox) as client:
+        client.sign_document(document(1, 2, 3, 4, 5), [NORDRAND])
+        done = client.submit(2)
+        assert (done.registered, len(done.promises)) == (5, 3)
+        client.sign_document(document(6, 7), [NORDRAND])
+        assert len(client.submit(max_bytes=1).promises) == 2
+    assert [len(body.splitlines()) for body in desk.proxy.bodies] == [2, 2, 1, 1, 1]
+
+
 def test_a_stale_token_is_replaced_without_a_word(desk: Desk) -> None:
     with Outbox.open(desk.path) as outbox, desk.client(outbox) as client:
         assert client.member == member_id("duero")
@@ -350,6 +360,15 @@ def test_a_draft_that_cannot_be_signed_takes_no_number_from_the_others(desk: Des
             now=desk.house.clock.now,
             random=lambda size: sha256(next(random).to_bytes(4)).digest()[:size],
         )
+        assert envelope.header.sequence == 1
+
+
+def test_an_event_too_large_for_any_ledger_is_refused_before_it_takes_a_number(desk: Desk) -> None:
+    large = {"example:note": "x" * (1 << 20)}
+    with Outbox.open(desk.path) as outbox, desk.client(outbox) as client:
+        with pytest.raises(MalformedInput, match="an envelope has at most 1048576 bytes"):
+            client.sign_document(document(1, **large), [NORDRAND])
+        (envelope,) = client.sign_document(document(1), [NORDRAND]).envelopes
         assert envelope.header.sequence == 1
 
 
