@@ -47,7 +47,7 @@ def now_ms() -> int:
 
 
 def member_id(did: str, salt: bytes) -> bytes:
-    """The id under which a member appears in statements and on chain: nobody can tell the member from it without the salt."""
+    """The id of a member in statements and on chain: without the salt nobody can tell the member from it."""
     return keccak(did.encode() + salt)
 
 
@@ -139,7 +139,8 @@ class ServiceKeys:
 class Plan:
     """What a network is founded from: its origin, its founders and where its chain is.
 
-    `rpc_url` names a JSON-RPC node; without it the chain is embedded, with `chain_id`. `salt` hides members behind their ids.
+    `rpc_url` names a JSON-RPC node; without it the chain is embedded, with `chain_id`. `salt` hides members behind
+    their ids.
     """
 
     origin: str

@@ -69,7 +69,20 @@ _ANYONE = {
 _MEMBERS = {
     Action.READ_TRUST: DONE,
     Action.READ_MEMBERS: frozenset(
-        {"id", "did", "name", "identifiers", "state", "states", "voting", "keys", "rootKey"}
+        {
+            "id",
+            "did",
+            "name",
+            "identifiers",
+            "state",
+            "states",
+            "voting",
+            "keys",
+            "rootKey",
+            "nonce",
+            "head",
+            "retirementBlocks",
+        }
     ),
     Action.CHANGE_MEMBERS: DONE,
     Action.READ_LOG: DONE,

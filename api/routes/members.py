@@ -138,7 +138,14 @@ def read_member(member: str, caller: Caller = asks(Action.READ_MEMBERS)) -> Resp
     found = hash_of(member)
     if found not in caller.ledger.anchoring.membership.members:
         raise problems.NotThere
-    return Json(_member(caller, found))
+    chain = caller.ledger.anchoring.chain
+    head = chain.head()
+    more = {
+        "head": {"number": head.number, "time": head.timestamp},
+        "nonce": chain.call("member", (found,))[3],
+        "retirementBlocks": chain.call("RETIREMENT_BLOCKS"),
+    }
+    return Json(_member(caller, found) | {name: one for name, one in more.items() if name in caller.fields})
 
 
 def _member(caller: Caller, member: bytes) -> dict[str, Any]:
