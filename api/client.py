@@ -144,6 +144,7 @@ class LedgerClient:
     timeout_seconds: float = 30.0
     _http: httpx.Client = field(init=False, repr=False)
     _token: _Token | None = field(init=False, default=None, repr=False)
+    _limits: dict[str, Any] | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._http = open_http(self.base_url, self.timeout_seconds)
@@ -275,10 +276,11 @@ class LedgerClient:
         """
         answers: list[Answered] = []
         promises: list[Note] = []
-        if self.outbox.count(self.domain, State.WAITING):
-            limits = self._json("GET", "/v1/network", anonymous=True).get("limits", {})
-            batch = min(batch, int(limits.get("batchItems", batch)))
-            max_bytes = min(max_bytes, int(limits.get("bodyBytes", max_bytes)))
+        if self._limits is None and self.outbox.count(self.domain, State.WAITING):
+            self._limits = self._json("GET", "/v1/network", anonymous=True).get("limits", {})
+        limits = self._limits or {}
+        batch = min(batch, int(limits.get("batchItems", batch)))
+        max_bytes = min(max_bytes, int(limits.get("bodyBytes", max_bytes)))
         while chunk := self.outbox.waiting(self.domain, batch, max_bytes):
             answered, promise = self.send(chunk)
             answers += answered

@@ -71,12 +71,23 @@ class StoryClock:
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
-    """A document that was sent, by which client, and the last statement that was made of it."""
+class Signed:
+    """What one company has signed at one time: the last document and the last statement of it, and how many in all."""
 
     document: Document
     client: LedgerClient
     envelope: Envelope
+    statements: int
+
+    def send(self) -> "Signed":
+        """Send it, in one call."""
+        done = self.client.submit()
+        if done.refused or done.registered != self.statements:
+            raise CheckFailed(f"{self.document.about}: not all events were registered")
+        return self
+
+    def await_anchor(self) -> None:
+        self.client.await_anchor(self.envelope.header.digest(self.client.domain), pause_seconds=0.03)
 
 
 @dataclass
@@ -109,21 +120,21 @@ class _Show:
     def home(self, company: str) -> Path:
         return self.folder / "members" / company
 
-    def file_all(self, some: Sequence[Document]) -> Filed:
-        """Sign documents of one company at its side and send them, all in one call."""
+    def sign_all(self, some: Sequence[Document]) -> Signed:
+        """Sign documents of one company at its side, and sign in to the service."""
         client = self.clients[some[0].company]
-        issuer = self.ids[some[0].company]
+        client.login()
         last: Envelope | None = None
         for one in some:
             to = [self.ids[name] for name in one.to]
+            issuer = self.ids[one.company]
             signed = client.sign_document(one.text.encode(), to, source=one.source, issuer=issuer)
             if signed.refused:
                 raise CheckFailed(f"{one.about}: refused at home, {signed.refused[0]}")
             last = signed.envelopes[-1]
-        done = client.submit()
-        if last is None or done.refused or done.registered != sum(one.events for one in some):
-            raise CheckFailed(f"{some[0].about}: not all events were registered")
-        return Filed(some[-1], client, last)
+        if last is None:
+            raise CheckFailed(f"{some[0].about}: there is nothing in it")
+        return Signed(some[-1], client, last, sum(one.events for one in some))
 
 
 def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -> None:
@@ -235,7 +246,7 @@ def _september(show: _Show) -> None:
         month = documents()
         total = sum(one.events for one in month)
         week = None
-        shown: Filed | None = None
+        shown: Signed | None = None
         with bar("1 September", total) as progress, ThreadPoolExecutor(4) as members:
             for moment, group in groupby(month, key=lambda one: one.registered_at):
                 show.clock.reach(moment)
@@ -246,11 +257,11 @@ def _september(show: _Show) -> None:
                 # Who signs at one time sends at one time.
                 together = sorted(group, key=lambda one: one.company)
                 by_company = [list(some) for _, some in groupby(together, key=lambda one: one.company)]
-                for filed in members.map(show.file_all, by_company):
-                    digest = filed.envelope.header.digest(filed.client.domain)
-                    filed.client.await_anchor(digest, pause_seconds=0.03)
-                    if filed.document.about == "truck 14" and filed.document.company == "duero":
-                        shown = filed
+                ready = list(members.map(show.sign_all, by_company))
+                for sent in members.map(Signed.send, ready):
+                    sent.await_anchor()
+                    if sent.document.about == "truck 14" and sent.document.company == "duero":
+                        shown = sent
                 progress.advance(sum(one.events for one in together))
                 progress.name(f"{now.day} {now:%B}, {now:%H:%M}")
         show.clock.reach(show.cast.starts_at)
@@ -261,13 +272,13 @@ def _september(show: _Show) -> None:
             _say_one(shown)
 
 
-def _say_one(filed: Filed) -> None:
-    header = filed.envelope.header
-    say(f"   One of them, {filed.document.about} leaving Valladolid on Friday 18 September:")
+def _say_one(signed: Signed) -> None:
+    header = signed.envelope.header
+    say(f"   One of them, {signed.document.about} leaving Valladolid on Friday 18 September:")
     for label, value in (
-        ("statement", to_hex(header.digest(filed.client.domain))),
+        ("statement", to_hex(header.digest(signed.client.domain))),
         ("content root", f"{to_hex(header.content_root)[:26]}…  salted: it gives nothing away"),
-        ("signature", f"{to_hex(filed.envelope.signature)[:26]}…  EIP-712, secp256k1"),
+        ("signature", f"{to_hex(signed.envelope.signature)[:26]}…  EIP-712, secp256k1"),
         ("place", f"number {header.sequence} of stream {to_hex(header.stream)[:18]}…"),
     ):
         say(f"      {label:<14}{value}")
