@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ledger_service.custody.kinds import CLOCK_TOLERANCE_MS, PARSERS, Parse
+from ledger_service.custody.policy import Policy
 from ledger_service.errors import MalformedInput
 from ledger_service.intake import epcis
 from ledger_service.keys import from_hex
@@ -27,7 +29,19 @@ def _void(content: Mapping[str, Any], _now: int) -> None:
         raise MalformedInput("say in 1 to 500 characters why the number is left out", "/content/reason")
 
 
-_CHECKS: dict[str, Check] = {"epcis-event": _epcis_event, "void": _void}
+def _custody(parse: Parse) -> Check:
+    def check(content: Mapping[str, Any], now: int) -> None:
+        parse(content, "/content", latest=now + CLOCK_TOLERANCE_MS)
+
+    return check
+
+
+_CHECKS: dict[str, Check] = {
+    "epcis-event": _epcis_event,
+    "void": _void,
+    **{kind: _custody(parse) for kind, parse in PARSERS.items()},
+    "custody-policy": _custody(Policy.parse),
+}
 
 
 def check(kind: str, content: Mapping[str, Any] | None, now: int) -> None:

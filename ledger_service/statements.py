@@ -37,7 +37,18 @@ _HEADER_KEYS = {"contentRoot", "issuedAt", "issuer", "kind", "sequence", "stream
 _TYPE_HASH = keccak(STATEMENT_TYPE.encode())
 
 
-PURPOSE_OF_KIND = {"epcis-event": EVENTS, "void": EVENTS}
+PURPOSE_OF_KIND = {
+    "epcis-event": EVENTS,
+    "void": EVENTS,
+    "despatch": EVENTS,
+    "gate-arrival": EVENTS,
+    "receipt": EVENTS,
+    "complaint": EVENTS,
+    "explanation": EVENTS,
+    "opening": EVENTS,
+    "custody-addresses": EVENTS,
+    "custody-policy": EVENTS,
+}
 """The kinds of statement there are, and the purpose that the signing key of each must have."""
 
 
