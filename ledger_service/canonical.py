@@ -161,14 +161,21 @@ def _parse_strictly(data: bytes, decimals: bool) -> Any:
 
 
 def _depth(data: bytes) -> int:
-    """How deep the brackets in `data` nest. json.loads would find out on the stack, whose end may be the process's."""
+    """How deep the brackets in `data` nest; it stops counting beyond what json.loads may be given.
+
+    json.loads would find out on the stack, whose end may be the process's.
+    """
     if data.count(b"[") + data.count(b"{") <= _READABLE_DEPTH:
         return 0
     depth = deepest = 0
-    for token in _TEXT_OR_BRACKET.findall(data):
+    for found in _TEXT_OR_BRACKET.finditer(data):
+        token = found[0]
         if token in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > deepest:
+                deepest = depth
+                if deepest > _READABLE_DEPTH:
+                    break
         elif token in b"]}":
             depth -= 1
     return deepest
@@ -202,7 +209,8 @@ def _integer(literal: str) -> int | _Literal:
 
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# A text without an end matches too and nothing is read twice: otherwise 300 kB of \" would take an hour.
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _READABLE_DEPTH = 200
 
 

@@ -1,6 +1,7 @@
 """The strict profile: what is canonical is RFC 8785, and whatever two readers might read differently is refused."""
 
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,15 @@ def test_what_two_readers_might_read_differently_is_refused_with_its_place(data:
         parse(data)
     assert what in caught.value.what
     assert caught.value.where in {where, f"{where[:60]}…"}
+
+
+@pytest.mark.parametrize("end", [b"", b"\\", b'"', b'" '])
+def test_a_text_that_does_not_end_is_refused_in_one_reading(end: bytes) -> None:
+    data = b"[" * 100 + b"{}," * 150 + b'"' + rb"\"" * 300_000 + end
+    started = time.process_time()
+    with pytest.raises(MalformedJson, match="not JSON"):
+        parse(data)
+    assert time.process_time() - started < 5
 
 
 def test_the_deepest_that_is_allowed_is_read() -> None:
