@@ -194,7 +194,7 @@ class Network:
         if (folder / "network.json").exists():
             raise NetworkExists(f"{folder} holds a network already: name another folder")
         check_name(plan.origin)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in ("chain.sqlite", "chain.sqlite-wal", "chain.sqlite-shm", "ledger.sqlite"):
             (folder / left).unlink(missing_ok=True)
         service = ServiceKeys(secret)

@@ -91,7 +91,8 @@ class Outbox:
     def open(cls, path: Path) -> Self:
         """The outbox at `path`, made where there is none; raises UnreadableOutbox."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
             connection.row_factory = sqlite3.Row

@@ -51,7 +51,8 @@ class Store:
         """
         if sqlite_version_info < (3, 35):
             raise UnsafeStore("SQLite 3.35 or newer is needed; this Python brings an older one")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # SQLite's side files take their permissions from this one
         url = sa.URL.create("sqlite", database=str(path))
         # The writer keeps one connection; readers never block it (WAL), so a pool of them is safe.
         writer = sa.create_engine(url, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False})

@@ -137,3 +137,9 @@ def test_damage_is_found(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "ledger.sqlite")
     assert store.integrity() == ["a row of content points at no statement"]
     store.close()
+
+
+def test_a_ledger_is_for_its_owner_alone(tmp_path: Path) -> None:
+    Store.open(tmp_path / "new" / "ledger.sqlite").close()
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "new" / "ledger.sqlite").stat().st_mode & 0o777 == 0o600
