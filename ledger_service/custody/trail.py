@@ -570,23 +570,31 @@ class _Fold:
                         [before.record, after.record],
                         [known],
                     )
+        continued = {
+            consignment.chain: paper.record
+            for paper in reversed(self.papers["opening"])
+            for consignment in paper.read.units
+            if consignment.continues is not None
+        }
         for thing, units in self.chains.items():
             units.sort(key=lambda one: (by_unit[one][0].time, one))
-            self.look_at_openings(thing, units, by_unit)
+            self.look_at_openings(thing, units, by_unit, continued)
 
-    def look_at_openings(self, thing: str, units: list[bytes], by_unit: Mapping[bytes, list[Step]]) -> None:
-        continued: dict[bytes, tuple[bytes, str]] = {}
-        for paper in self.papers["opening"]:
-            for consignment in paper.read.units:
-                if consignment.id.key == thing and consignment.continues is not None and consignment.chain is not None:
-                    continued.setdefault(consignment.chain, (consignment.continues, paper.record))
+    def look_at_openings(
+        self,
+        thing: str,
+        units: list[bytes],
+        by_unit: Mapping[bytes, list[Step]],
+        continued: Mapping[bytes, str],
+    ) -> None:
+        """Whether a thing that has several units on the chain says why."""
         for before, unit in pairwise(units):
             last, first = by_unit[before][-1], by_unit[unit][0]
             if unit in continued:
                 self.find(
                     Problem.REOPENED_AFTER_KEY_LOSS,
                     "custody of it goes on under a new unit, because the seed of the old one was lost",
-                    [continued[unit][1], last.record, first.record],
+                    [continued[unit], last.record, first.record],
                     [thing],
                 )
             elif last.taker is None:
@@ -655,8 +663,10 @@ class _Fold:
             if place in used or step.sequence == 0 or step.taker is None:
                 continue
             thing = self.things_on_chain.get(step.unit)
-            if thing is not None:
-                self.legs[thing].append(self.bare_leg(step, thing))
+            giver = self.owner(step.giver)
+            if thing is None or (giver is not None and giver == self.owner(step.taker)):
+                continue  # to an address of its own: so an offer is withdrawn
+            self.legs[thing].append(self.bare_leg(step, thing))
         for paper in self.papers["gate-arrival"]:
             for identifier in paper.read.units:
                 self.see(identifier.key, paper)
@@ -1133,22 +1143,30 @@ class _Fold:
 
     def explain(self) -> None:
         by_id = {finding_id(problem, evidence): (problem, evidence) for problem, evidence in self.raised}
-        parties: dict[str, set[bytes]] = defaultdict(set)
-        for key, legs in self.legs.items():
-            parties[key] = {side for leg in legs for side in (leg.giver, leg.taker) if side is not None}
         for paper in self.papers["explanation"]:
             explanation: Explanation = paper.read
-            place = by_id.get(finding_id(explanation.problem, explanation.evidence))
+            # What was corrected since is the same evidence, said better.
+            evidence = tuple(sorted({self.standing(one) for one in explanation.evidence}))
+            place = by_id.get(finding_id(explanation.problem, explanation.evidence)) or by_id.get(
+                finding_id(explanation.problem, evidence)
+            )
             if place is None:
                 continue
             finding = self.raised[place]
-            heard = {party for unit in finding.units for party in parties.get(unit, ())}
+            legs = (leg for unit in finding.units for leg in self.legs.get(unit, ()))
+            heard = {side for leg in legs for side in (leg.giver, leg.taker)}
             heard |= {self.facts[from_hex(one, 32)].issuer for one in finding.evidence if len(one) == 66}
             if paper.fact.issuer in heard:
                 said = tuple(sorted({*finding.explained_by, paper.record}))
                 self.raised[place] = replace(finding, explained_by=said)
                 for unit in finding.units:
                     self.records[unit].add(paper.record)
+
+    def standing(self, record: str) -> str:
+        """The record that holds in place of `record`: itself, the one that corrects it, or the first copy of it."""
+        while record in self.corrected or record in self.repeated:
+            record = self.corrected.get(record) or self.repeated[record]
+        return record
 
     def contest(self, units: Mapping[str, Unit], findings: Sequence[Finding]) -> dict[str, Unit]:
         contested = {

@@ -8,7 +8,7 @@ import pytest
 from ledger_service.custody import Answer, Fact, LegState, Policy, Problem, Step, UnsignedAllowed, Weight
 from ledger_service.custody.record import ConflictingSteps
 from ledger_service.keys import to_hex
-from tests.custody import DAY, HOUR, SHAFT, Record, chain_unit, member_id, pallet
+from tests.custody import DAY, HOUR, SHAFT, Record, address, chain_unit, member_id, pallet
 
 A, B, C = "duero", "oderland", "nordrand"
 P = pallet(1)
@@ -391,6 +391,19 @@ def test_an_offer_is_withdrawn_by_the_next_handoff_of_its_giver() -> None:
     record.hand_over(A, C, [P], 100)
     custody = record.fold()
     assert [leg.state for leg in custody.units[P].legs] == [LegState.WITHDRAWN, LegState.PENDING]
+    assert not custody.findings
+
+
+def test_a_step_to_an_address_of_ones_own_withdraws_an_offer_and_is_no_handoff() -> None:
+    record = Record()
+    record.open(A, P, 0)
+    own = [address(f"{A} {P} 0"), b"\x05" * 20]
+    record.say(A, "custody-addresses", {"addresses": [to_hex(one) for one in own]}, 0)
+    record.offer(A, B, [P], 1, chain=0)
+    record.step(P, 3, bytes(32), own[1], bytes(32))
+    record.hand_over(A, C, [P], 4, chain=0)
+    custody = record.fold()
+    assert [leg.state for leg in custody.units[P].legs] == [LegState.WITHDRAWN, LegState.HANDED_OVER]
     assert not custody.findings
 
 
