@@ -238,7 +238,7 @@ contract CustodyLedger is EIP712 {
         return _hashTypedDataV4(_openHash(firstCustodian, commitment, deadline));
     }
 
-    /// @notice What giver and taker sign; the signatures in `handoff` are not looked at.
+    /// @notice What giver and taker sign. The signatures in `handoff` are not looked at, nor the width of its words.
     function handOffDigests(HandOff calldata handoff) external view returns (bytes32 give, bytes32 take) {
         return (_hashTypedDataV4(_giveHash(handoff)), _hashTypedDataV4(_takeHash(handoff)));
     }
@@ -330,33 +330,27 @@ contract CustodyLedger is EIP712 {
         return keccak256(abi.encode(OPEN_TYPE, custodian, commitment, deadline));
     }
 
-    function _giveHash(HandOff calldata handoff) private pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                GIVE_TYPE,
-                handoff.unit,
-                handoff.sequence,
-                handoff.from,
-                handoff.to,
-                handoff.offerDigest,
-                handoff.deadline
-            )
-        );
+    /// @dev The words of a handoff stand in calldata as Give and Take have them, so they are copied, not encoded again: a
+    /// fifth of a handoff's work. `_handOff` reads each by itself as well, which refuses one that is too wide.
+    function _giveHash(HandOff calldata handoff) private pure returns (bytes32 hash) {
+        (bytes32 typeHash, uint256 deadline) = (GIVE_TYPE, handoff.deadline);
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, typeHash)
+            calldatacopy(add(words, 32), handoff, 160) // unit, sequence, from, to, offerDigest
+            mstore(add(words, 192), deadline)
+            hash := keccak256(words, 224)
+        }
     }
 
-    function _takeHash(HandOff calldata handoff) private pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                TAKE_TYPE,
-                handoff.unit,
-                handoff.sequence,
-                handoff.from,
-                handoff.to,
-                handoff.offerDigest,
-                handoff.acceptanceDigest,
-                handoff.deadline
-            )
-        );
+    function _takeHash(HandOff calldata handoff) private pure returns (bytes32 hash) {
+        bytes32 typeHash = TAKE_TYPE;
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, typeHash)
+            calldatacopy(add(words, 32), handoff, 224) // all but the signatures
+            hash := keccak256(words, 256)
+        }
     }
 
     function _closeHash(bytes32 unit, uint64 sequence, address custodian, bytes32 reasonDigest, uint64 deadline)
