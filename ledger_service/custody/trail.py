@@ -188,19 +188,22 @@ class Custody:
 
     def trail(self, things: Iterable[str]) -> Trail:
         """The record of `things` (keys of identifiers), and of all that they travelled in, judged."""
-        units = list(dict.fromkeys(things))
-        for unit in units:  # grows while it is read
-            units.extend(stay.parent for stay in self.lineage.stays.get(unit, ()) if stay.parent not in units)
-        known = {unit: self.units[unit] for unit in units if unit in self.units}
+        waiting = list(things)
+        wanted: set[str] = set()
+        while waiting:
+            unit_key = waiting.pop()
+            if unit_key not in wanted:
+                wanted.add(unit_key)
+                waiting.extend(stay.parent for stay in self.lineage.stays.get(unit_key, ()))
+        known = {key: self.units[key] for key in sorted(wanted) if key in self.units}
         records = sorted({record for unit in known.values() for record in unit.records})
         streams = {self.streams[record] for record in records if record in self.streams}
-        wanted = set(units)
         findings = tuple(
             one for one in self.findings if not wanted.isdisjoint(one.units) or (one.stream and one.stream in streams)
         )
         return Trail(
-            tuple(sorted(units)),
-            {key: unit.legs for key, unit in sorted(known.items())},
+            tuple(sorted(wanted)),
+            {key: unit.legs for key, unit in known.items()},
             findings,
             judge(findings),
             tuple(records),
@@ -356,6 +359,8 @@ class _Fold:
         streams: dict[bytes, dict[int, list[Fact]]] = defaultdict(dict)
         for fact in self.facts.values():
             streams[fact.stream].setdefault(fact.sequence, []).append(fact)
+            if fact.is_disputed and fact.content is None:
+                self.dispute(fact, ())
         for stream, numbers in streams.items():
             before = 0
             below: list[Fact] = []
@@ -488,6 +493,11 @@ class _Fold:
                 self.conflict(group)
             self.papers[group[0].fact.kind].append(group[0])
 
+    def dispute(self, fact: Fact, units: Iterable[str]) -> None:
+        what = "the key that signed this is reported compromised since before it was anchored"
+        # What a header alone is about nobody can tell: it touches every trail that its stream is part of.
+        self.find(Problem.KEY_COMPROMISED, what, [fact.record], units, stream=None if fact.content else fact.stream)
+
     def conflict(self, papers: Sequence[_Paper], what: str = "one thing was said in two ways") -> None:
         units = {unit for paper in papers for unit in _units_of(paper)}
         self.find(Problem.CONFLICTING_EVENT, what, [one.record for one in papers], units)
@@ -501,12 +511,7 @@ class _Fold:
             self.records[unit].add(fact.record)
             self.records[unit].update(to_hex(one) for one in paper.ids)
         if fact.is_disputed:
-            self.find(
-                Problem.KEY_COMPROMISED,
-                "the key that signed this is reported compromised since before it was anchored",
-                [fact.record],
-                units,
-            )
+            self.dispute(fact, units)
         time = _stated_time(paper.read)
         if time is None:
             return
@@ -571,7 +576,7 @@ class _Fold:
                         [known],
                     )
         continued = {
-            consignment.chain: paper.record
+            consignment.chain: (consignment.continues, paper.record)
             for paper in reversed(self.papers["opening"])
             for consignment in paper.read.units
             if consignment.continues is not None
@@ -585,16 +590,17 @@ class _Fold:
         thing: str,
         units: list[bytes],
         by_unit: Mapping[bytes, list[Step]],
-        continued: Mapping[bytes, str],
+        continued: Mapping[bytes, tuple[bytes, str]],
     ) -> None:
         """Whether a thing that has several units on the chain says why."""
         for before, unit in pairwise(units):
             last, first = by_unit[before][-1], by_unit[unit][0]
-            if unit in continued:
+            older, record = continued.get(unit, (None, ""))
+            if older == before:
                 self.find(
                     Problem.REOPENED_AFTER_KEY_LOSS,
                     "custody of it goes on under a new unit, because the seed of the old one was lost",
-                    [continued[unit], last.record, first.record],
+                    [record, last.record, first.record],
                     [thing],
                 )
             elif last.taker is None:
@@ -811,13 +817,18 @@ class _Fold:
                 state = LegState.REFUSED
             else:
                 state = LegState.WITHHELD if step is not None else LegState.PENDING
+        elif step is not None:
+            state = LegState.UNEXPLAINED
+            giver = None if withheld is None else withheld.issuer
+            what = "the chain took a handoff of an offer that is not there"
+            self.unsigned(what, [paper.record, step.record], key, giver, paper.fact.issuer)
         else:
             state = LegState.REFUSED if receipt.outcome is Outcome.REFUSED else LegState.UNOFFERED
             if state is LegState.UNOFFERED and receipt.received_at + self.policy.answer_within < self.at:
                 self.find(
                     Problem.ONE_SIDED_HANDOFF,
                     "something was accepted that nobody is known to have offered",
-                    [paper.record, None if step is None else step.record],
+                    [paper.record],
                     [key],
                 )
         return Leg(

@@ -311,6 +311,30 @@ def test_a_thousand_honest_records_raise_no_alarm() -> None:
     no_false_alarm(range(100, 1100))
 
 
+def test_no_statement_of_an_honest_record_can_be_left_out_unnoticed() -> None:
+    for seed in range(30):
+        record = honest(seed)
+        last = {fact.stream: fact.sequence for fact in record.facts}
+        for left_out in random.Random(seed).sample(record.facts, 5):
+            kept = [fact for fact in record.facts if fact is not left_out]
+            findings = fold(kept, record.steps, Policy(), at=AT).findings
+            if left_out.sequence != last[left_out.stream]:
+                assert any(one.problem is Problem.STREAM_HOLE and one.stream == left_out.stream for one in findings)
+            elif left_out.kind in ("despatch", "receipt") and left_out.content not in [one.content for one in kept]:
+                assert findings, (seed, left_out.kind)
+
+
+def test_no_step_between_two_others_can_be_left_out_unnoticed() -> None:
+    for seed in range(60):
+        record = honest(seed)
+        for step in record.steps:
+            later = [one for one in record.steps if one.unit == step.unit and one.sequence > step.sequence]
+            if later and step.sequence > 0:
+                kept = [one for one in record.steps if one is not step]
+                findings = fold(record.facts, kept, Policy(), at=AT).findings
+                assert Problem.GAP in {one.problem for one in findings}
+
+
 # Growth
 
 

@@ -83,6 +83,13 @@ def opened_twice_on_the_chain(record: Record) -> Evidence:
     return [*record.steps]
 
 
+@scenario(Problem.FORK)
+def opened_anew_in_place_of_something_else(record: Record) -> Evidence:
+    record.open(A, P, 0)
+    record.open(A, P, 2, generation=1, continues=2)
+    return [*record.steps]
+
+
 @scenario(Problem.DOUBLE_POSSESSION)
 def scanned_by_a_second_member(record: Record) -> Evidence:
     record.open(A, P, 0)
@@ -166,6 +173,13 @@ def a_handoff_accepted_by_a_statement_that_is_not_there(record: Record) -> Evide
 
 
 @scenario(Problem.UNSIGNED_LEG)
+def a_handoff_of_an_offer_that_is_not_there(record: Record) -> Evidence:
+    record.open(A, P, 0)
+    taken = record.receipt(B, b"\x09" * 32, [P], 5)
+    return [taken, record.step(P, 5, b"\x09" * 32, b"\x07" * 20, taken.id)]
+
+
+@scenario(Problem.UNSIGNED_LEG)
 def a_handoff_to_an_address_of_somebody_else(record: Record) -> Evidence:
     record.open(A, P, 0)
     given = record.offer(A, B, [P], 1, chain=0)
@@ -193,6 +207,12 @@ def a_receipt_of_what_nobody_offered(record: Record) -> Evidence:
 @scenario(Problem.KEY_COMPROMISED)
 def signed_by_a_key_reported_compromised(record: Record) -> Evidence:
     return [record.say(A, "epcis-event", Record().scan(A, [P], 0).content, 0, is_disputed=True)]
+
+
+@scenario(Problem.KEY_COMPROMISED)
+def a_withheld_statement_signed_by_a_key_reported_compromised(record: Record) -> Evidence:
+    record.scan(A, [P], 0)
+    return [record.say(A, "epcis-event", None, 1, is_disputed=True)]
 
 
 @scenario(Problem.EVENT_AFTER_CLOSE)
