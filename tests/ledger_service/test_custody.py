@@ -78,6 +78,71 @@ def test_every_permutation_of_one_record_folds_to_the_same_state() -> None:
             assert fold(facts, steps, Policy(), at=AT) == expected
 
 
+def soup(rng: random.Random) -> Record:
+    """Anything that members may say and chains may take about three pallets, sensible or not."""
+    record = Record(on_chain=rng.random() < 0.5)
+    things = [pallet(number) for number in range(3)]
+    members = [A, B, C, D]
+    for thing in things if record.on_chain else ():
+        for generation in range(rng.randint(1, 2)):
+            hour = rng.uniform(0, 20)
+            continues = 0 if generation and rng.random() < 0.5 else None
+            record.open(rng.choice(members), thing, hour, generation=generation, continues=continues)
+    offers: list[Fact] = []
+    for _ in range(rng.randint(1, 14)):
+        who, other = rng.sample(members, 2)
+        some, hour = rng.sample(things, rng.randint(1, 3)), float(rng.randint(0, 40))
+        move = rng.randrange(8)
+        if move <= 1:
+            corrects = rng.choice(offers) if offers and rng.random() < 0.3 else None
+            number = rng.choice([None, None, "one number"])
+            chain = rng.choice([None, 0, 1])
+            legs = [(who, rng.choice(members))] if rng.random() < 0.2 else []
+            given_ = record.offer(who, other, some, hour, corrects=corrects, number=number, chain=chain, legs=legs)
+            offers.append(given_)
+        elif move <= 3 and offers:
+            offer = rng.choice(offers)
+            discrepancies = [{"unit": some[0], "what": "short"}] if rng.random() < 0.3 else []
+            outcome = rng.choice(["accepted", "accepted", "refused"]) if not discrepancies else "accepted"
+            taken = record.receipt(other, offer, some, hour, discrepancies=discrepancies, outcome=outcome)
+            if rng.random() < 0.7:
+                record.settle(offer, taken, some, hour)
+        elif move == 4:
+            record.scan(
+                who, some, hour, name=rng.choice([None, "urn:uuid:1"]), action=rng.choice(["OBSERVE", "DELETE"])
+            )
+        elif move == 5:
+            record.pack(who, some[0], things[: rng.randint(0, 3)], hour, action=rng.choice(["ADD", "ADD", "DELETE"]))
+        elif move == 6:
+            record.transform(who, [(SHAFT + "/10/L1", "5")], [(SHAFT + "/10/L1", "6")], hour)
+            record.say(who, "receipt", None, hour, number=rng.randint(1, 9), is_disputed=rng.random() < 0.5)
+        else:
+            for found in record.fold().findings[:2]:
+                record.say(who, "explanation", found.explanation("So it was.", []), hour)
+    return record
+
+
+@settings(max_examples=150)
+@given(st.randoms(use_true_random=False))
+def test_whatever_is_said_there_is_one_state_and_one_custodian(random_: random.Random) -> None:
+    record = soup(random_)
+    expected = fold(record.facts, record.steps, Policy(deem_after=DAY), at=AT)
+    facts, steps = list(record.facts), list(record.steps)
+    random_.shuffle(facts)
+    random_.shuffle(steps)
+    assert fold(facts, steps, Policy(deem_after=DAY), at=AT) == expected
+    assert not expected.unread
+    known = {fact.record for fact in facts} | {step.record for step in steps}
+    for found in expected.findings:
+        assert found.evidence
+        assert known.issuperset(one for one in found.evidence if not one.endswith("#0"))
+        assert known.issuperset(found.explained_by)
+    for key, unit in expected.units.items():
+        assert expected.trail([key]).answer in Answer
+        claimed = [one for one in (unit.custodian,) if one is not None]
+        assert unit.is_contested or not claimed or set(claimed) <= {*unit.claims, *(leg.taker for leg in unit.legs)}
+
+
 def test_what_comes_twice_counts_once() -> None:
     record = untidy()
     expected = fold(record.facts, record.steps, Policy(), at=AT)
