@@ -13,14 +13,25 @@ class FolderNotEmpty(LedgerError):
     """A backup goes into a new or an empty folder, so that none is ever written over."""
 
 
+class FolderInside(LedgerError):
+    """A backup inside the network's own folder would be lost with it."""
+
+
+class CannotWrite(LedgerError):
+    """The folder cannot be made or written; the message has the system's reason."""
+
+
 def back_up(network: Network, folder: Path) -> int:
-    """Copy the network into `folder` and give back how many statements it holds; raises FolderNotEmpty.
+    """Copy the network into `folder` and give back how many statements it holds; raises FolderNotEmpty or
+    FolderInside.
 
     Nothing is registered or published meanwhile. `network.json` is written last: a folder without it is no network,
     so a backup that was interrupted is never taken for one.
     """
     from ledger_service.chain.embedded import EmbeddedChain
 
+    if network.folder.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise FolderInside(f"{folder} is inside the network's own folder and would be lost with it: name another")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FolderNotEmpty(f"{folder} is not empty: name another folder")

@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from os import urandom
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import orjson
@@ -204,7 +204,7 @@ class LedgerClient:
         address = to_hex(self.signer.address)
         value = self._json("POST", "/v1/auth/challenge", {"address": address}, anonymous=True)
         message = str(value.get("message"))
-        check_challenge(message, self.signer.address, self.trust.chain_id)
+        check_challenge(message, self.signer.address, self.trust.chain_id, self.base_url)
         signature = self.signer.sign(personal_digest(message))
         answer = self._json(
             "POST", "/v1/auth/token", {"message": message, "signature": to_hex(signature)}, anonymous=True
@@ -613,9 +613,11 @@ def personal_digest(message: str) -> bytes:
     return keccak(b"\x19Ethereum Signed Message:\n" + str(len(data)).encode() + data)
 
 
-def check_challenge(message: str, address: bytes, chain_id: int) -> None:
-    """Raise UnfitAnswer unless `message` is a sign-in (EIP-4361) for our own address on our own chain: we sign
-    nothing else.
+def check_challenge(message: str, address: bytes, chain_id: int, url: str) -> None:
+    """Raise UnfitAnswer unless `message` is a sign-in (EIP-4361) for our own address on our own chain with the host we
+    called: we sign nothing else.
+
+    Another host may have fetched it from the real service, to sign in there as us.
     """
     lines = message.split("\n")
     if (
@@ -625,6 +627,21 @@ def check_challenge(message: str, address: bytes, chain_id: int) -> None:
         or f"Chain ID: {chain_id}" not in lines
     ):
         raise UnfitAnswer("the service's challenge is not a sign-in for this key on this network: nothing was signed")
+    named = next((line.removeprefix("URI: ") for line in lines if line.startswith("URI: ")), "")
+    if _host(named) != _host(url):
+        raise UnfitAnswer(
+            f"the sign-in is for {named[:80]!r} and you called {url}: nothing was signed. Call it by that address, or "
+            "have its operator set TALLYSTICK_PUBLIC_URL"
+        )
+
+
+def _host(url: str) -> str:
+    """The host that `url` names; this machine has several names."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    return "this machine" if host in ("127.0.0.1", "::1", "localhost", "0.0.0.0") else host
 
 
 def _results(value: Mapping[str, Any], chunk: Sequence[Kept]) -> list[Answered]:

@@ -6,6 +6,7 @@ from there, so a slow reader costs no memory, and one that comes back after a we
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ GATHER_SECONDS = 0.1
 """A reader is woken at most this often: under load it reads more at a time instead."""
 REGISTERED = "org.example.tallystick.statement.registered"
 ANCHORED = "org.example.tallystick.checkpoint.anchored"
+MAX_READERS_EACH = 20
+"""Readers of one member, so that none can keep the others out."""
 LIST = "feed"
 
 
@@ -39,6 +42,7 @@ class Feed:
         self._max_readers = max_readers
         self._loop = asyncio.get_running_loop()
         self._bells: set[asyncio.Event] = set()
+        self._bells_of: Counter[bytes] = Counter()
         self._is_ringing = threading.Event()
         self._is_closed = False
 
@@ -74,6 +78,8 @@ class Feed:
         """Server-sent events from `place` on, until the session ends; raises Busy when there are too many readers."""
         if len(self._bells) >= self._max_readers:
             raise Busy(f"{len(self._bells)} readers follow the feed already: try again later")
+        if self._bells_of[session.member] >= MAX_READERS_EACH:
+            raise Busy(f"you follow the feed {MAX_READERS_EACH} times already: end one of them")
         return self._events(session, place, shown)
 
     async def _events(
@@ -82,6 +88,7 @@ class Feed:
         bell = asyncio.Event()
         bell.set()
         self._bells.add(bell)
+        self._bells_of[session.member] += 1
         try:
             # An id without data is no event, and still what a browser comes back with.
             yield b"retry: 1000\nid: " + self._cursors.seal(session.member, LIST, *place).encode() + b"\n\n"
@@ -105,6 +112,7 @@ class Feed:
                 await asyncio.sleep(GATHER_SECONDS)
         finally:
             self._bells.discard(bell)
+            self._bells_of[session.member] -= 1
 
     def _page(
         self, member: bytes, place: tuple[int, int], shown: Callable[[Record], Fields]

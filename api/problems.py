@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.backup import FolderNotEmpty
+from api.backup import CannotWrite, FolderNotEmpty
 from ledger_service import anchoring, bundle, checkpoint, envelope, keys, ledger, membership, statements
 from ledger_service.canonical import MalformedJson
 from ledger_service.chain.abi import MalformedCall
@@ -66,6 +66,10 @@ class NotThere(ApiError):
 
 class BodyTooLarge(ApiError):
     """More bytes than the operator allows."""
+
+
+class BodyCutShort(ApiError):
+    """The connection ended before the body did."""
 
 
 class TooManyItems(ApiError):
@@ -118,6 +122,7 @@ KINDS: dict[type[Exception], Kind] = {
     NotCustodial: Kind("not-custodial", 403, "Sign at home"),
     NotThere: Kind("not-found", 404, "Nothing here"),
     BodyTooLarge: Kind("body-too-large", 413, "The body is too large"),
+    BodyCutShort: Kind("body-cut-short", 400, "The body did not come to its end"),
     TooManyItems: Kind("too-many-items", 413, "Too many statements in one call"),
     EmptyCall: Kind("empty-call", 400, "No statement in the call"),
     WrongMediaType: Kind("wrong-media-type", 415, "The body is in another form"),
@@ -161,6 +166,7 @@ KINDS: dict[type[Exception], Kind] = {
     anchoring.Divergence: Kind("divergence", 503, "Ledger and chain tell different histories"),
     # the service
     FolderNotEmpty: Kind("folder-not-empty", 409, "The folder is not empty"),
+    CannotWrite: Kind("cannot-write", 422, "The folder cannot be written"),
     Busy: Kind("busy", 503, "Too much at once"),
     StorageUnavailable: Kind("storage-unavailable", 503, "Nothing can be stored now"),
     ExaminationFailed: Kind("examination-failed", 500, "The statements could not be examined"),

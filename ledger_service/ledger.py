@@ -850,9 +850,12 @@ def _insert(connection: sa.Connection, batch: _Batch, position: int, now: int) -
         if held:
             insert_rows(connection, content, _CONTENT_COLUMNS, held)
     for item, noted_at in batch.forks:
+        # Not itself: where a call was refused whole, a later one of the same transaction may have brought it.
         holder = connection.execute(
             sa.select(statement.c.position).where(
-                statement.c.stream == item.stream, statement.c.sequence == item.sequence
+                statement.c.stream == item.stream,
+                statement.c.sequence == item.sequence,
+                statement.c.digest != item.digest,
             )
         ).scalar()
         is_kept = connection.execute(sa.select(fork.c.digest).where(fork.c.digest == item.digest)).first()

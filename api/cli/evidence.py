@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ledger_service.evidence import Failure, Trust, Verdict
 
 _INDENT = 16
+_LAST_SECOND = 253_402_300_799
 
 
 def add_to(app: typer.Typer) -> None:
@@ -186,7 +187,8 @@ def _say_refused(name: str, failures: "list[Failure]", as_json: bool) -> None:
         return
     complain(f"{name} does not hold")
     for one in failures:
-        note(f"  {one.record}: {one.reason}")
+        # Words from the file are part of it: they begin no line of their own, which could read as another verdict.
+        note("  " + f"{one.record}: {one.reason}".replace("\n", "�"))
 
 
 def _line(label: str, text: str) -> None:
@@ -194,4 +196,6 @@ def _line(label: str, text: str) -> None:
 
 
 def _time(seconds: int) -> str:
+    if seconds > _LAST_SECOND:
+        return f"{seconds} s after 1970"  # a block may state a time beyond the calendar
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

@@ -13,6 +13,7 @@ import uvicorn
 
 from api.app import Server, create_app
 from api.cli.terminal import WrongUsage
+from api.heads import BoundedHeads
 from api.network import Network, now_ms
 from api.settings import Settings
 from ledger_service.errors import LedgerError
@@ -37,7 +38,10 @@ class Serving:
         config = uvicorn.Config(
             create_app(network, settings, now=now),
             loop="auto",
-            http="httptools",
+            http=BoundedHeads,
+            ws="none",
+            # Whoever is let through a proxy is not at the machine itself, whatever its headers say (see `Asks`).
+            proxy_headers=False,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=10,

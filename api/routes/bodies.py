@@ -3,10 +3,15 @@
 from typing import Any
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
-from api.problems import BodyTooLarge, WrongMediaType
+from api.problems import BodyCutShort, BodyTooLarge, WrongMediaType
 from ledger_service import canonical
 from ledger_service.errors import MalformedInput
+
+SMALL_BYTES = 16 << 10
+"""What anybody may send: more than enough to sign in."""
 
 
 async def body(request: Request, limit: int, *media_types: str) -> bytes:
@@ -21,17 +26,25 @@ async def body(request: Request, limit: int, *media_types: str) -> bytes:
     if length.isdigit() and int(length) > limit:
         raise BodyTooLarge(f"the body has {length} bytes, the limit is {limit}")
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise BodyTooLarge(f"the body has more than {limit} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise BodyTooLarge(f"the body has more than {limit} bytes")
+            parts.append(part)
+    except ClientDisconnect as error:
+        # Nobody reads the answer; without it every broken connection would be a fault of ours in the log.
+        raise BodyCutShort(f"the connection ended after {size} bytes of the body") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def json_object(request: Request, *required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+async def json_object(
+    request: Request, *required: str, optional: tuple[str, ...] = (), limit: int = 1 << 20
+) -> dict[str, Any]:
     """The JSON object in a small body, with exactly these members."""
-    value = canonical.parse(await body(request, 1 << 20, "application/json"))
+    data = await body(request, limit, "application/json")
+    # Strict reading of a megabyte can take a second, in which nobody else would be answered.
+    value = canonical.parse(data) if len(data) <= SMALL_BYTES else await run_in_threadpool(canonical.parse, data)
     if not isinstance(value, dict) or not set(required) <= value.keys() <= {*required, *optional}:
         names = ", ".join(required)
         more = f" and may have {', '.join(optional)}" if optional else ""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api import problems
 from api.problems import documented
 from api.routes import examples
-from api.routes.bodies import gives, json_body, json_object, text
+from api.routes.bodies import SMALL_BYTES, gives, json_body, json_object, text
 from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action
 from ledger_service import __version__
@@ -38,7 +38,7 @@ RELAYED = ("addKey", "retireKey", "revokeKey", "rotateRoot", "vote")
 )  # fmt: skip
 async def challenge(request: Request, caller: Caller = asks(Action.SIGN_IN)) -> Response:
     """A message to sign with a login key, to show that it is yours. It is good for five minutes and one use."""
-    value = await json_object(request, "address")
+    value = await json_object(request, "address", limit=SMALL_BYTES)
     address = from_hex(text(value["address"], "/address").lower(), 20, "/address")
     message, expires_at = caller.service.identity.challenge(address)
     return Json({"expiresAt": expires_at, "message": message})
@@ -59,7 +59,7 @@ async def challenge(request: Request, caller: Caller = asks(Action.SIGN_IN)) -> 
 )
 async def token(request: Request, caller: Caller = asks(Action.SIGN_IN)) -> Response:
     """A token for the member whose key signed the challenge. It ends early when the key or the member does."""
-    value = await json_object(request, "message", "signature")
+    value = await json_object(request, "message", "signature", limit=SMALL_BYTES)
     signature = from_hex(value["signature"], SIGNATURE_BYTES, "/signature")
     made, seconds, member = caller.service.identity.token(text(value["message"], "/message"), signature)
     return Json({"accessToken": made, "expiresIn": seconds, "member": to_hex(member), "tokenType": "Bearer"})

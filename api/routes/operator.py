@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import backup, problems
+from api.network import Network
 from api.problems import documented
 from api.routes.bodies import gives, json_body, json_object, text
 from api.service import Caller, Json, asks
@@ -21,7 +22,9 @@ router = APIRouter(prefix="/v1/operator", tags=["operator"])
 @router.post(
     "/backup",
     responses=gives({"folder": "/backups/2026-09-21", "size": 128}, "A consistent pair of ledger and chain.")
-    | documented(problems.Unauthenticated, problems.Forbidden, MalformedInput, backup.FolderNotEmpty),
+    | documented(
+        problems.Unauthenticated, problems.Forbidden, MalformedInput, backup.FolderNotEmpty, backup.CannotWrite
+    ),
     openapi_extra=json_body({"folder": "/backups/2026-09-21"}, "An empty or new folder on the service's machine."),
 )
 async def make_backup(request: Request, caller: Caller = asks(Action.OPERATE)) -> Response:
@@ -30,8 +33,17 @@ async def make_backup(request: Request, caller: Caller = asks(Action.OPERATE)) -
     folder = Path(text(value["folder"], "/folder"))
     if not folder.is_absolute():
         raise MalformedInput("name the folder by its whole path", "/folder")
-    size = await run_in_threadpool(backup.back_up, caller.service.network, folder)
+    if "\0" in str(folder):
+        raise MalformedInput("no folder has such a name", "/folder")
+    size = await run_in_threadpool(_back_up, caller.service.network, folder)
     return Json({"folder": str(folder), "size": size})
+
+
+def _back_up(network: Network, folder: Path) -> int:
+    try:
+        return backup.back_up(network, folder)
+    except OSError as error:
+        raise backup.CannotWrite(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
 @router.get(

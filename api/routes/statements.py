@@ -1,9 +1,11 @@
 """Statements: in at the door, singly or many at once, and back out with their clocks and proofs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
@@ -39,6 +41,8 @@ from ledger_service.statements import UnknownKind
 
 router = APIRouter(prefix="/v1/statements", tags=["statements"])
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+MAX_JSON_BYTES = 4 << 20
+"""Of many statements in one JSON object, which is read as a whole and strictly; lines are read each by itself."""
 JSON_ROOM = 2
 """A JSON call has more punctuation than its statements: this much more room is left around a single one."""
 
@@ -101,7 +105,7 @@ def _state(caller: Caller, digest: bytes) -> State:
     ),
     openapi_extra=json_body(
         {"statements": [examples.ENVELOPE]},
-        "Envelopes, one a line (the fast way), or in a JSON object.",
+        "Envelopes, one a line (the fast way), or in a JSON object of at most 4 MiB.",
         application_x_ndjson=canonical.dump(examples.ENVELOPE).decode() + "\n",
     ),
 )  # fmt: skip
@@ -119,11 +123,12 @@ async def register_batch(
     safe.
     """
     settings = caller.service.settings
-    data = await body(request, settings.max_body_bytes, *NDJSON, "application/json")
-    is_lines = request.headers["content-type"].lower().startswith(NDJSON)
-    items = _lines(data) if is_lines else await run_in_threadpool(_elements, data)
-    if len(items) > settings.max_batch_items:
-        raise problems.TooManyItems(f"{len(items)} statements in one call, the limit is {settings.max_batch_items}")
+    limit = settings.max_batch_items
+    if request.headers.get("content-type", "").lower().startswith(NDJSON):
+        items = _lines(await body(request, settings.max_body_bytes, *NDJSON), limit)
+    else:
+        data = await body(request, min(MAX_JSON_BYTES, settings.max_body_bytes), "application/json", *NDJSON)
+        items = await run_in_threadpool(_elements, data, limit)
     return await register_items(caller, items, keep_good=on_error == "keep_good")
 
 
@@ -142,13 +147,21 @@ async def register_items(
     try:
         registration = await caller.service.door.register(items, keep_good=keep_good, vet=caller.vet)
     except CallRefused as error:
-        caller.service.count_refusals(error.refusals)
-        return problems.answer(error, {"results": problems.refusals(error.refusals)})
+        refusals = error.refusals
+        if places is not None:
+            refusals = sorted([*refused, *(one._replace(item=places[one.item]) for one in refusals)], key=_item)
+            error = CallRefused(refusals)
+        caller.service.count_refusals(refusals)
+        return problems.answer(error, {"results": problems.refusals(refusals)})
     if places is not None:
         accepted = [replace(one, item=places[one.item]) for one in registration.accepted]
         registration = Registration(accepted, [*refused, *registration.refused], registration.promise)
     caller.service.count_refusals(registration.refused)
     return Json(_answer(registration), 201)
+
+
+def _item(refusal: Refusal) -> int:
+    return refusal.item
 
 
 def _answer(registration: Registration) -> dict[str, Any]:
@@ -166,18 +179,32 @@ def _answer(registration: Registration) -> dict[str, Any]:
     }
 
 
-def _lines(data: bytes) -> list[bytes]:
+def _lines(data: bytes, limit: int) -> list[bytes]:
+    # Counted before they are cut: millions of short lines take far more room than the body.
+    if data.count(b"\n") > limit:
+        raise _too_many(data.count(b"\n"), limit)
     lines = data.split(b"\n")
     if not lines[-1].strip():
         lines.pop()
+    if len(lines) > limit:
+        raise _too_many(len(lines), limit)
     return lines
 
 
-def _elements(data: bytes) -> list[bytes]:
+def _elements(data: bytes, limit: int) -> list[bytes]:
+    with suppress(orjson.JSONDecodeError):
+        found = orjson.loads(data)  # a quick look, as strict reading of what is far too long would take long
+        statements = found.get("statements") if isinstance(found, dict) else None
+        if isinstance(statements, list) and len(statements) > limit:
+            raise _too_many(len(statements), limit)
     value = canonical.parse(data)
     if not isinstance(value, dict) or value.keys() != {"statements"} or not isinstance(value["statements"], list):
         raise MalformedInput("expected an object with statements, a list of envelopes")
     return [canonical.dump(one) for one in value["statements"]]
+
+
+def _too_many(count: int, limit: int) -> problems.TooManyItems:
+    return problems.TooManyItems(f"{count} statements in one call, the limit is {limit}")
 
 
 @router.get(
@@ -331,7 +358,7 @@ def explain_fork(holder: Record, noted_at: int) -> dict[str, Any]:
         "since": noted_at,
         "state": "refused",
         "why": f"number {holder.header.sequence} is held by {to_hex(holder.digest)}, registered at "
-        "{iso(holder.registered_at)}; "
+        f"{iso(holder.registered_at)}; "
         "both envelopes are kept as the finding stream fork",
     }
 

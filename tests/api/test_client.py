@@ -238,17 +238,20 @@ def test_an_answer_that_does_not_hold_leaves_everything_waiting(desk: Desk, bend
 
 def test_only_a_sign_in_for_our_own_key_is_ever_signed() -> None:
     address = key("duero").address
-    good = f"host wants you to sign in with your Ethereum account:\n{to_hex(address)}\n\nWords.\n\nURI: x\nChain ID: 5"
-    check_challenge(good, address, 5)
+    wants = f"ledger wants you to sign in with your Ethereum account:\n{to_hex(address)}\n\nWords.\n"
+    good = f"{wants}\nURI: https://ledger\nChain ID: 5"
+    check_challenge(good, address, 5, "https://ledger")
     for bad in (
         "",
         good.replace(to_hex(address), to_hex(bytes(20))),
         good.replace("Chain ID: 5", "Chain ID: 6"),
         good.replace("wants you to sign in with", "takes all from"),
+        good.replace("URI: https://ledger", "URI: https://ledger.evil"),
+        good.replace("URI: https://ledger", "URI: [x"),
         "\n" + good,
     ):
         with pytest.raises(UnfitAnswer, match="nothing was signed"):
-            check_challenge(bad, address, 5)
+            check_challenge(bad, address, 5, "https://ledger")
 
 
 def test_a_log_that_shrank_or_forked_is_refused(desk: Desk) -> None:

@@ -24,14 +24,17 @@ from ledger_service.invariants import check
 from ledger_service.keys import to_hex
 from ledger_service.ledger import (
     BacklogFull,
+    Call,
     CallRefused,
     FromTheFuture,
+    Registration,
     Rules,
     State,
     StatementConflict,
     StreamMismatch,
     UnknownMember,
     UnknownStatement,
+    examine,
     leaf,
 )
 from ledger_service.membership import RevokedKey, UnknownKey, WrongMember, WrongPurpose
@@ -221,6 +224,16 @@ def test_two_words_on_a_number_in_one_refused_call_leave_nothing(consortium: Con
     (reason,) = reasons(consortium, first, second)
     assert isinstance(reason, StatementConflict)
     assert rows(consortium) == before
+
+
+def test_what_was_refused_beside_another_and_then_registered_is_no_fork_of_itself(consortium: Consortium) -> None:
+    first, second = consortium.envelope(sequence=1), consortium.envelope(sequence=1, content=event(99))
+    examined = examine([first.data, second.data], consortium.ledger.domain, NOON)
+    outcomes = consortium.ledger.register_all([Call(examined), Call(examined[1:])], NOON)
+    assert isinstance(outcomes[0], CallRefused)
+    assert isinstance(outcomes[1], Registration)
+    assert consortium.ledger.fork_of(digest(consortium, second)) is None
+    assert check(consortium.ledger) == []
 
 
 def test_nobody_makes_a_fork_of_anothers_stream(consortium: Consortium) -> None:
