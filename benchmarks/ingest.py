@@ -19,10 +19,10 @@ CONNECTIONS = 4
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Events per second, the client's own work included, for batches of each size."""
-    events = 2_000 if quick else 20_000
+    events, rounds = (2_000, 1) if quick else (10_000, 4)
     with service() as server:
         author = server.author()
-        sample = author.write(1_000 if quick else 4_000)
+        sample = author.write(1_000 if quick else 3_000)
         yield Figure(
             "bare on two processes: parse + field tree + digest + recover",
             bare_rate_of_two(sample, server.domain),
@@ -31,22 +31,30 @@ def run(*, quick: bool) -> Iterator[Figure]:
         )
         stream(server, batches(sample, 100))  # the server has met its code once
         for size in SIZES:
-            items = author.write(events)
-            server.settle()
-            before = bare_rate(sample, server.domain)
-            found = stream(server, batches(items, size))
-            after = bare_rate(sample, server.domain)
+            found, limit = min(
+                (_round(server, author.write(events), size, sample) for _ in range(rounds)),
+                key=lambda one: one[0].others_cpu / one[0].seconds,
+            )
             yield Figure(
                 f"ingest over HTTP, batches of {size:,}",
                 found.rate,
                 "events/s",
                 (Goal(at_least=5_000), Goal(at_least=0.5, of_bare=True)),
-                (before + after) / 2,
+                limit,
                 "parse + field tree + digest + recover on one process",
-                f"{events:,} events of {sum(map(len, items)) // events:,} B on {CONNECTIONS} connections in "
-                f"{found.seconds:.2f} s;\nprocessor time per event: {found.shares(events)}",
+                f"{events:,} events on {CONNECTIONS} connections in {found.seconds:.2f} s, "
+                f"of {rounds} rounds the one that other processes disturbed least;\n"
+                f"processor time per event: {found.shares}",
             )
         server.settle()
+
+
+def _round(server: Service, items: list[bytes], size: int, sample: list[bytes]) -> tuple["Streamed", float]:
+    """How a stream of batches went, and the bare rate just before and just after it."""
+    server.settle()
+    before = bare_rate(sample, server.domain)
+    found = stream(server, batches(items, size))
+    return found, (before + bare_rate(sample, server.domain)) / 2
 
 
 def batches(items: list[bytes], size: int) -> list[tuple[int, bytes]]:
@@ -69,9 +77,11 @@ class Streamed:
     def rate(self) -> float:
         return self.events / self.seconds
 
-    def shares(self, events: int) -> str:
+    @property
+    def shares(self) -> str:
+        """Whose processor time went into an event, and whose into something else meanwhile."""
         parts = {"client": self.client_cpu} | self.server_cpu
-        each = ", ".join(f"{name} {seconds / events * 1e6:.0f} µs" for name, seconds in parts.items())
+        each = ", ".join(f"{name} {seconds / self.events * 1e6:.0f} µs" for name, seconds in parts.items())
         cores = self.seconds * (os.cpu_count() or 1)
         shares = f"{sum(parts.values()) / cores:.0%} of the machine, other processes {self.others_cpu / cores:.0%}"
         return f"{each}: {shares}"
