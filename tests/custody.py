@@ -141,6 +141,7 @@ class Record:
         late: float = 0,
         stream: str | None = None,
         legs: Sequence[tuple[str, str]] = (),
+        carrier_for: str | None = None,
         chain: int | None = None,
         **flags: bool,
     ) -> Fact:
@@ -161,6 +162,8 @@ class Record:
                 {"giver": to_hex(member_id(a)), "taker": to_hex(member_id(b)), "from": "DEDUI", "to": "DEGOE"}
                 for a, b in legs
             ]
+        if carrier_for is not None:
+            content["carrier"] = {"name": "Spedition Beispiel", "for": to_hex(member_id(carrier_for))}
         if corrects is not None:
             content["corrects"] = to_hex(corrects.id)
         return self.say(giver, "despatch", content, hour, late=late, stream=stream, **flags)

@@ -664,7 +664,7 @@ class _Fold:
         giver = offer.issuer if offer is not None else self.owner(step.giver)
         taker = acceptance.issuer if acceptance is not None else self.owner(step.taker)
         state = LegState.UNEXPLAINED
-        if len(known) == 2 and any(one.content is None for one in known):
+        if [one.kind for one in known] == ["despatch", "receipt"] and any(one.content is None for one in known):
             state = LegState.WITHHELD
         else:
             self.unsigned(
