@@ -230,4 +230,4 @@ def test_the_custody_ledger_does_what_its_model_does(founded: Network) -> None:
 
 @pytest.mark.full
 def test_the_custody_ledger_does_what_its_model_does_for_long(founded: Network) -> None:
-    check(founded, examples=100, steps=50)
+    check(founded, examples=50, steps=40)
