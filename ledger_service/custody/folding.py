@@ -780,7 +780,13 @@ class _Fold:
         on_chain: bytes | None = None
         forked: set[bytes | None] = set()
         for leg in moved:
-            if leg.giver is not None and holder is not None and leg.giver != holder and before is not None:
+            # After a fork each taker may hand on what it has: that was said once, and is not said again.
+            if (
+                before is not None
+                and leg.giver is not None
+                and holder is not None
+                and leg.giver not in {holder, *claims}
+            ):
                 evidence = [*before.evidence, *leg.evidence]
                 if leg.giver in gave:
                     first = gave[leg.giver]
