@@ -71,7 +71,7 @@ def handed_to_two_takers(record: Record) -> Evidence:
 @scenario(Problem.FORK)
 def handed_to_two_takers_who_hand_it_on(record: Record) -> Evidence:
     record.on_chain = False
-    evidence = [*record.hand_over(A, B, [P], 0), *record.hand_over(A, C, [P], 8)]
+    evidence: Evidence = [*record.hand_over(A, B, [P], 0), *record.hand_over(A, C, [P], 8)]
     record.hand_over(B, "vltava", [P], 20)
     record.hand_over(C, "havelmark", [P], 30)
     return evidence
