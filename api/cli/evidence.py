@@ -1,6 +1,7 @@
 """Commands that look at evidence: `verify` and `trust`. Offline, but for `trust fetch`."""
 
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,8 @@ from api.cli.terminal import OK, REFUSED, WrongUsage, complain, note, say, say_j
 if TYPE_CHECKING:
     from ledger_service.evidence import Failure, Trust, Verdict
 
+MAX_BUNDLE_BYTES = 1 << 30
+"""Twice what 100,000 ordinary events take, the most the service puts into one."""
 _INDENT = 16
 _LAST_SECOND = 253_402_300_799
 
@@ -41,7 +44,7 @@ def verify(
     from ledger_service.evidence import Bundle, BundleRefused, Failure, verify_bundle
 
     trusted = read_trust(trust)
-    data = sys.stdin.buffer.read() if str(bundle) == "-" else bundle.read_bytes()
+    data = _read(bundle)
     try:
         verdict = verify_bundle(Bundle.parse(data), trusted, min_witnesses=min_witnesses)
     except BundleRefused as refusal:
@@ -88,6 +91,15 @@ def trust_fetch(
         note(f"unchanged in {home / 'trust.json'}")
     else:
         note(f"written to {home / 'trust.json'}: compare the fingerprint with another member's before relying on it")
+
+
+def _read(bundle: Path) -> bytes:
+    """What is in the file, or on standard input; raises WrongUsage where it is larger than bundles are."""
+    with nullcontext(sys.stdin.buffer) if str(bundle) == "-" else bundle.open("rb") as file:
+        data = file.read(MAX_BUNDLE_BYTES + 1)
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise WrongUsage(f"{bundle} has more than {MAX_BUNDLE_BYTES >> 20} MiB: no bundle is so large")
+    return data
 
 
 def read_trust(path: Path) -> "Trust":
