@@ -172,10 +172,12 @@ def _say_verdict(verdict: "Verdict") -> None:
     number, seconds = verdict.known_at
     held = "1 statement" if verdict.statements == 1 else f"{verdict.statements} statements"
     void = f"; {verdict.void} void, which the findings name" if verdict.void else ""
-    say(f"It holds: {held}, each signed, logged and anchored{void}.", "bold green")
+    each = "" if verdict.statements == 1 else "each "
+    say(f"It holds: {held}, {each}signed, logged and anchored{void}.", "bold green")
     _line("strength", f"{verdict.strength}: {STRENGTH_MEANS[verdict.strength]}")
     _line("as known at", f"block {number}, {_time(seconds)}")
-    _line("log", f"{verdict.head.origin}, {verdict.head.size} statements, {verdict.anchors} anchors checked")
+    anchors = "1 anchor" if verdict.anchors == 1 else f"{verdict.anchors} anchors"
+    _line("log", f"{verdict.head.origin}, {verdict.head.size} statements, {anchors} checked")
     _line("witnesses", ", ".join(verdict.witnesses) or "none of your trust file's")
     for span in verdict.streams:
         _line("stream", f"0x{span.stream.hex()[:12]}…, numbers {span.first} to {span.last}, none missing")

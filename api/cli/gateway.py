@@ -420,7 +420,8 @@ def bundle(
             raise WrongUsage("there is no stream that this member may see")
         made = client.bundle(spans, pin=pin, fields=field)
     _write(out, made.data)
-    note(f"{len(made.statements)} statements of {len(made.streams)} streams")
+    streams = len({one.stream for one in made.streams})
+    note(f"{_count(len(made.statements), 'statement')} of {_count(streams, 'stream')}")
 
 
 def _span(text: str) -> tuple[bytes, tuple[int, int | None]]:
@@ -513,6 +514,10 @@ def _id(text: str, what: str) -> bytes:
         return from_hex(text, 32)
     except MalformedInput as problem:
         raise WrongUsage(f"{what}: {problem}") from None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _write(path: Path | None, data: bytes) -> None:

@@ -5,7 +5,7 @@ Each is signed here by the root key and relayed by the service, which has no say
 
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +51,8 @@ def add(
     keystore.write_key(file, secret, gateway.passphrase(), keystore.SIGNING, to_hex(key.address), purpose_names(bits))
     _relay(gateway, KeyAdded(gateway.member(), key.address, bits, custodial=False), _root(gateway))
     say(f"{to_hex(key.address)} is registered for {', '.join(purpose_names(bits))}; its file is {file}")
+    if file.resolve() != (home / "signing.json").resolve():
+        note(f"commands sign with {home / 'signing.json'}: to sign with the new key, put its file in that place")
 
 
 def retire(
@@ -68,6 +70,7 @@ def retire(
     gateway = Gateway(home, passphrase_file)
     standing = _standing(gateway)
     # One block more: the transaction itself takes the next.
+    _require_another_login(standing["keys"], address)
     earliest = int(standing["head"]["number"]) + 1 + int(standing["retirementBlocks"])
     change = KeyRetired(gateway.member(), from_hex(address, 20, "ADDRESS"), earliest if block is None else block)
     _relay(gateway, change, _root(gateway))
@@ -83,19 +86,24 @@ def revoke(
     home: Home = HOME,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """End a key at once. What is not anchored by then becomes void; what was anchored since --since is disputed."""
-    from ledger_service.keys import from_hex
+    """End a key at once. What is not anchored by then becomes void; what was anchored since --since is disputed.
+
+    The last key that signs in is not revoked before another one is added: nobody could change our keys any more.
+    """
+    from ledger_service.keys import from_hex, to_hex
     from ledger_service.membership import KeyRevoked
 
     gateway = Gateway(home, passphrase_file)
     # Never after the newest block: the chain judges it by its own time.
-    known = int(_standing(gateway)["head"]["time"])
+    standing = _standing(gateway)
+    _require_another_login(standing["keys"], address)
+    known = int(standing["head"]["time"])
     moment = min(int(time.time()), known) if since is None else _seconds(since)
     _relay(gateway, KeyRevoked(gateway.member(), from_hex(address, 20, "ADDRESS"), moment), _root(gateway))
-    say(
-        f"{address} is revoked; what it signed and was anchored since {datetime.fromtimestamp(moment).astimezone():%c} "
-        "is disputed"
-    )
+    since_when = datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+    say(f"{address} is revoked; what it signed and was anchored since {since_when} is disputed")
+    if to_hex(gateway.signer().address) == address:
+        note(f"it was the key in {home / 'signing.json'}: put the file of another one in that place")
 
 
 def rotate_root(home: Home = HOME, passphrase_file: PassphraseFile = None) -> None:
@@ -138,6 +146,16 @@ def _relay(gateway: Gateway, change: "KeyChange", root: "Signer") -> None:
 def _standing(gateway: Gateway) -> dict[str, Any]:
     with gateway.client() as client:
         return client.standing(gateway.member())
+
+
+def _require_another_login(keys: list[dict[str, Any]], address: str) -> None:
+    """Raise WrongUsage if `address` is the only key left that signs in to the service."""
+    left = [one["address"] for one in keys if "login" in one["purposes"] and one["until"] is None]
+    if left == [address]:
+        raise WrongUsage(
+            f"{address} is the only key that signs you in, and without one the service relays nothing for you: add "
+            "another first (`keys add`)"
+        )
 
 
 def _root(gateway: Gateway) -> "Signer":

@@ -193,7 +193,9 @@ def _key(key: SigningKey) -> dict[str, Any]:
     ),
 )  # fmt: skip
 async def relay_change(request: Request, caller: Caller = asks(Action.CHANGE_MEMBERS)) -> Response:
-    """Relay a key change signed by a root key, or a signed vote. What counts is the signature inside, not who sends
+    """Relay a key change signed by a root key, or a signed vote.
+
+    What counts is the signature inside, not who sends it: a member that cannot sign in any more has another one send
     it.
     """
     value = await json_object(request, "function", "arguments")

@@ -77,3 +77,13 @@ def test_what_cannot_be_is_said_in_a_sentence(
     assert run([*filled, "--home", place.home("Duero")]) == code
     assert said in capsys.readouterr().err
     assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize("command", ["retire", "revoke"])
+def test_the_last_key_that_signs_in_is_not_ended(
+    place: Place, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    home = place.home("Nordrand")
+    address = KeyFile.read(Path(home) / "signing.json").public
+    assert run(["keys", command, address, "--home", home]) == 2
+    assert "the only key that signs you in" in capsys.readouterr().err
