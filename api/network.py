@@ -23,7 +23,7 @@ from api.settings import Settings
 from ledger_service import canonical, keys
 from ledger_service.bundle import trust
 from ledger_service.chain.port import FirstKey, Founder, Founding
-from ledger_service.checkpoint import LOG_KEY, NoteKey, VerifierKey, check_name
+from ledger_service.checkpoint import LOG_KEY, WITNESS_KEY, NoteKey, VerifierKey, check_name
 from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.evidence import Trust
 from ledger_service.keys import LocalKey, from_hex, keccak, to_hex
@@ -150,6 +150,57 @@ class Plan:
     rpc_url: str | None = None
     witnesses: tuple[VerifierKey, ...] = ()
     retirement_blocks: int = 100
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any], *, random: Callable[[int], bytes]) -> Self:
+        """What to found from a plan's JSON: origin, members as `keys new` writes them, and optionally chainId, rpcUrl,
+        salt, retirementBlocks and more witnesses. Raises MalformedInput.
+        """
+        known = {"origin", "members", "chainId", "rpcUrl", "salt", "retirementBlocks", "witnesses"}
+        if not {"origin", "members"} <= value.keys() <= known:
+            raise MalformedInput(f"a plan has origin and members, and may have {', '.join(sorted(known))}")
+        salt = from_hex(value["salt"], 32, "/salt") if "salt" in value else random(32)
+        founders: list[tuple[Member, Founder]] = []
+        witnesses: list[VerifierKey] = []
+        for index, one in enumerate(value["members"]):
+            where = f"/members/{index}"
+            try:
+                first_keys = []
+                for at, key in enumerate(one["keys"]):
+                    unknown = [name for name in key["purposes"] if name not in keys.PURPOSES]
+                    if unknown:
+                        raise MalformedInput(f"unknown purpose {unknown[0]!r}", f"{where}/keys/{at}/purposes")
+                    bits = sum(keys.PURPOSES[name] for name in set(key["purposes"]))
+                    address = from_hex(key["address"], 20, f"{where}/keys/{at}/address")
+                    first_keys.append(FirstKey(address, bits, bool(key.get("custodial", False))))
+                own_id = member_id(one["did"], salt)
+                member = Member(own_id, one["did"], one["name"], tuple(one.get("identifiers", ())))
+                founder = Founder(
+                    own_id,
+                    from_hex(one["rootKey"], 20, f"{where}/rootKey"),
+                    from_hex(one["nextRootHash"], 32, f"{where}/nextRootHash"),
+                    bool(one.get("voting", True)),
+                    tuple(first_keys),
+                )
+                if "witness" in one:
+                    witnesses.append(VerifierKey.parse(one["witness"]))
+            except (KeyError, TypeError) as error:
+                raise MalformedInput(
+                    f"a member has name, did, rootKey, nextRootHash and keys: {error}", where
+                ) from error
+            founders.append((member, founder))
+        witnesses += [VerifierKey.parse(one) for one in value.get("witnesses", ())]
+        if any(one.kind != WITNESS_KEY for one in witnesses):
+            raise MalformedInput("a witness key is of type 4 (cosignature/v1)", "/witnesses")
+        return cls(
+            origin=value["origin"],
+            salt=salt,
+            founders=tuple(founders),
+            chain_id=value.get("chainId") or 131_277,
+            rpc_url=value.get("rpcUrl"),
+            witnesses=tuple(witnesses),
+            retirement_blocks=value.get("retirementBlocks") or 100,
+        )
 
 
 class Network:

@@ -27,11 +27,10 @@ from rich.text import Text
 
 from api.cli import keystore
 from api.cli.gateway import Gateway
-from api.cli.operation import plan_of
 from api.cli.serving import Serving, listen
 from api.cli.terminal import WrongUsage, bar, out, say, table
 from api.client import LedgerClient
-from api.network import Network
+from api.network import Network, Plan
 from api.outbox import Outbox
 from api.settings import Settings
 from demo.consortium import Company, Consortium, consortium
@@ -203,7 +202,7 @@ def _found(show: _Show) -> None:
     with _step(1, "Each member makes its keys, and together they found the network"):
         show.passphrase_file.write_bytes(PASSPHRASE)
         members = [_make_keys(show, company) for company in show.cast.companies.values()]
-        plan = plan_of({"origin": show.cast.origin, "members": members}, random=os.urandom)
+        plan = Plan.of({"origin": show.cast.origin, "members": members}, random=os.urandom)
         Network.found(show.settings, plan, secret=os.urandom(32), now=show.clock, demo=True, scrypt_cost=SCRYPT_COST)
         say(f"   {len(members)} members made root key, next root key and signing key, each in a folder of its own;")
         say(f"   {' and '.join(one.name for one in show.cast.witnesses)} made a witness key too.")

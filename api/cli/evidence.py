@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli.gateway import read_trust
 from api.cli.terminal import OK, REFUSED, WrongUsage, complain, note, say, say_json
 
 if TYPE_CHECKING:
@@ -100,19 +101,6 @@ def _read(bundle: Path) -> bytes:
     if len(data) > MAX_BUNDLE_BYTES:
         raise WrongUsage(f"{bundle} has more than {MAX_BUNDLE_BYTES >> 20} MiB: no bundle is so large")
     return data
-
-
-def read_trust(path: Path) -> "Trust":
-    """The trust file at `path`; raises WrongUsage where it cannot be used."""
-    from ledger_service.errors import MalformedInput
-    from ledger_service.evidence import Trust
-
-    try:
-        return Trust.parse(path.read_bytes())
-    except FileNotFoundError:
-        raise WrongUsage(f"there is no trust file {path}: name one with --trust, or get it by `trust fetch`") from None
-    except MalformedInput as problem:
-        raise WrongUsage(f"{path} is not a trust file: {problem}") from None
 
 
 def say_trust(trusted: "Trust") -> None:

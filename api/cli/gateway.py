@@ -71,8 +71,6 @@ class Gateway:
         return open_signer(path, self.passphrase())
 
     def trust(self) -> "Trust":
-        from api.cli.evidence import read_trust
-
         path = self.home / "trust.json"
         if not path.exists():
             raise WrongUsage(f"there is no {path}: get it by `trust fetch URL`")
@@ -172,6 +170,19 @@ class Gateway:
                 orjson.dumps({"demo": client.is_demo(), "member": member, "url": url})
             )
             return client.trust, member, is_known
+
+
+def read_trust(path: Path) -> "Trust":
+    """The trust file at `path`; raises WrongUsage where it cannot be used."""
+    from ledger_service.errors import MalformedInput
+    from ledger_service.evidence import Trust
+
+    try:
+        return Trust.parse(path.read_bytes())
+    except FileNotFoundError:
+        raise WrongUsage(f"there is no trust file {path}: name one with --trust, or get it by `trust fetch`") from None
+    except MalformedInput as problem:
+        raise WrongUsage(f"{path} is not a trust file: {problem}") from None
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------

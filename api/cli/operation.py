@@ -53,7 +53,7 @@ def init(
 
     Without --plan and --member a first member is made with it, whose keys open with the service's passphrase.
     """
-    from api.network import Network, read_passphrase
+    from api.network import Network, Plan, read_passphrase
 
     settings = _settings(data)
     passphrase = read_passphrase(settings)
@@ -63,7 +63,7 @@ def init(
         founders = [_json_file(path) for path in member or ()]
         if not founders:
             founders = [_first_member(settings.data / FIRST_MEMBER, passphrase)]
-        planned = plan_of(
+        planned = Plan.of(
             {"origin": origin, "chainId": chain_id, "rpcUrl": rpc_url, "members": founders}, random=os.urandom
         )
     with bar("deploying the contracts", None):
@@ -101,63 +101,9 @@ def _first_member(folder: Path, passphrase: bytes) -> dict[str, Any]:
 
 def read_plan(path: Path) -> "Plan":
     """The plan in a JSON file; raises WrongUsage, naming the place."""
-    return plan_of(_json_file(path), random=os.urandom)
+    from api.network import Plan
 
-
-def plan_of(value: dict[str, Any], *, random: Callable[[int], bytes]) -> "Plan":
-    """What to found from a plan's JSON: origin, members as `keys new` writes them, and optionally chainId, rpcUrl,
-    salt, retirementBlocks and more witnesses.
-    """
-    from api.network import Member, Plan, member_id
-    from ledger_service import keys
-    from ledger_service.chain.port import FirstKey, Founder
-    from ledger_service.checkpoint import WITNESS_KEY, VerifierKey
-    from ledger_service.errors import MalformedInput
-    from ledger_service.keys import from_hex
-
-    known = {"origin", "members", "chainId", "rpcUrl", "salt", "retirementBlocks", "witnesses"}
-    if not {"origin", "members"} <= value.keys() <= known:
-        raise MalformedInput(f"a plan has origin and members, and may have {', '.join(sorted(known))}")
-    salt = from_hex(value["salt"], 32, "/salt") if "salt" in value else random(32)
-    founders: list[tuple[Member, Founder]] = []
-    witnesses: list[VerifierKey] = []
-    for index, one in enumerate(value["members"]):
-        where = f"/members/{index}"
-        try:
-            first_keys = []
-            for at, key in enumerate(one["keys"]):
-                unknown = [name for name in key["purposes"] if name not in keys.PURPOSES]
-                if unknown:
-                    raise MalformedInput(f"unknown purpose {unknown[0]!r}", f"{where}/keys/{at}/purposes")
-                bits = sum(keys.PURPOSES[name] for name in set(key["purposes"]))
-                address = from_hex(key["address"], 20, f"{where}/keys/{at}/address")
-                first_keys.append(FirstKey(address, bits, bool(key.get("custodial", False))))
-            own_id = member_id(one["did"], salt)
-            member = Member(own_id, one["did"], one["name"], tuple(one.get("identifiers", ())))
-            founder = Founder(
-                own_id,
-                from_hex(one["rootKey"], 20, f"{where}/rootKey"),
-                from_hex(one["nextRootHash"], 32, f"{where}/nextRootHash"),
-                bool(one.get("voting", True)),
-                tuple(first_keys),
-            )
-            if "witness" in one:
-                witnesses.append(VerifierKey.parse(one["witness"]))
-        except (KeyError, TypeError) as error:
-            raise MalformedInput(f"a member has name, did, rootKey, nextRootHash and keys: {error}", where) from error
-        founders.append((member, founder))
-    witnesses += [VerifierKey.parse(one) for one in value.get("witnesses", ())]
-    if any(one.kind != WITNESS_KEY for one in witnesses):
-        raise MalformedInput("a witness key is of type 4 (cosignature/v1)", "/witnesses")
-    return Plan(
-        origin=value["origin"],
-        salt=salt,
-        founders=tuple(founders),
-        chain_id=value.get("chainId") or 131_277,
-        rpc_url=value.get("rpcUrl"),
-        witnesses=tuple(witnesses),
-        retirement_blocks=value.get("retirementBlocks") or 100,
-    )
+    return Plan.of(_json_file(path), random=os.urandom)
 
 
 def serve(

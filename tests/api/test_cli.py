@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from api.cli import keystore
-from api.cli.operation import plan_of
 from api.cli.program import run
 from api.cli.serving import PLACE, Serving
-from api.network import Network
+from api.network import Network, Plan
 from api.outbox import Outbox
 from api.settings import Settings
 from ledger_service import keys
@@ -70,7 +69,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     members = [json.loads(make_member(folder, name).read_bytes()) for name in MEMBERS]
     values: dict[str, Any] = {"data": folder / "network"}
-    plan = plan_of({"origin": ORIGIN, "members": members}, random=os.urandom)
+    plan = Plan.of({"origin": ORIGIN, "members": members}, random=os.urandom)
     Network.found(Settings(**values), plan, secret=os.urandom(32), scrypt_cost=2)
     return folder
 
