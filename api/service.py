@@ -1,5 +1,6 @@
 """The running service: an open network with its door, publisher, examiners and feed; and who is calling it."""
 
+import asyncio
 import hmac
 import re
 from collections import Counter as Counted
@@ -29,6 +30,8 @@ from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
 
 MAX_FEED_READERS = 500
+MAX_BUNDLES_AT_ONCE = 2
+"""A large one takes hundreds of megabytes and a thread; those beyond wait."""
 _HEX = re.compile(r"0x[0-9a-f]{64}")
 _FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-real-ip", "via"})
 
@@ -114,6 +117,7 @@ class Service:
         )
         self.operator_token = operator_token(network)
         self.custodian = custodian
+        self.bundling = asyncio.Semaphore(MAX_BUNDLES_AT_ONCE)
         self.examiners = Examiners(self.ledger.domain, settings.workers)
         self.feed = Feed(self.ledger, self.cursors, self.identity, max_readers=MAX_FEED_READERS)
         self.door = Door(

@@ -1,7 +1,8 @@
 """EPCIS capture for members whose key is kept here."""
 
-from typing import Literal
+from typing import Any, Literal
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from api.capture import audience_of
 from api.problems import documented
 from api.routes import examples
 from api.routes.bodies import body, gives, json_body
-from api.routes.statements import register_items
+from api.routes.statements import MAX_JSON_BYTES, register_items
 from api.service import Caller, asks
 from api.visibility import Action
 from ledger_service.canonical import MalformedJson
@@ -42,7 +43,7 @@ router = APIRouter(prefix="/v1", tags=["capture"])
     openapi_extra=json_body(
         {"@context": examples.CONTEXT, "epcisBody": {"eventList": [examples.EVENT]}, "schemaVersion": "2.0",
          "type": "EPCISDocument"},
-        "An EPCIS 2.0 document, an event, or a list of events, in JSON-LD.",
+        "An EPCIS 2.0 document, an event, or a list of events, in JSON-LD, of at most 4 MiB.",
     ),
 )  # fmt: skip
 async def capture(
@@ -61,12 +62,16 @@ async def capture(
     """
     service, custodian = caller.service, caller.service.custodian
     custodian.key_of(caller.member, caller.ledger)
-    limit = service.settings.max_body_bytes
-    data = await body(request, limit, "application/json", "application/ld+json")
+    limit = service.settings.max_batch_items
+    data = await body(
+        request, min(MAX_JSON_BYTES, service.settings.max_body_bytes), "application/json", "application/ld+json"
+    )
+    if _count(data) > limit:
+        raise _too_many(_count(data), limit)
     audience, now = audience_of(to), service.now()
     read = await run_in_threadpool(epcis.read_each, data, now=now, tolerance=caller.ledger.rules.clock_tolerance)
-    if len(read) > service.settings.max_batch_items:
-        raise problems.TooManyItems(f"{len(read)} events in one call, the limit is {service.settings.max_batch_items}")
+    if len(read) > limit:
+        raise _too_many(len(read), limit)
     refusals = [Refusal(index, one) for index, one in enumerate(read) if isinstance(one, RefusedEvent)]
     if refusals and (on_error == "refuse_all" or len(refusals) == len(read)):
         service.count_refusals(refusals)
@@ -77,3 +82,18 @@ async def capture(
             custodian.seal, caller.ledger, caller.member, audience, source, list(events.values()), now
         )
         return await register_items(caller, items, keep_good=False, places=list(events), refused=refusals)
+
+
+def _count(data: bytes) -> int:
+    """About how many events a document holds, by a quick look: reading far too many strictly would take long."""
+    try:
+        value: Any = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return 0  # the strict reader says what is wrong
+    for name in ("epcisBody", "queryResults", "resultsBody", "eventList"):
+        value = value.get(name, value) if isinstance(value, dict) else value
+    return len(value) if isinstance(value, list) else 1
+
+
+def _too_many(count: int, limit: int) -> problems.TooManyItems:
+    return problems.TooManyItems(f"{count} events in one call, the limit is {limit}")

@@ -205,7 +205,8 @@ async def make_bundle(request: Request, caller: Caller = asks(Action.BUNDLE)) ->
         not isinstance(pointers, list) or not all(isinstance(one, str) and len(one) <= 1000 for one in pointers)
     ):
         raise MalformedInput("fields is null or a list of pointers", "/fields")
-    return await run_in_threadpool(_bundle, caller, spans, pin, pointers)
+    async with caller.service.bundling:
+        return await run_in_threadpool(_bundle, caller, spans, pin, pointers)
 
 
 def _bundle(

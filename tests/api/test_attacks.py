@@ -93,6 +93,18 @@ COSTLY = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"", b""), (b'{"epcisBody":{"eventList":', b"}}"), (b'{"eventList":', b"}")]
+)
+def test_a_document_of_far_too_many_events_is_not_read(service: House, before: bytes, after: bytes) -> None:
+    service.token("kleinwerk")
+    body = before + b"[" + b"1," * (1 << 20) + b"1]" + after
+    started = time.process_time()
+    answer = service.post("kleinwerk", "/v1/epcis/capture", content=body, headers=JSON)
+    assert time.process_time() - started < 3
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (413, "too-many-items")
+
+
 @pytest.mark.parametrize("name", COSTLY)
 def test_what_costs_more_than_it_weighs_is_refused_at_once(service: House, name: str) -> None:
     path, headers, body, status, kind = COSTLY[name]
