@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from api.problems import KINDS
@@ -21,6 +21,13 @@ details{border-bottom:1px solid #ececE6}.method{display:inline-block;min-width:4
 .get{color:#17603a}.post{color:#8a4b08}.delete{color:#9c1c1c}td,th{text-align:left;padding:.2rem 1rem .2rem 0}
 .demo{background:#9c1c1c;color:#fff;padding:.2rem .6rem}
 """
+
+
+@router.get("/")
+def front(caller: Caller = asks(Action.READ_DOCUMENTATION)) -> Response:
+    """Whoever types the bare address wants to know what this is."""
+    del caller
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs", response_class=HTMLResponse)
