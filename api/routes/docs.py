@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -39,7 +40,7 @@ def documentation(request: Request, caller: Caller = asks(Action.READ_DOCUMENTAT
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width,initial-scale=1'>",
         f"<title>{_text(schema['info']['title'])}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{_text(schema['info']['title'])}</h1>{demo}<p>{_text(schema['info']['description'])}</p>",
+        f"<h1>{_text(schema['info']['title'])}</h1>{demo}<p>{_prose(schema['info']['description'])}</p>",
         "<p>The same as <a href=/openapi.json>openapi.json</a>.</p>",
     ]
     by_tag: dict[str, list[str]] = {}
@@ -59,19 +60,19 @@ def documentation(request: Request, caller: Caller = asks(Action.READ_DOCUMENTAT
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     first, _, _ = operation["description"].partition("\n")
     name = f"<span class='method {method}'>{method.upper()}</span><code>{_text(path)}</code>"
-    parts = [f"<details><summary>{name} {_text(first)}</summary>", f"<p>{_text(operation['description'])}</p>"]
+    parts = [f"<details><summary>{name} {_prose(first)}</summary>", f"<p>{_prose(operation['description'])}</p>"]
     if operation.get("parameters"):
         parts.append("<table><tr><th>parameter<th>in<th>what")
         parts += [
-            f"<tr><td><code>{_text(one['name'])}</code><td>{_text(one['in'])}<td>{_text(one.get('description', ''))}"
+            f"<tr><td><code>{_text(one['name'])}</code><td>{_text(one['in'])}<td>{_prose(one.get('description', ''))}"
             for one in operation["parameters"]
         ]
         parts.append("</table>")
     sent = operation.get("requestBody")
     if sent:
-        parts.append(f"<h4>Body</h4><p>{_text(sent.get('description', ''))}</p>{_contents(sent['content'])}")
+        parts.append(f"<h4>Body</h4><p>{_prose(sent.get('description', ''))}</p>{_contents(sent['content'])}")
     for status, answer in sorted(operation["responses"].items()):
-        parts.append(f"<h4>{_text(status)}</h4><p>{_text(answer['description'])}</p>")
+        parts.append(f"<h4>{_text(status)}</h4><p>{_prose(answer['description'])}</p>")
         if status < "400":
             parts.append(_contents(answer.get("content", {})))
     parts.append("</details>")
@@ -90,3 +91,8 @@ def _contents(contents: dict[str, Any]) -> str:
 
 def _text(value: object) -> str:
     return html.escape(str(value))
+
+
+def _prose(value: object) -> str:
+    """Text for people, in which `this` is code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", _text(value))
