@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from hashlib import sha256
 from os import urandom
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -42,7 +41,7 @@ from ledger_service.intake import epcis
 from ledger_service.keys import Signer, from_hex, keccak, to_hex
 from ledger_service.mandates import Mandate
 from ledger_service.membership import Membership, RegistryHeadMismatch, UnfitChange, fold
-from ledger_service.statements import Domain
+from ledger_service.statements import Domain, log_entry
 
 _BUSY = frozenset({429, 502, 503, 504})
 _NOT_YET_ANCHORED = 409
@@ -324,9 +323,7 @@ class LedgerClient:
                 "the service took statements and gave no promise: keep the envelopes and ask its operator"
             )
         leaves = [
-            merkle.leaf_hash(
-                kept.digest + sha256(Envelope.parse(kept.data).signature).digest() + registered_at.to_bytes(8)
-            )
+            merkle.leaf_hash(log_entry(kept.digest, Envelope.parse(kept.data).signature, registered_at))
             for kept, registered_at in taken
         ]
         expected = promise_text(self.trust.origin, max(time for _, time in taken), len(leaves), merkle.root(leaves))

@@ -39,7 +39,7 @@ def read_key_file(path: Path, passphrase: bytes) -> bytes:
         secret: bytes = decode_keyfile_json(document, passphrase)
     except FileNotFoundError as error:
         raise NoKeyFile(f"there is no key file {path}") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError, NotImplementedError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, NotImplementedError) as error:  # the last: an unknown KDF
         raise MalformedInput(f"{path} is not a Web3 key file: {error}") from error
     except ValueError as error:
         raise WrongPassphrase(f"{path} does not open with this passphrase") from error

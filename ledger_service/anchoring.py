@@ -8,7 +8,6 @@ takes. The contract takes nothing that does not extend its last checkpoint, so s
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 
 import sqlalchemy as sa
 
@@ -19,6 +18,7 @@ from ledger_service.checkpoint import Checkpoint, MalformedNote, Note, NoteKey, 
 from ledger_service.errors import LedgerError
 from ledger_service.keys import Signer, keccak, to_hex
 from ledger_service.membership import Change, Membership, fold
+from ledger_service.statements import log_entry
 from ledger_service.store import Store
 from ledger_service.store.tables import anchor, attempt, change, checkpoint, cosignature, network, statement, tile
 
@@ -200,8 +200,7 @@ class Anchoring:
         if not rows:
             return None
         leaves = [
-            merkle.leaf_hash(digest + sha256(signature).digest() + registered_at.to_bytes(8))
-            for digest, signature, registered_at in rows
+            merkle.leaf_hash(log_entry(digest, signature, registered_at)) for digest, signature, registered_at in rows
         ]
         size = old + len(leaves)
         changed = self.tree.extended(old, leaves)

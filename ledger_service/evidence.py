@@ -37,7 +37,7 @@ from ledger_service.membership import (
     RevokedKey,
     fold,
 )
-from ledger_service.statements import DisclosedField, Domain, Header, content_root, purpose_of
+from ledger_service.statements import DisclosedField, Domain, Header, content_root, log_entry, purpose_of
 
 BUNDLE_FORMAT = "tallystick-bundle/1"
 RECEIPT_FORMAT = "tallystick-receipt/1"
@@ -614,7 +614,7 @@ class _Case:
         digest = header.digest(self.trust.domain)
         signer = recover(digest, one.signature)
         # Signature and registration time are part of the leaf: neither can be exchanged later.
-        entry = digest + sha256(one.signature).digest() + one.registered_at.to_bytes(8)
+        entry = log_entry(digest, one.signature, one.registered_at)
         try:
             merkle.verify_inclusion(merkle.leaf_hash(entry), one.index, head.size, one.inclusion, head.root)
         except ProofError as error:

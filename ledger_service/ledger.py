@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -26,7 +25,7 @@ from ledger_service.errors import LedgerError, ProofError
 from ledger_service.evidence import void_reason
 from ledger_service.keys import Signer, to_hex
 from ledger_service.membership import KeyNotValid, Membership, MemberState
-from ledger_service.statements import Domain, Header, UnknownKind, purpose_of
+from ledger_service.statements import Domain, Header, UnknownKind, log_entry, purpose_of
 from ledger_service.store import Store, insert_rows
 from ledger_service.store.tables import anchor, content, fork, reader, statement, stream, tile
 
@@ -142,7 +141,7 @@ class Record:
 
     @property
     def leaf(self) -> bytes:
-        return leaf(self.digest, self.signature, self.registered_at)
+        return log_entry(self.digest, self.signature, self.registered_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +207,6 @@ class _Batch:
     taken: dict[tuple[bytes, int], tuple[bytes, bytes, int]]
     rows: list[Examined] = field(default_factory=list)
     forks: list[tuple[Examined, int]] = field(default_factory=list)
-
-
-def leaf(digest: bytes, signature: bytes, registered_at: int) -> bytes:
-    """The 72-byte log entry of a statement: its digest, the hash of its one signature, and when it was registered
-    (ms).
-    """
-    return digest + sha256(signature).digest() + registered_at.to_bytes(8)
 
 
 def examine(items: Sequence[bytes], domain: Domain, now: int) -> list[Examined | LedgerError]:
@@ -335,7 +327,7 @@ class Ledger:
             item = call.items[one.item]
             assert isinstance(item, Examined)
             signature = batch.taken[item.stream, item.sequence][1]
-            leaves.append(merkle.leaf_hash(leaf(one.digest, signature, one.registered_at)))
+            leaves.append(merkle.leaf_hash(log_entry(one.digest, signature, one.registered_at)))
         latest = max(one.registered_at for one in accepted)
         text = promise_text(self.origin, latest, len(leaves), merkle.root(leaves))
         return Registration(accepted, refused, Note(text, (self.log_key.sign(text),)))
@@ -613,7 +605,7 @@ class Ledger:
             .order_by(statement.c.position)
         )
         with self.store.read() as connection:
-            return [leaf(row.digest, row.signature, row.registered_at) for row in connection.execute(query)]
+            return [log_entry(row.digest, row.signature, row.registered_at) for row in connection.execute(query)]
 
     def erase(self, digest: bytes, now: int) -> None:
         """Delete the content and secret of a statement for good; its place and every proof stand.

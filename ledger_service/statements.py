@@ -190,6 +190,13 @@ class DisclosedField:
         )
 
 
+def log_entry(digest: bytes, signature: bytes, registered_at: int) -> bytes:
+    """The 72-byte log entry of a statement: its digest, the hash of its one signature, and when it was registered
+    (ms).
+    """
+    return digest + sha256(signature).digest() + registered_at.to_bytes(8)
+
+
 def fields_of(content: Any, where: str = "") -> list[tuple[str, Any]]:
     """The leaves of `content` as (pointer, value), ordered by pointer.
 

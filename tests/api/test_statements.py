@@ -13,7 +13,7 @@ from ledger_service import merkle
 from ledger_service.checkpoint import LogProof, Note, from_base64, to_base64
 from ledger_service.evidence import Bundle, verify_bundle
 from ledger_service.keys import from_hex, to_hex
-from ledger_service.ledger import leaf
+from ledger_service.statements import log_entry
 from tests.api.house import House, house
 from tests.consortium import event, member_id, stream_id, witness
 
@@ -27,7 +27,7 @@ def test_a_statement_is_promised_registered_once_and_anchored(service: House) ->
     assert again.json()["registeredAt"] == first.json()["registeredAt"]
     note = Note.parse(first.json()["promise"])
     service.network.ledger.log_key.verifier.verify(note)
-    entry = leaf(from_hex(first.json()["digest"], 32), envelope.signature, first.json()["registeredAt"])
+    entry = log_entry(from_hex(first.json()["digest"], 32), envelope.signature, first.json()["registeredAt"])
     assert note.text.split("\n")[3:5] == ["1", to_base64(merkle.leaf_hash(entry))]
 
     service.anchor()

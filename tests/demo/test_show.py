@@ -23,10 +23,8 @@ def test_once_it_goes_the_whole_way_and_leaves_bundle_and_trust(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line, environment = command(root, "--once", "--out", str(tmp_path))
-    start = time.monotonic()
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.monotonic() - start < 120
     assert "DEMO" in done.stdout.splitlines()[1]
     assert "It holds: " in done.stdout
     assert "its content was changed" in done.stdout

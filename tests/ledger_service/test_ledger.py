@@ -35,10 +35,9 @@ from ledger_service.ledger import (
     UnknownMember,
     UnknownStatement,
     examine,
-    leaf,
 )
 from ledger_service.membership import RevokedKey, UnknownKey, WrongMember, WrongPurpose
-from ledger_service.statements import UnknownKind
+from ledger_service.statements import UnknownKind, log_entry
 from tests.consortium import NOON, Consortium, event, key, member_id, stream_id
 
 STREAM = stream_id("duero to nordrand")
@@ -120,7 +119,7 @@ def test_a_promise_is_signed_over_the_leaves_of_the_call(consortium: Consortium)
     promise = consortium.register(*envelopes).promise
     assert promise is not None
     consortium.ledger.log_key.verifier.verify(promise)
-    leaves = [merkle.leaf_hash(leaf(digest(consortium, one), one.signature, NOON)) for one in envelopes]
+    leaves = [merkle.leaf_hash(log_entry(digest(consortium, one), one.signature, NOON)) for one in envelopes]
     *_, at, count, _root, end = promise.text.split("\n")
     assert (at, count, end) == (str(NOON), "3", "")
     assert promise.text == promise_text(consortium.ledger.origin, NOON, 3, merkle.root(leaves))
