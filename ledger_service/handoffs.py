@@ -18,8 +18,18 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ledger_service.errors import LedgerError, MalformedInput
-from ledger_service.keys import GROUP_ORDER, BadSignature, LocalKey, Signer, keccak, recover
+from ledger_service.errors import LedgerError, MalformedInput, ProofError
+from ledger_service.keys import (
+    GROUP_ORDER,
+    SIGNATURE_BYTES,
+    BadSignature,
+    LocalKey,
+    Signer,
+    from_hex,
+    keccak,
+    recover,
+    to_hex,
+)
 from ledger_service.statements import Domain
 
 OPEN_TYPE = "Open(address custodian,bytes32 commitment,uint64 deadline)"
@@ -255,6 +265,194 @@ class Closing:
         """The arguments of `close`, signed; raises WrongSigner if `key` is not the custodian's."""
         signature = domain.sign(self.struct_hash, key, self.custodian)
         return (self.unit, self.sequence, self.statement, self.deadline, signature)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStep:
+    """A step of a unit with all its signatures, as a relayer is given it.
+
+    `signature` is the custodian's under an opening or a closing, and empty under a handoff, which carries its two.
+    """
+
+    step: Opening | HandOff | Closing
+    signature: bytes = b""
+
+    @property
+    def unit(self) -> bytes:
+        return self.step.offer.unit if isinstance(self.step, HandOff) else self.step.unit
+
+    @property
+    def sequence(self) -> int:
+        if isinstance(self.step, HandOff):
+            return self.step.offer.sequence
+        return self.step.sequence if isinstance(self.step, Closing) else 0
+
+    @property
+    def deadline(self) -> int:
+        """The last second at which the chain takes it."""
+        return self.step.offer.deadline if isinstance(self.step, HandOff) else self.step.deadline
+
+    @property
+    def struct_hash(self) -> bytes:
+        return self.step.struct_hash
+
+    def verify(self, domain: CustodyDomain) -> None:
+        """Raise WrongSigner unless everybody signed who had to."""
+        if isinstance(self.step, HandOff):
+            self.step.verify(domain)
+        else:
+            domain.verify(self.step.struct_hash, self.signature, self.step.custodian)
+
+    def as_json(self) -> dict[str, Any]:
+        """This step as HTTP and bundles carry it."""
+        step = self.step
+        if isinstance(step, HandOff):
+            return {
+                "acceptance": to_hex(step.acceptance),
+                "deadline": step.offer.deadline,
+                "from": to_hex(step.offer.giver),
+                "giverSignature": to_hex(step.giver_signature),
+                "offer": to_hex(step.offer.statement),
+                "sequence": step.offer.sequence,
+                "takerSignature": to_hex(step.taker_signature),
+                "to": to_hex(step.offer.taker),
+                "type": "handoff",
+                "unit": to_hex(step.offer.unit),
+            }
+        value = {
+            "custodian": to_hex(step.custodian),
+            "deadline": step.deadline,
+            "signature": to_hex(self.signature),
+        }
+        if isinstance(step, Opening):
+            return value | {"commitment": to_hex(step.commitment), "type": "opening"}
+        reason = {"reason": to_hex(step.statement), "sequence": step.sequence, "unit": to_hex(step.unit)}
+        return value | reason | {"type": "closing"}
+
+    @classmethod
+    def read(cls, value: Any, where: str = "") -> Self:
+        """The step in a JSON value; raises MalformedInput with the place. Who signed is not looked at."""
+        kind = value.get("type") if isinstance(value, dict) else None
+        if not isinstance(kind, str) or kind not in _STEP_MEMBERS:
+            raise MalformedInput("a step is of type opening, handoff or closing", where)
+        if value.keys() != _STEP_MEMBERS[kind]:
+            names = ", ".join(sorted(_STEP_MEMBERS[kind]))
+            raise MalformedInput(f"a step of type {kind} has exactly {names}", where)
+        read = _StepReader(value, where)
+        deadline = read.number("deadline")
+        if kind == "opening":
+            opening = Opening(read.octets("custodian", 20), read.octets("commitment", 32), deadline)
+            return cls(opening, read.octets("signature", SIGNATURE_BYTES))
+        unit, sequence = read.octets("unit", 32), read.number("sequence")
+        if not sequence:
+            raise MalformedInput(f"a {kind} is step 1 or later of its unit", f"{where}/sequence")
+        if kind == "closing":
+            custodian, reason = read.octets("custodian", 20), read.octets("reason", 32)
+            return cls(Closing(unit, sequence, custodian, reason, deadline), read.octets("signature", SIGNATURE_BYTES))
+        giver, taker = read.octets("from", 20), read.octets("to", 20)
+        offer = Offer(unit, sequence, giver, taker, read.octets("offer", 32), deadline)
+        signatures = (read.octets(f"{side}Signature", SIGNATURE_BYTES) for side in ("giver", "taker"))
+        return cls(HandOff(offer, read.octets("acceptance", 32), *signatures))
+
+
+@dataclass(frozen=True, slots=True)
+class TakenStep:
+    """A step that the chain has taken: in which block, at which block time (seconds UTC), and the unit's head after it.
+
+    `signature` is as in SignedStep.
+    """
+
+    step: Opening | HandOff | Closing
+    signature: bytes
+    block: int
+    time: int
+    head: bytes
+
+    @property
+    def signed(self) -> SignedStep:
+        """The step as its parties signed it."""
+        return SignedStep(self.step, self.signature)
+
+    @property
+    def unit(self) -> bytes:
+        return self.signed.unit
+
+    @property
+    def sequence(self) -> int:
+        return self.signed.sequence
+
+    @property
+    def struct_hash(self) -> bytes:
+        return self.step.struct_hash
+
+    def as_json(self) -> dict[str, Any]:
+        """This step as HTTP and bundles carry it."""
+        return self.signed.as_json() | {"block": self.block, "head": to_hex(self.head), "time": self.time}
+
+    @classmethod
+    def read(cls, value: Any, where: str = "") -> Self:
+        """The step in a JSON value; raises MalformedInput with the place. Signatures and head are not looked at."""
+        if not isinstance(value, dict) or not value.keys() >= _TAKEN_MEMBERS:
+            raise MalformedInput("a step that was taken has block, head and time", where)
+        signed = SignedStep.read({name: one for name, one in value.items() if name not in _TAKEN_MEMBERS}, where)
+        read = _StepReader(value, where)
+        return cls(signed.step, signed.signature, read.number("block"), read.number("time"), read.octets("head", 32))
+
+
+class BrokenSequence(ProofError):
+    """Steps of a unit that do not follow from each other; `sequence` is the number of the first that is wrong."""
+
+    def __init__(self, unit: bytes, sequence: int, what: str) -> None:
+        super().__init__(f"step {sequence} of unit {to_hex(unit)}: {what}")
+        self.unit = unit
+        self.sequence = sequence
+
+
+def verify_sequence(steps: Sequence[TakenStep], before: TakenStep | None = None) -> None:
+    """Raise BrokenSequence unless `steps` are those of one unit, none left out, and fold to the head of the last.
+
+    They begin with the opening, or with the step after `before`. That the last head is the chain's has to be shown by
+    an event of the contract; then block and time of every step are the chain's as well.
+    """
+    head = NO_HEAD if before is None else before.head
+    due = 0 if before is None else before.sequence + 1
+    unit = steps[0].unit if steps and before is None else before.unit if before is not None else b""
+    for number, taken in enumerate(steps, due):
+        if taken.unit != unit:
+            raise BrokenSequence(unit, number, f"it is a step of unit {to_hex(taken.unit)}")
+        if taken.sequence != number:
+            raise BrokenSequence(unit, number, f"step {taken.sequence} stands in its place")
+        head = next_head(head, taken.struct_hash, taken.block, taken.time)
+        if head != taken.head:
+            raise BrokenSequence(unit, number, f"the head after it is {to_hex(head)}, not {to_hex(taken.head)}")
+
+
+_TAKEN_MEMBERS = {"block", "head", "time"}
+_STEP_MEMBERS = {
+    "opening": {"type", "custodian", "commitment", "deadline", "signature"},
+    "handoff": {
+        "type", "unit", "sequence", "from", "to", "offer", "acceptance", "deadline", "giverSignature", "takerSignature"
+    },
+    "closing": {"type", "unit", "sequence", "custodian", "reason", "deadline", "signature"},
+}  # fmt: skip
+_MAX_JSON_INTEGER = (1 << 53) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _StepReader:
+    """The members of a step in JSON."""
+
+    value: dict[str, Any]
+    where: str
+
+    def octets(self, name: str, size: int) -> bytes:
+        return from_hex(self.value[name], size, f"{self.where}/{name}")
+
+    def number(self, name: str) -> int:
+        found = self.value[name]
+        if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _MAX_JSON_INTEGER:
+            raise MalformedInput("expected a whole number from 0 to 2^53 - 1", f"{self.where}/{name}")
+        return found
 
 
 def mix(handoffs: Sequence[HandOff], random: Random) -> list[HandOff]:

@@ -22,12 +22,15 @@ from ledger_service.handoffs import (
     GIVE_TYPE,
     OPEN_TYPE,
     TAKE_TYPE,
+    BrokenSequence,
     Closing,
     CustodyDomain,
     CustodySeed,
     HandOff,
     Offer,
     Opening,
+    SignedStep,
+    TakenStep,
     WrongSigner,
     commitment,
     common_deadline,
@@ -36,6 +39,7 @@ from ledger_service.handoffs import (
     next_head,
     release_time,
     unit_id,
+    verify_sequence,
 )
 from ledger_service.keys import GROUP_ORDER, LocalKey, keccak
 
@@ -311,3 +315,82 @@ def test_a_cut_drawn_over_a_day_or_a_week_is_the_same_draw_for_every_hour_and_we
     cuts = [release_time(completed_at, interval, spread, Drawn(n)) for n in range(spread // interval)]
     assert all(cut % interval == 0 and 0 < cut - completed_at <= spread for cut in cuts)
     assert sorted(cut % spread for cut in cuts) == list(range(0, spread, interval))
+
+
+# Steps as HTTP and bundles carry them
+
+
+def record_of_three() -> list[TakenStep]:
+    """A unit that is opened, handed on and closed, with the heads that the chain would give."""
+    opening = Opening(FOUNDRY.address, bytes(32), OFFER.deadline)
+    handoff = HandOff.complete(OFFER, OFFER.sign(FOUNDRY, DOMAIN), keccak(b"acceptance"), GEARBOX, DOMAIN)
+    closing = Closing(UNIT, 2, GEARBOX.address, keccak(b"consumed"), OFFER.deadline)
+    signed = [
+        SignedStep(opening, opening.sign(FOUNDRY, DOMAIN)[-1]),
+        SignedStep(handoff),
+        SignedStep(closing, closing.sign(GEARBOX, DOMAIN)[-1]),
+    ]
+    head, steps = bytes(32), []
+    for block, one in enumerate(signed, 7):
+        head = next_head(head, one.struct_hash, block, 1_790_000_000 + block)
+        steps.append(TakenStep(one.step, one.signature, block, 1_790_000_000 + block, head))
+    return steps
+
+
+def test_a_step_comes_back_from_its_json_as_it_was() -> None:
+    for taken in record_of_three():
+        taken.signed.verify(DOMAIN)
+        assert TakenStep.read(taken.as_json()) == taken
+        assert SignedStep.read(taken.signed.as_json()) == taken.signed
+        assert (taken.unit, taken.signed.deadline) == (UNIT, OFFER.deadline)
+    assert [taken.sequence for taken in record_of_three()] == [0, 1, 2]
+
+
+def test_each_member_of_a_step_is_needed_and_read_in_one_form() -> None:
+    for taken in record_of_three():
+        value = taken.as_json()
+        for name in value:
+            with pytest.raises(MalformedInput):
+                TakenStep.read({key: one for key, one in value.items() if key != name})
+            wrongs: tuple[Any, ...] = (None, -1, True, "0x", "0xzz", [], 1.5, 1 << 53, 12 if name == "type" else "12")
+            for wrong in wrongs:
+                with pytest.raises(MalformedInput):
+                    TakenStep.read(value | {name: wrong})
+        with pytest.raises(MalformedInput, match="exactly"):
+            TakenStep.read(value | {"note": "more than there is to say"})
+
+
+def test_a_step_signed_by_another_is_told_from_a_good_one() -> None:
+    for taken in record_of_three():
+        value = taken.signed.as_json()
+        for name in {"signature", "giverSignature", "takerSignature"} & value.keys():
+            other = CARRIER.sign(DOMAIN.digest(taken.struct_hash)).hex()
+            with pytest.raises(WrongSigner):
+                SignedStep.read(value | {name: f"0x{other}"}).verify(DOMAIN)
+
+
+def test_steps_follow_from_each_other_or_are_refused() -> None:
+    opened, handed, closed = record_of_three()
+    handoff = handed.step
+    assert isinstance(handoff, HandOff)
+    verify_sequence([opened, handed, closed])
+    verify_sequence([handed, closed], before=opened)
+    verify_sequence([])
+    cases = {
+        "the first is missing": [handed, closed],
+        "one in between is missing": [opened, closed],
+        "two are swapped": [handed, opened, closed],
+        "one stands twice": [opened, handed, handed],
+        "another head": [opened, replace(handed, head=bytes(32)), closed],
+        "another block": [opened, replace(handed, block=9), closed],
+        "another time": [opened, handed, replace(closed, time=0)],
+        "another acceptance": [
+            opened, replace(handed, step=replace(handoff, acceptance=bytes(32))), closed
+        ],
+        "another unit": [
+            opened, replace(handed, step=replace(handoff, offer=replace(OFFER, unit=bytes(32))))
+        ],
+    }  # fmt: skip
+    for steps in cases.values():
+        with pytest.raises(BrokenSequence):
+            verify_sequence(steps)
