@@ -596,7 +596,8 @@ def open_http(base_url: str, timeout_seconds: float) -> httpx.Client:
 def _nobody() -> Trust:
     """A trust file that trusts nothing, until one has been fetched."""
     none = bytes(32)
-    return Trust("nobody", VerifierKey("nobody", LOG_KEY, none), 0, none, none[:20], none, none[:20], none)
+    contracts = (none[:20], none) * 3
+    return Trust("nobody", VerifierKey("nobody", LOG_KEY, none), 0, none, *contracts)
 
 
 def draft(event: epcis.EpcisEvent, to: Sequence[bytes]) -> Draft:

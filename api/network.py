@@ -284,7 +284,11 @@ class Network:
             contracts = chain.deploy(founding, service.relay)
         finally:
             chain.close()
-        description["chain"] |= {"checkpoints": to_hex(contracts.checkpoints), "registry": to_hex(contracts.registry)}
+        description["chain"] |= {
+            "checkpoints": to_hex(contracts.checkpoints),
+            "custody": to_hex(contracts.custody),
+            "registry": to_hex(contracts.registry),
+        }
         passphrase = read_passphrase(settings)
         write_key_file(folder / "service.json", secret, passphrase, scrypt_cost)
         Directory([member for member, _ in plan.founders]).write(folder / "members.json")
@@ -315,7 +319,7 @@ class Network:
                 folder / "chain.sqlite", attestor=service.attestor, now=lambda: clock() // 1000
             )
         else:
-            contracts = Contracts(from_hex(place["registry"], 20), from_hex(place["checkpoints"], 20))
+            contracts = Contracts(*(from_hex(place[name], 20) for name in ("registry", "checkpoints", "custody")))
             chain = JsonRpcChain.connect(place["url"], contracts, confirmations=settings.confirmations)
         rules = Rules(
             clock_tolerance=settings.clock_tolerance_seconds * 1000,

@@ -437,8 +437,10 @@ class Anchoring:
             "genesis_hash": self.identity.genesis_hash,
             "registry": self.identity.registry,
             "checkpoints": self.identity.checkpoints,
+            "custody": self.identity.custody,
             "registry_code_hash": self.identity.registry_code_hash,
             "checkpoints_code_hash": self.identity.checkpoints_code_hash,
+            "custody_code_hash": self.identity.custody_code_hash,
             "attestor": self.identity.attestor,
         }
 

@@ -67,6 +67,8 @@ def trust(ledger: Ledger, witnesses: Iterable[VerifierKey] = (), *, pin: bool = 
         registry_code_hash=identity.registry_code_hash,
         checkpoints=identity.checkpoints,
         checkpoints_code_hash=identity.checkpoints_code_hash,
+        custody=identity.custody,
+        custody_code_hash=identity.custody_code_hash,
         validators=identity.validators,
         attestor=identity.attestor,
         pinned=None if head is None else (head.number, head.hash),

@@ -114,6 +114,7 @@ def say_trust(trusted: "Trust") -> None:
     _line("genesis", "0x" + trusted.genesis_hash.hex())
     _line("MemberRegistry", f"0x{trusted.registry.hex()} (code 0x{trusted.registry_code_hash.hex()[:16]}…)")
     _line("Checkpoints", f"0x{trusted.checkpoints.hex()} (code 0x{trusted.checkpoints_code_hash.hex()[:16]}…)")
+    _line("CustodyLedger", f"0x{trusted.custody.hex()} (code 0x{trusted.custody_code_hash.hex()[:16]}…)")
     if trusted.validators:
         _line("validators", f"{len(trusted.validators)}: " + ", ".join("0x" + one.hex() for one in trusted.validators))
     if trusted.attestor is not None:

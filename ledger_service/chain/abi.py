@@ -26,7 +26,8 @@ from ledger_service.chain.errors import ChainError, ChainUnavailable, Transactio
 
 MEMBER_REGISTRY = "MemberRegistry"
 CHECKPOINT_REGISTRY = "CheckpointRegistry"
-CONTRACTS = (MEMBER_REGISTRY, CHECKPOINT_REGISTRY)
+CUSTODY_LEDGER = "CustodyLedger"
+CONTRACTS = (MEMBER_REGISTRY, CHECKPOINT_REGISTRY, CUSTODY_LEDGER)
 
 _ERROR_STRING = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -83,7 +84,10 @@ class Function:
 
 @cache
 def function(name: str) -> Function:
-    """The function `name`, with its argument types (`f(uint8)`) where a name has two meanings."""
+    """The function `name`: with its argument types (`f(uint8)`) where a name has two meanings in a contract, after the
+    contract's name and a dot (`CustodyLedger.registry`) where two contracts have it.
+    """
+    contract_named, dot, of_contract = name.partition(".")
     found = [
         Function(
             contract,
@@ -93,7 +97,8 @@ def function(name: str) -> Function:
             tuple(get_abi_output_types(entry)),
         )
         for contract, entry in _entries("function")
-        if name in {entry["name"], abi_to_signature(entry)}
+        if (contract == contract_named or not dot)
+        and (of_contract if dot else name) in {entry["name"], abi_to_signature(entry)}
     ]
     if len(found) != 1:
         raise UnknownFunction(f"{'no' if not found else 'more than one'} function of the contracts is called {name!r}")
@@ -103,8 +108,30 @@ def function(name: str) -> Function:
 @cache
 def topic(event: str) -> bytes:
     """The first topic of an event."""
-    (entry,) = (entry for _, entry in _entries("event") if entry["name"] == event)
-    return event_abi_to_log_topic(entry)
+    return event_abi_to_log_topic(_event(event))
+
+
+def read_event(event: str, topics: Sequence[bytes], data: bytes) -> dict[str, Any]:
+    """The values of an event by name, its indexed ones included, which have 32 bytes or are numbers.
+
+    Raises ChainUnavailable for what this event cannot say.
+    """
+    inputs = _event(event)["inputs"]
+    indexed = [one for one in inputs if one["indexed"]]
+    stated = [one for one in inputs if not one["indexed"]]
+    try:
+        values = codec.decode([one["type"] for one in stated], data)
+        found = dict(zip((one["name"] for one in stated), values, strict=True))
+        for one, value in zip(indexed, topics[1:], strict=True):
+            (found[one["name"]],) = codec.decode([one["type"]], value)
+    except (DecodingError, OverflowError, ValueError) as error:
+        raise ChainUnavailable(f"{event} says what it cannot say: {error}") from error
+    return found
+
+
+def _event(name: str) -> Any:
+    (entry,) = (entry for _, entry in _entries("event") if entry["name"] == name)
+    return entry
 
 
 def creation(made: Artifact, *arguments: Any) -> bytes:

@@ -134,8 +134,8 @@ class EmbeddedChain(EvmChain):
         file = BlockFile(path)
         try:
             node = EmbeddedNode(file, attestor, now)
-            registry, checkpoints = file.about("registry"), file.about("checkpoints")
-            contracts = Contracts(registry, checkpoints) if registry and checkpoints else None
+            registry, checkpoints, custody = (file.about(name) for name in ("registry", "checkpoints", "custody"))
+            contracts = Contracts(registry, checkpoints, custody) if registry and checkpoints and custody else None
             chain = cls(node, contracts, expected)
             if expected is not None:
                 chain.check_identity()
@@ -171,7 +171,9 @@ class EmbeddedChain(EvmChain):
 
     def _found(self, contracts: Contracts) -> None:
         super()._found(contracts)
-        self._embedded.note({"registry": contracts.registry, "checkpoints": contracts.checkpoints})
+        self._embedded.note(
+            {"registry": contracts.registry, "checkpoints": contracts.checkpoints, "custody": contracts.custody}
+        )
 
     def close(self) -> None:
         """Close the file and let another process have it."""

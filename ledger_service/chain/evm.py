@@ -125,7 +125,7 @@ class EvmChain:
 
     @property
     def contracts(self) -> Contracts:
-        """Where the two contracts stand. Raises ChainError before a network was founded here."""
+        """Where the contracts stand. Raises ChainError before a network was founded here."""
         if self._contracts is None:
             raise ChainError("no network is founded on this chain yet: its contracts are not deployed")
         return self._contracts
@@ -133,7 +133,7 @@ class EvmChain:
     # -- what this chain is ------------------------------------------------------------------------------------------
 
     def identity(self) -> ChainIdentity:
-        """What pins this chain and its two contracts; asked once, and again after every lost connection."""
+        """What pins this chain and its three contracts; asked once, and again after every lost connection."""
         with self._lock:
             if self._identity is None:
                 self._identity = self._read_identity()
@@ -155,14 +155,17 @@ class EvmChain:
         codes = [
             self._contract_code(abi.MEMBER_REGISTRY, contracts.registry),
             self._contract_code(abi.CHECKPOINT_REGISTRY, contracts.checkpoints),
+            self._contract_code(abi.CUSTODY_LEDGER, contracts.custody),
         ]
         found = ChainIdentity(
             chain_id=chain_id,
             genesis_hash=genesis.hash,
             registry=contracts.registry,
             checkpoints=contracts.checkpoints,
+            custody=contracts.custody,
             registry_code_hash=keccak(codes[0]),
             checkpoints_code_hash=keccak(codes[1]),
+            custody_code_hash=keccak(codes[2]),
             attestor=self._attestor,
             validators=validators_of(self.head()),
         )
@@ -217,7 +220,7 @@ class EvmChain:
     # -- reading the contracts ---------------------------------------------------------------------------------------
 
     def call(self, function: str, arguments: Sequence[Any] = ()) -> Any:
-        """What a view of one of the two contracts answers at the head: a value, or a tuple of them."""
+        """What a view of one of the contracts answers at the head: a value, or a tuple of them."""
         wanted = abi.function(function)
         request = {"to": hexed(self._address(wanted.contract)), "data": hexed(wanted.encode(arguments))}
         try:
@@ -472,7 +475,7 @@ class EvmChain:
         root = octets(fields.get("receiptsRoot"), "receiptsRoot", 32)
         return AnchorEvidence(
             chain_id=self.identity().chain_id,
-            contract=self.contracts.checkpoints,
+            contract=octets(receipt.get("to"), "a receipt's contract", 20) if receipt.get("to") else b"",
             transaction_hash=transaction_hash,
             block_number=block.number,
             block_hash=block.hash,
@@ -503,7 +506,7 @@ class EvmChain:
         return self._transact(self._address(wanted.contract), wanted.encode(arguments), key).hash
 
     def deploy(self, founding: Founding, key: Signer) -> Contracts:
-        """Found a network: deploy both contracts, paid for by `key`, and belong to them from now on.
+        """Found a network: deploy its contracts, paid for by `key`, and belong to them from now on.
 
         Their addresses follow from the address of `key` and its nonce. Raises ChainError if this chain has a network,
         and TransactionRefused if the founding is more than one transaction carries (EIP-3860: some 100 founders with
@@ -532,7 +535,8 @@ class EvmChain:
             key,
         )
         checkpoints = self._create(abi.creation(artifact(abi.CHECKPOINT_REGISTRY), registry), key)
-        contracts = Contracts(registry, checkpoints)
+        custody = self._create(abi.creation(artifact(abi.CUSTODY_LEDGER), registry), key)
+        contracts = Contracts(registry, checkpoints, custody)
         self._found(contracts)
         return contracts
 
@@ -569,7 +573,13 @@ class EvmChain:
             time.sleep(self.patience.poll_interval)
 
     def _address(self, contract: str) -> bytes:
-        return self.contracts.registry if contract == abi.MEMBER_REGISTRY else self.contracts.checkpoints
+        contracts = self.contracts
+        places = {
+            abi.MEMBER_REGISTRY: contracts.registry,
+            abi.CHECKPOINT_REGISTRY: contracts.checkpoints,
+            abi.CUSTODY_LEDGER: contracts.custody,
+        }
+        return places[contract]
 
     def close(self) -> None:
         """Let go of what the engine holds; it is of no use afterwards."""
@@ -582,8 +592,10 @@ def require_same(expected: ChainIdentity, found: ChainIdentity) -> None:
         "genesis_hash",
         "registry",
         "checkpoints",
+        "custody",
         "registry_code_hash",
         "checkpoints_code_hash",
+        "custody_code_hash",
         "attestor",
     ):
         ours, theirs = getattr(expected, what), getattr(found, what)

@@ -11,10 +11,11 @@ from ledger_service.membership import Change
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """Where a network's two contracts stand; the registry's address is the network's identity."""
+    """Where a network's three contracts stand; the registry's address is the network's identity."""
 
     registry: bytes
     checkpoints: bytes
+    custody: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,10 @@ class ChainIdentity:
     genesis_hash: bytes
     registry: bytes
     checkpoints: bytes
+    custody: bytes
     registry_code_hash: bytes
     checkpoints_code_hash: bytes
+    custody_code_hash: bytes
     attestor: bytes | None
     validators: tuple[bytes, ...]
 
@@ -108,8 +111,9 @@ class Block:
 class AnchorEvidence:
     """Everything a stranger needs to see that a transaction was mined: header, receipt and the path between.
 
-    `receipt_proof` are the nodes of the receipts trie from the root down to `receipt_index` (RLP), whose last
-    value is the receipt. `attestation` is the embedded engine's signature over the header hash.
+    `contract` is whom it called. `receipt_proof` are the nodes of the receipts trie from the root down to
+    `receipt_index` (RLP), whose last value is the receipt. `attestation` is the embedded engine's signature over the
+    header hash.
     """
 
     chain_id: int
@@ -140,7 +144,7 @@ class Chain(Protocol):
     """
 
     def identity(self) -> ChainIdentity:
-        """What pins this chain and its two contracts."""
+        """What pins this chain and its three contracts."""
         ...
 
     def head(self) -> Block:
@@ -209,17 +213,18 @@ class Chain(Protocol):
     def relay(self, function: str, arguments: Sequence[Any], key: Signer) -> bytes:
         """Call a contract function in a transaction and wait until it is mined; the transaction's hash.
 
-        `function` is a name of the registry's or the checkpoint contract's ABI (with its argument types, as
-        `f(uint8)`, where a name has two meanings). Raises TransactionRefused with the contract's own error.
+        `function` is a name out of the contracts' ABIs (with its argument types, as `f(uint8)`, where a name has two
+        meanings; as `CustodyLedger.registry` where two contracts have it). Raises TransactionRefused with the
+        contract's own error.
         """
         ...
 
     def call(self, function: str, arguments: Sequence[Any] = ()) -> Any:
-        """What a view of one of the two contracts answers at the head: a value, or a tuple of them."""
+        """What a view of one of the contracts answers at the head: a value, or a tuple of them."""
         ...
 
     def deploy(self, founding: Founding, key: Signer) -> Contracts:
-        """Found a network here: deploy both contracts in transactions of `key`, and belong to them from now on."""
+        """Found a network here: deploy its contracts in transactions of `key`, and belong to them from now on."""
         ...
 
     def close(self) -> None:

@@ -194,7 +194,7 @@ class JsonRpcChain(EvmChain):
         `expected` names the contracts as well. With neither, the only thing to do is `deploy`.
         """
         if contracts is None and expected is not None:
-            contracts = Contracts(expected.registry, expected.checkpoints)
+            contracts = Contracts(expected.registry, expected.checkpoints, expected.custody)
         provider = StrictHTTPProvider(url, timeouts or Timeouts())
         chain = cls(provider, contracts, expected=expected, confirmations=confirmations, patience=patience)
         try:

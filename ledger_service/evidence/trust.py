@@ -9,6 +9,7 @@ from ledger_service import canonical
 from ledger_service.checkpoint import LOG_KEY, WITNESS_KEY, VerifierKey, check_name
 from ledger_service.errors import MalformedInput
 from ledger_service.evidence.reader import Reader
+from ledger_service.handoffs import CustodyDomain
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.statements import Domain
 
@@ -51,6 +52,8 @@ class Trust:
     registry_code_hash: bytes
     checkpoints: bytes
     checkpoints_code_hash: bytes
+    custody: bytes
+    custody_code_hash: bytes
     validators: tuple[bytes, ...] = ()
     attestor: bytes | None = None
     pinned: tuple[int, bytes] | None = None
@@ -59,6 +62,10 @@ class Trust:
     @property
     def domain(self) -> Domain:
         return Domain(self.chain_id, self.registry)
+
+    @property
+    def custody_domain(self) -> CustodyDomain:
+        return CustodyDomain(self.chain_id, self.custody)
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +82,7 @@ class Trust:
                     "address": to_hex(self.checkpoints),
                     "codeHash": to_hex(self.checkpoints_code_hash),
                 },
+                "CustodyLedger": {"address": to_hex(self.custody), "codeHash": to_hex(self.custody_code_hash)},
                 "MemberRegistry": {"address": to_hex(self.registry), "codeHash": to_hex(self.registry_code_hash)},
             },
             "format": TRUST_FORMAT,
@@ -94,9 +102,11 @@ class Trust:
         top.only("attestor chain contracts format logKey origin pinned validators witnesses")
         chain, contracts = top.child("chain"), top.child("contracts")
         chain.only("chainId genesisHash")
-        contracts.only("CheckpointRegistry MemberRegistry")
+        contracts.only("CheckpointRegistry CustodyLedger MemberRegistry")
         registry, checkpoints = contracts.child("MemberRegistry"), contracts.child("CheckpointRegistry")
+        custody = contracts.child("CustodyLedger")
         registry.only("address codeHash")
+        custody.only("address codeHash")
         checkpoints.only("address codeHash")
         log_key = VerifierKey.parse(top.text("logKey"))
         origin = check_name(top.text("origin"))
@@ -124,6 +134,8 @@ class Trust:
             registry_code_hash=registry.bytes("codeHash", 32),
             checkpoints=checkpoints.bytes("address", 20),
             checkpoints_code_hash=checkpoints.bytes("codeHash", 32),
+            custody=custody.bytes("address", 20),
+            custody_code_hash=custody.bytes("codeHash", 32),
             validators=validators,
             attestor=None if top.value.get("attestor") is None else top.bytes("attestor", 20),
             pinned=None if pinned is None else (pinned.number("number"), pinned.bytes("hash", 32)),

@@ -145,9 +145,11 @@ def test_the_identity_names_chain_contracts_and_code(lane: Lane) -> None:
     for address, code_hash in (
         (identity.registry, identity.registry_code_hash),
         (identity.checkpoints, identity.checkpoints_code_hash),
+        (identity.custody, identity.custody_code_hash),
     ):
         assert keccak(lane.chain.web3.eth.get_code(address)) == code_hash  # type: ignore[arg-type]
-    assert lane.chain.call("registry") == identity.registry
+    for contract in ("CheckpointRegistry", "CustodyLedger"):
+        assert lane.chain.call(f"{contract}.registry") == identity.registry
 
 
 def test_web3_itself_works_on_the_same_chain(lane: Lane) -> None:

@@ -565,7 +565,7 @@ def _topics() -> Iterator[bytes]:
 
 def test_eth_tester_s_own_ways_that_would_scan_or_forget_are_closed(chain: EmbeddedChain) -> None:
     tester = EthereumTester(chain._embedded._backend)
-    assert tester.get_nonce("0x" + key("operator").address.hex()) == 2
+    assert tester.get_nonce("0x" + key("operator").address.hex()) == 3
     ways: list[Callable[[], object]] = [
         tester.mine_block,
         tester.take_snapshot,

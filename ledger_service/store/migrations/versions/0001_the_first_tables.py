@@ -36,8 +36,10 @@ def upgrade() -> None:
         sa.Column("genesis_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("registry", sa.LargeBinary(length=20), nullable=False),
         sa.Column("checkpoints", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("custody", sa.LargeBinary(length=20), nullable=False),
         sa.Column("registry_code_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("checkpoints_code_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("custody_code_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("attestor", sa.LargeBinary(length=20), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_network_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_network")),
@@ -149,9 +151,55 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["stream"], ["stream.id"], name=op.f("fk_reader_stream_stream")),
         sa.PrimaryKeyConstraint("member", "stream", name=op.f("pk_reader")),
     )
+    op.create_table(
+        "audit_grant",
+        sa.Column(
+            "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("issuer", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("corrects", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("fields", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["position"], ["statement.position"], name=op.f("fk_audit_grant_position_statement")),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_audit_grant")),
+    )
+    with op.batch_alter_table("audit_grant", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_audit_grant_corrects"), ["corrects"], unique=False)
+
+    op.create_table(
+        "audit_reader",
+        sa.Column("member", sa.LargeBinary(length=32), nullable=False),
+        sa.Column(
+            "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["position"], ["audit_grant.position"], name=op.f("fk_audit_reader_position_audit_grant")
+        ),
+        sa.PrimaryKeyConstraint("member", "position", name=op.f("pk_audit_reader")),
+    )
+    op.create_table(
+        "audit_scope",
+        sa.Column(
+            "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("stream", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("unit", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["position"], ["audit_grant.position"], name=op.f("fk_audit_scope_position_audit_grant")
+        ),
+        sa.PrimaryKeyConstraint("position", "number", name=op.f("pk_audit_scope")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("audit_scope")
+    op.drop_table("audit_reader")
+    with op.batch_alter_table("audit_grant", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_audit_grant_corrects"))
+
+    op.drop_table("audit_grant")
     op.drop_table("reader")
     with op.batch_alter_table("fork", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_fork_position"))
