@@ -17,10 +17,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.backup import CannotWrite, FolderNotEmpty
-from ledger_service import anchoring, bundle, checkpoint, envelope, keys, ledger, membership, statements
+from ledger_service import (
+    anchoring,
+    batch,
+    bundle,
+    checkpoint,
+    envelope,
+    handoffs,
+    keys,
+    ledger,
+    membership,
+    offering,
+    statements,
+)
 from ledger_service.canonical import MalformedJson
 from ledger_service.chain.abi import MalformedCall
 from ledger_service.chain.errors import ChainUnavailable, TransactionRefused
+from ledger_service.custody import offers
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.intake.epcis import NotEpcis, RefusedEvent
 
@@ -145,10 +158,18 @@ KINDS: dict[type[Exception], Kind] = {
     membership.RevokedKey: Kind("key-revoked", 422, "The key is revoked"),
     membership.MemberNotActive: Kind("member-not-active", 422, "The member is suspended or expelled"),
     membership.KeyNotValid: Kind("key-not-valid", 422, "The key does not count"),
-    ledger.UnknownMember: Kind("unknown-member", 422, "Not a member of this network"),
-    ledger.FromTheFuture: Kind("from-the-future", 422, "Issued later than the clock allows"),
-    ledger.StatementConflict: Kind("number-taken", 409, "The number is taken in its stream"),
-    ledger.StreamMismatch: Kind("stream-mismatch", 409, "The stream belongs to another issuer or audience"),
+    batch.UnknownMember: Kind("unknown-member", 422, "Not a member of this network"),
+    batch.FromTheFuture: Kind("from-the-future", 422, "Issued later than the clock allows"),
+    offers.UnknownOffer: Kind("unknown-offer", 422, "No such offer"),
+    offers.OfferToAnother: Kind("offer-to-another", 422, "Offered to another member"),
+    offers.OfferExpired: Kind("offer-expired", 422, "The offer ran out"),
+    offers.UnitNotOffered: Kind("unit-not-offered", 422, "A unit that was not offered"),
+    offers.BeyondTolerance: Kind("beyond-tolerance", 422, "More than may be accepted without a person"),
+    offering.OfferReplaced: Kind("offer-replaced", 422, "The giver has another offer"),
+    offering.UnfitOffer: Kind("unfit-offer", 422, "The signature does not go with the despatch"),
+    handoffs.WrongSigner: Kind("wrong-signer", 422, "Another key had to sign"),
+    batch.StatementConflict: Kind("number-taken", 409, "The number is taken in its stream"),
+    batch.StreamMismatch: Kind("stream-mismatch", 409, "The stream belongs to another issuer or audience"),
     ledger.CallRefused: Kind("call-refused", 422, "Nothing was registered"),
     # the ledger
     ledger.UnknownStatement: Kind("not-found", 404, "Nothing here"),

@@ -8,7 +8,7 @@ ever reported further along than that.
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,15 +18,16 @@ import sqlalchemy as sa
 from ledger_service import envelope as envelopes
 from ledger_service import facts, merkle
 from ledger_service.anchoring import Anchored, Anchoring
+from ledger_service.batch import Accepted, Batch, Judge, Undo
 from ledger_service.chain.port import Chain
 from ledger_service.checkpoint import Note, NoteKey, VerifierKey, promise_text
 from ledger_service.envelope import Envelope, Examined, Refusal
 from ledger_service.errors import LedgerError, ProofError
 from ledger_service.evidence import void_reason
 from ledger_service.keys import Signer, to_hex
-from ledger_service.membership import KeyNotValid, Membership, MemberState
-from ledger_service.statements import Domain, Header, UnknownKind, log_entry, purpose_of
-from ledger_service.store import Store, insert_rows
+from ledger_service.membership import MemberState
+from ledger_service.statements import Domain, Header, log_entry
+from ledger_service.store import Store
 from ledger_service.store.tables import anchor, content, fork, reader, statement, stream, tile
 
 SCAN = 50_000
@@ -35,30 +36,6 @@ SCAN = 50_000
 
 class UnknownStatement(LedgerError):
     """No such statement is registered here, or the reader may not know of it."""
-
-
-class StatementConflict(LedgerError):
-    """The number is taken in its stream by another statement. Both envelopes are kept as a stream fork."""
-
-    def __init__(self, stream_id: bytes, sequence: int, taken_by: bytes) -> None:
-        super().__init__(
-            f"number {sequence} of stream {to_hex(stream_id)} is taken by statement {to_hex(taken_by)}: "
-            "sign this content under the next free number"
-        )
-        self.sequence = sequence
-        self.taken_by = taken_by
-
-
-class StreamMismatch(LedgerError):
-    """A stream has one issuer and one audience for ever; this statement has another."""
-
-
-class UnknownMember(LedgerError):
-    """An id that is no member's of this network."""
-
-
-class FromTheFuture(LedgerError):
-    """A statement that says it was issued later than the clock here allows."""
 
 
 class BacklogFull(LedgerError):
@@ -107,16 +84,6 @@ class Call:
 
     items: Sequence[Examined | LedgerError]
     keep_good: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """One statement of a call as it stands in the ledger; `is_new` is false for one that was there before."""
-
-    item: int
-    digest: bytes
-    registered_at: int
-    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,29 +151,6 @@ class AnchorPlace:
     size: int
     block_number: int
     anchored_at: int
-
-
-@dataclass
-class _Stream:
-    """A stream while a transaction changes it."""
-
-    issuer: bytes
-    audience: bytes | None
-    highest: int
-    registered: int
-    is_new: bool = False
-    is_changed: bool = False
-    gained_audience: bool = False
-
-
-@dataclass
-class _Batch:
-    """What a transaction is about to add."""
-
-    streams: dict[bytes, _Stream]
-    taken: dict[tuple[bytes, int], tuple[bytes, bytes, int]]
-    rows: list[Examined] = field(default_factory=list)
-    forks: list[tuple[Examined, int]] = field(default_factory=list)
 
 
 def examine(items: Sequence[bytes], domain: Domain, now: int) -> list[Examined | LedgerError]:
@@ -285,11 +229,12 @@ class Ledger:
                 return [BacklogFull(waiting, self.rules.max_backlog)] * len(calls)
             registered_at = max(now, self._last_time)
             membership, block = self.anchoring.membership, self.anchoring.next_block
-            judge = _Judge(membership, block, now + self.rules.clock_tolerance)
+            judge = Judge(membership, block, now + self.rules.clock_tolerance)
             with self.store.write() as connection:
-                batch = _load(connection, [one for call in calls for one in call.items if isinstance(one, Examined)])
+                examined = [one for call in calls for one in call.items if isinstance(one, Examined)]
+                batch = Batch.load(connection, examined)
                 accepted = [self._take(call, batch, judge, registered_at) for call in calls]
-                _insert(connection, batch, self._size, registered_at)
+                batch.write(connection, self._size, registered_at)
                 self._steps("registering")
             self._size += len(batch.rows)
             self._last_time = registered_at
@@ -297,16 +242,16 @@ class Ledger:
             return [self._promised(call, outcome, batch) for call, outcome in zip(calls, accepted, strict=True)]
 
     def _take(
-        self, call: Call, batch: _Batch, judge: "_Judge", now: int
+        self, call: Call, batch: Batch, judge: Judge, now: int
     ) -> tuple[list[Accepted], list[Refusal]] | LedgerError:
         accepted: list[Accepted] = []
         refused: list[Refusal] = []
-        undo = _Undo(batch)
+        undo = Undo(batch)
         for index, item in enumerate(call.items):
             try:
                 if isinstance(item, LedgerError):
                     raise item
-                accepted.append(_take_one(index, item, batch, judge, now, undo))
+                accepted.append(batch.take(index, item, judge, now, undo))
             except LedgerError as error:
                 refused.append(Refusal(index, error))
         if refused and not call.keep_good:
@@ -315,7 +260,7 @@ class Ledger:
         return accepted, refused
 
     def _promised(
-        self, call: Call, outcome: tuple[list[Accepted], list[Refusal]] | LedgerError, batch: _Batch
+        self, call: Call, outcome: tuple[list[Accepted], list[Refusal]] | LedgerError, batch: Batch
     ) -> Registration | LedgerError:
         if isinstance(outcome, LedgerError):
             return outcome
@@ -643,222 +588,6 @@ class Ledger:
         self.anchoring.close()
 
 
-class _Judge:
-    """Whether an examined statement may be registered now, each signer and audience asked about once."""
-
-    def __init__(self, membership: Membership, block: int, latest_issue: int) -> None:
-        self._membership = membership
-        self._block = block
-        self._latest_issue = latest_issue
-        self._verdicts: dict[tuple[bytes, bytes, str], LedgerError | None] = {}
-
-    def check(self, item: Examined) -> None:
-        key = item.signer, item.issuer, item.kind
-        if key not in self._verdicts:
-            self._verdicts[key] = self._verdict(item)
-        verdict = self._verdicts[key]
-        if verdict is not None:
-            raise verdict
-        if item.issued_at > self._latest_issue:
-            raise FromTheFuture(
-                f"issued at {item.issued_at} ms, which is later than the ledger's clock and its tolerance allow: "
-                "set the clock right"
-            )
-
-    def check_audience(self, audience: Iterable[bytes]) -> None:
-        for member in audience:
-            if member not in self._membership.members:
-                raise UnknownMember(f"{to_hex(member)} in /content/to is no member of this network")
-
-    def _verdict(self, item: Examined) -> LedgerError | None:
-        try:
-            self._membership.check_signer(item.signer, item.issuer, purpose_of(item.kind), self._block)
-        except (KeyNotValid, UnknownKind) as error:
-            return error
-        return None
-
-
-class _Undo:
-    """How to take a call back out of a batch."""
-
-    def __init__(self, batch: _Batch) -> None:
-        self._batch = batch
-        self._rows = len(batch.rows)
-        self._streams: dict[bytes, _Stream | None] = {}
-        self._taken: list[tuple[bytes, int]] = []
-
-    def remember_stream(self, stream_id: bytes) -> None:
-        if stream_id not in self._streams:
-            known = self._batch.streams.get(stream_id)
-            self._streams[stream_id] = replace(known) if known else None
-
-    def remember_number(self, stream_id: bytes, sequence: int) -> None:
-        self._taken.append((stream_id, sequence))
-
-    def run(self) -> None:
-        del self._batch.rows[self._rows :]
-        for key in self._taken:
-            del self._batch.taken[key]
-        for stream_id, before in self._streams.items():
-            if before is None:
-                self._batch.streams.pop(stream_id, None)
-            else:
-                self._batch.streams[stream_id] = before
-
-
-def _take_one(index: int, item: Examined, batch: _Batch, judge: _Judge, now: int, undo: _Undo) -> Accepted:
-    known = batch.taken.get((item.stream, item.sequence))
-    if known is not None:
-        digest, _signature, registered_at = known
-        if digest == item.digest:
-            return Accepted(index, digest, registered_at, is_new=False)
-    judge.check(item)
-    place = batch.streams.get(item.stream)
-    if place is not None and place.issuer != item.issuer:
-        raise StreamMismatch(f"stream {to_hex(item.stream)} belongs to another issuer: choose a fresh random stream id")
-    if known is not None:
-        # Judged first: only the issuer's own second word on a number is evidence of a fork.
-        batch.forks.append((item, now))
-        raise StatementConflict(item.stream, item.sequence, known[0])
-    joined = None if item.audience is None else b"".join(item.audience)
-    undo.remember_stream(item.stream)
-    if place is None:
-        place = _Stream(item.issuer, None, 0, 0, is_new=True)
-    if joined is not None and place.audience is None:
-        judge.check_audience(item.audience or ())
-        place.audience, place.gained_audience = joined, True
-    elif joined is not None and place.audience != joined:
-        raise StreamMismatch(
-            f"stream {to_hex(item.stream)} has another audience in /content/to: a stream has one, "
-            "open another stream for this one"
-        )
-    place.highest = max(place.highest, item.sequence)
-    place.registered += 1
-    place.is_changed = True
-    batch.streams[item.stream] = place
-    batch.rows.append(item)
-    batch.taken[item.stream, item.sequence] = (item.digest, item.signature, now)
-    undo.remember_number(item.stream, item.sequence)
-    return Accepted(index, item.digest, now, is_new=True)
-
-
-def _load(connection: sa.Connection, items: Sequence[Examined]) -> _Batch:
-    """The streams these statements name, and who holds those of their numbers that could be taken."""
-    wanted: dict[bytes, list[int]] = {}
-    for item in items:
-        wanted.setdefault(item.stream, []).append(item.sequence)
-    streams: dict[bytes, _Stream] = {}
-    for ids in _chunks(list(wanted)):
-        for row in connection.execute(sa.select(stream).where(stream.c.id.in_(ids))):
-            streams[row.id] = _Stream(row.issuer, row.audience, row.highest, row.registered)
-    taken: dict[tuple[bytes, int], tuple[bytes, bytes, int]] = {}
-    for stream_id, place in streams.items():
-        # Numbers beyond the highest are free: a stream that only grows costs no look-up here.
-        for numbers in _chunks([number for number in wanted[stream_id] if number <= place.highest]):
-            for row in connection.execute(
-                sa.select(
-                    statement.c.sequence, statement.c.digest, statement.c.signature, statement.c.registered_at
-                ).where(statement.c.stream == stream_id, statement.c.sequence.in_(numbers))
-            ):
-                taken[stream_id, row.sequence] = (row.digest, row.signature, row.registered_at)
-    return _Batch(streams, taken)
-
-
-_STATEMENT_COLUMNS = (
-    "position",
-    "digest",
-    "issuer",
-    "kind",
-    "stream",
-    "sequence",
-    "issued_at",
-    "content_root",
-    "signature",
-    "signer",
-    "registered_at",
-)
-_CONTENT_COLUMNS = ("position", "content", "secret", "original")
-
-
-def _insert(connection: sa.Connection, batch: _Batch, position: int, now: int) -> None:
-    changed = {key: place for key, place in batch.streams.items() if place.is_changed}
-    fresh = [key for key, place in changed.items() if place.is_new]
-    if fresh:
-        connection.execute(
-            sa.insert(stream),
-            [
-                {"id": key, "issuer": changed[key].issuer, "audience": changed[key].audience, "highest":
-                changed[key].highest,
-                 "registered": changed[key].registered}
-                for key in fresh
-            ],
-        )  # fmt: skip
-    grown = [key for key, place in changed.items() if not place.is_new]
-    if grown:
-        connection.execute(
-            sa.update(stream)
-            .where(stream.c.id == sa.bindparam("key"))
-            .values(highest=sa.bindparam("top"), registered=sa.bindparam("number"), audience=sa.bindparam("members")),
-            [
-                {
-                    "key": key,
-                    "top": changed[key].highest,
-                    "number": changed[key].registered,
-                    "members": changed[key].audience,
-                }
-                for key in grown
-            ],
-        )
-    members = [{"member": changed[key].issuer, "stream": key} for key in fresh]
-    for key, place in changed.items():
-        if place.gained_audience and place.audience:
-            others = {place.audience[at : at + 32] for at in range(0, len(place.audience), 32)} - {place.issuer}
-            members.extend({"member": member, "stream": key} for member in sorted(others))
-    if members:
-        connection.execute(sa.insert(reader), members)
-    if batch.rows:
-        rows = [
-            (
-                place,
-                item.digest,
-                item.issuer,
-                item.kind,
-                item.stream,
-                item.sequence,
-                item.issued_at,
-                item.content_root,
-                item.signature,
-                item.signer,
-                now,
-            )
-            for place, item in enumerate(batch.rows, position)
-        ]
-        insert_rows(connection, statement, _STATEMENT_COLUMNS, rows)
-        held = [
-            (place, item.content, item.secret, item.original)
-            for place, item in enumerate(batch.rows, position)
-            if item.content is not None
-        ]
-        if held:
-            insert_rows(connection, content, _CONTENT_COLUMNS, held)
-    for item, noted_at in batch.forks:
-        # Not itself: where a call was refused whole, a later one of the same transaction may have brought it.
-        holder = connection.execute(
-            sa.select(statement.c.position).where(
-                statement.c.stream == item.stream,
-                statement.c.sequence == item.sequence,
-                statement.c.digest != item.digest,
-            )
-        ).scalar()
-        is_kept = connection.execute(sa.select(fork.c.digest).where(fork.c.digest == item.digest)).first()
-        if holder is not None and is_kept is None:
-            value = None if item.content is None else orjson.loads(item.content)
-            envelope = Envelope(item.header, item.signature, value, item.secret, item.original)
-            connection.execute(
-                sa.insert(fork).values(digest=item.digest, position=holder, envelope=envelope.data, noted_at=noted_at)
-            )
-
-
 def record_of(row: Any) -> Record:
     """The record in a row of the statement table."""
     header = Header(row.issuer, row.kind, row.stream, row.sequence, row.issued_at, row.content_root)
@@ -869,8 +598,3 @@ def _view(row: Any) -> StreamView:
     audience = row.audience
     members = None if audience is None else tuple(audience[at : at + 32] for at in range(0, len(audience), 32))
     return StreamView(row.id, row.issuer, members, row.highest, row.registered)
-
-
-def _chunks(values: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:
-    for at in range(0, len(values), size):
-        yield values[at : at + size]

@@ -19,6 +19,7 @@ from api.routes.bodies import body, gives, json_body
 from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action, Fields, Subject
 from ledger_service import canonical
+from ledger_service.batch import FromTheFuture, StatementConflict, StreamMismatch, UnknownMember
 from ledger_service.bundle import NotYetAnchored, receipt
 from ledger_service.checkpoint import LogProof
 from ledger_service.envelope import MAX_ENVELOPE_BYTES, ContentMismatch, Refusal
@@ -28,13 +29,9 @@ from ledger_service.keys import BadSignature, to_hex
 from ledger_service.ledger import (
     BacklogFull,
     CallRefused,
-    FromTheFuture,
     Record,
     Registration,
     State,
-    StatementConflict,
-    StreamMismatch,
-    UnknownMember,
 )
 from ledger_service.membership import MemberNotActive, RevokedKey, UnknownKey, WrongMember, WrongPurpose
 from ledger_service.statements import UnknownKind

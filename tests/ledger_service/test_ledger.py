@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledger_service import merkle
+from ledger_service.batch import FromTheFuture, StatementConflict, StreamMismatch, UnknownMember
 from ledger_service.bundle import NotYetAnchored, audit_bundle, receipt
 from ledger_service.checkpoint import promise_text
 from ledger_service.envelope import ContentMismatch, Envelope
@@ -26,13 +27,9 @@ from ledger_service.ledger import (
     BacklogFull,
     Call,
     CallRefused,
-    FromTheFuture,
     Registration,
     Rules,
     State,
-    StatementConflict,
-    StreamMismatch,
-    UnknownMember,
     UnknownStatement,
     examine,
 )

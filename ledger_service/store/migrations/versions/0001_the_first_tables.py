@@ -191,9 +191,65 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("position", "number", name=op.f("pk_audit_scope")),
     )
+    op.create_table(
+        "offer",
+        sa.Column(
+            "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("despatch", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("giver", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("taker", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("deadline", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.Column("unanswered", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=False),
+        sa.Column("replaced_by", sa.LargeBinary(length=32), nullable=True),
+        sa.ForeignKeyConstraint(["position"], ["statement.position"], name=op.f("fk_offer_position_statement")),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_offer")),
+        sa.UniqueConstraint("despatch", name=op.f("uq_offer_despatch")),
+    )
+    with op.batch_alter_table("offer", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_offer_deadline"), ["deadline"], unique=False)
+        batch_op.create_index(batch_op.f("ix_offer_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index("ix_offer_giver_position", ["giver", "position"], unique=False)
+        batch_op.create_index("ix_offer_taker_position", ["taker", "position"], unique=False)
+
+    op.create_table(
+        "offer_answer",
+        sa.Column("despatch", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("receipt", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("outcome", sa.String(length=32), nullable=False),
+        sa.Column("answered_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["despatch"], ["offer.despatch"], name=op.f("fk_offer_answer_despatch_offer")),
+        sa.PrimaryKeyConstraint("despatch", "place", name=op.f("pk_offer_answer")),
+    )
+    op.create_table(
+        "offer_signature",
+        sa.Column("despatch", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("unit", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("giver_address", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("taker_address", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("deadline_seconds", sa.BigInteger(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(length=65), nullable=False),
+        sa.ForeignKeyConstraint(["despatch"], ["offer.despatch"], name=op.f("fk_offer_signature_despatch_offer")),
+        sa.PrimaryKeyConstraint("despatch", "unit", name=op.f("pk_offer_signature")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("offer_signature")
+    op.drop_table("offer_answer")
+    with op.batch_alter_table("offer", schema=None) as batch_op:
+        batch_op.drop_index("ix_offer_taker_position")
+        batch_op.drop_index("ix_offer_giver_position")
+        batch_op.drop_index(batch_op.f("ix_offer_expires_at"))
+        batch_op.drop_index(batch_op.f("ix_offer_deadline"))
+
+    op.drop_table("offer")
     op.drop_table("audit_scope")
     op.drop_table("audit_reader")
     with op.batch_alter_table("audit_grant", schema=None) as batch_op:

@@ -1,0 +1,451 @@
+"""Offers: the despatches that wait for an answer, who has to give it by when, and what became of them.
+
+An offer is entered in the transaction that registers its despatch and answered in the one that registers its receipt,
+so the list of what is open is never behind the log. Beside it lie the giver's signatures for the chain, which only
+the two sides see: with them the taker completes each handoff alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
+
+import orjson
+import sqlalchemy as sa
+
+from ledger_service import handoffs
+from ledger_service.custody import check_acceptance
+from ledger_service.custody.kinds import Despatch, Outcome, Receipt
+from ledger_service.custody.offers import OfferRefused
+from ledger_service.custody.policy import Policy
+from ledger_service.envelope import Examined
+from ledger_service.errors import LedgerError
+from ledger_service.handoffs import CustodyDomain
+from ledger_service.keys import to_hex
+from ledger_service.store import Store
+from ledger_service.store.tables import content, offer, offer_answer, offer_signature, reader, statement
+
+DESPATCH, RECEIPT = "despatch", "receipt"
+
+
+class OfferReplaced(OfferRefused):
+    """The giver has corrected or taken back the despatch."""
+
+    def __init__(self, despatch: bytes) -> None:
+        super().__init__(
+            f"the giver has corrected or taken back {to_hex(despatch)}: answer its newest offer, or refuse this one"
+        )
+        self.despatch = despatch
+
+
+class UnfitOffer(LedgerError):
+    """A giver's signature that does not go with the despatch it is sent for."""
+
+
+class OfferState(StrEnum):
+    """How an offer stands. None of these but `answered` and `refused` was signed by the taker."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    OVERDUE = "overdue"
+    DEEMED_ACCEPTED = "deemed accepted"
+    EXPIRED = "expired"
+    """The date is over, and so is the time in which the chain would take the handoff."""
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitOffer:
+    """The giver's signature for one unit of a despatch: step `sequence` of `unit` on the chain goes to `taker`."""
+
+    offer: handoffs.Offer
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A receipt that answers the unit at `place` of a despatch; `at` is when it was registered (ms)."""
+
+    place: int
+    receipt: bytes
+    outcome: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferView:
+    """An offer as it stands at a time. Times in ms; `unanswered` of its `units` nobody has answered."""
+
+    position: int
+    despatch: bytes
+    giver: bytes
+    taker: bytes
+    made_at: int
+    deadline: int
+    units: int
+    unanswered: int
+    replaced_by: bytes | None
+    state: OfferState
+    answers: tuple[Answer, ...] = ()
+    signatures: tuple[UnitOffer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """An unanswered offer that came into `state` at `at` (ms) because a date went by."""
+
+    offer: OfferView
+    state: OfferState
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a statement that a receipt names."""
+
+    issuer: bytes
+    kind: str
+    despatch: Despatch | None
+    readers: frozenset[bytes]
+    is_replaced: bool
+
+
+class Answers:
+    """The door's view of the offers that the receipts of a batch answer, looked up at once."""
+
+    def __init__(
+        self, receipts: Mapping[bytes, Receipt], known: dict[bytes, _Known], fresh: dict[bytes, Examined]
+    ) -> None:
+        self._receipts = receipts
+        self._known = known
+        self._fresh = fresh
+
+    @classmethod
+    def load(cls, connection: sa.Connection, items: Sequence[Examined]) -> Self:
+        """For a batch without a receipt this asks the store nothing."""
+        receipts = {
+            one.digest: Receipt.parse(orjson.loads(one.content))
+            for one in items
+            if one.kind == RECEIPT and one.content is not None
+        }
+        if not receipts:
+            return cls({}, {}, {})
+        named = {one.despatch for one in receipts.values()}
+        named |= {one.corrects for one in receipts.values() if one.corrects is not None}
+        known: dict[bytes, _Known] = {}
+        readers: dict[bytes, set[bytes]] = {}
+        for ids in _chunks(sorted(named)):
+            rows = connection.execute(
+                sa.select(
+                    statement.c.digest,
+                    statement.c.issuer,
+                    statement.c.kind,
+                    statement.c.stream,
+                    content.c.content,
+                    offer.c.replaced_by,
+                )
+                .outerjoin(content, content.c.position == statement.c.position)
+                .outerjoin(offer, offer.c.despatch == statement.c.digest)
+                .where(statement.c.digest.in_(ids))
+            ).all()
+            streams = {row.stream for row in rows}
+            may_see = sa.select(reader.c.stream, reader.c.member).where(reader.c.stream.in_(streams))
+            for stream_id, member in connection.execute(may_see):
+                readers.setdefault(stream_id, set()).add(member)
+            for row in rows:
+                is_offer = row.kind == DESPATCH and row.content is not None
+                despatch = Despatch.parse(orjson.loads(row.content)) if is_offer else None
+                seen_by = frozenset(readers.get(row.stream, ()))
+                known[row.digest] = _Known(row.issuer, row.kind, despatch, seen_by, row.replaced_by is not None)
+        fresh = {one.digest: one for one in items if one.digest in named}
+        return cls(receipts, known, fresh)
+
+    def check(self, item: Examined, at: int, taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]]) -> None:
+        """Raise OfferRefused if `item` is a receipt that answers no offer it may answer at `at` (ms).
+
+        `taken` tells which of the batch's own statements stand. A despatch whose content is withheld or erased cannot
+        be looked at, and is for the fold to judge.
+        """
+        receipt = self._receipts.get(item.digest)
+        if receipt is None:
+            return
+        known = self._find(receipt.despatch, taken)
+        if known is None or known.kind != DESPATCH or item.issuer not in known.readers:
+            # To whom it was offered is nobody's business who cannot see the offer.
+            check_acceptance(receipt, item.issuer, None, at)
+            return
+        if known.despatch is None:
+            return
+        if receipt.corrects is not None:
+            corrected = self._find(receipt.corrects, taken)
+            if corrected is None or (corrected.issuer, corrected.kind) != (item.issuer, RECEIPT):
+                receipt = replace(receipt, corrects=None)
+        check_acceptance(receipt, item.issuer, known.despatch, at)
+        if known.is_replaced and receipt.corrects is None and receipt.outcome is not Outcome.REFUSED:
+            raise OfferReplaced(receipt.despatch)
+
+    def _find(self, digest: bytes, taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]]) -> _Known | None:
+        known = self._known.get(digest)
+        if known is not None:
+            return known
+        item = self._fresh.get(digest)
+        if item is None or taken.get((item.stream, item.sequence), (b"",))[0] != digest:
+            return None
+        is_offer = item.kind == DESPATCH and item.content is not None
+        despatch = Despatch.parse(orjson.loads(item.content or b"")) if is_offer else None
+        return _Known(item.issuer, item.kind, despatch, frozenset({item.issuer, *(item.audience or ())}), False)
+
+    @staticmethod
+    def keep(connection: sa.Connection, rows: Sequence[Examined], position: int, now: int) -> None:
+        """Enter the offers and answers among the statements that were just added from `position` on."""
+        for place, item in enumerate(rows, position):
+            if item.content is None:
+                continue
+            if item.kind == DESPATCH:
+                _keep_offer(connection, item, Despatch.parse(orjson.loads(item.content)), place, now)
+            elif item.kind == RECEIPT:
+                _keep_answer(connection, item, Receipt.parse(orjson.loads(item.content)), now)
+
+
+def _keep_offer(connection: sa.Connection, item: Examined, despatch: Despatch, position: int, now: int) -> None:
+    connection.execute(
+        sa.insert(offer).values(
+            position=position,
+            despatch=item.digest,
+            giver=item.issuer,
+            taker=despatch.taker,
+            made_at=now,
+            deadline=despatch.deadline,
+            units=len(despatch.units),
+            unanswered=len(despatch.units),
+            refused=0,
+        )
+    )
+    if despatch.corrects is not None:
+        connection.execute(
+            sa.update(offer)
+            .where(offer.c.despatch == despatch.corrects, offer.c.giver == item.issuer, offer.c.replaced_by.is_(None))
+            .values(replaced_by=item.digest)
+        )
+
+
+def _keep_answer(connection: sa.Connection, item: Examined, receipt: Receipt, now: int) -> None:
+    row = connection.execute(
+        sa.select(offer.c.position, content.c.content)
+        .join(content, content.c.position == offer.c.position)
+        .where(offer.c.despatch == receipt.despatch, offer.c.taker == item.issuer)
+    ).first()
+    if row is None or row.content is None:
+        return
+    places = {one.id.key: place for place, one in enumerate(Despatch.parse(orjson.loads(row.content)).units)}
+    answered = {places[one.key] for one in receipt.units if one.key in places}
+    known = {
+        one.place: one.receipt
+        for one in connection.execute(
+            sa.select(offer_answer.c.place, offer_answer.c.receipt).where(offer_answer.c.despatch == receipt.despatch)
+        )
+    }
+    # The first answer stands until its issuer corrects it; a second one is for the fold to point at.
+    for place in sorted(answered):
+        values = {"receipt": item.digest, "outcome": str(receipt.outcome), "answered_at": now}
+        if place not in known:
+            connection.execute(sa.insert(offer_answer).values(despatch=receipt.despatch, place=place, **values))
+        elif known[place] == receipt.corrects:
+            connection.execute(
+                sa.update(offer_answer)
+                .where(offer_answer.c.despatch == receipt.despatch, offer_answer.c.place == place)
+                .values(**values)
+            )
+    counted = sa.select(sa.func.count()).where(offer_answer.c.despatch == receipt.despatch)
+    refused = counted.where(offer_answer.c.outcome == str(Outcome.REFUSED))
+    connection.execute(
+        sa.update(offer)
+        .where(offer.c.despatch == receipt.despatch)
+        .values(unanswered=offer.c.units - counted.scalar_subquery(), refused=refused.scalar_subquery())
+    )
+
+
+class Offers:
+    """The offers of a ledger as they stand, and the givers' signatures that go with them."""
+
+    def __init__(self, store: Store, domain: CustodyDomain) -> None:
+        self._store = store
+        self._domain = domain
+
+    def find(self, despatch: bytes, now: int, policy: Policy) -> OfferView | None:
+        """The offer that the statement `despatch` made, None where it made none."""
+        with self._store.read() as connection:
+            rows = connection.execute(sa.select(offer).where(offer.c.despatch == despatch)).all()
+            return next(iter(self._views(connection, rows, now, policy)), None)
+
+    def listed(
+        self,
+        member: bytes,
+        now: int,
+        policy: Policy,
+        *,
+        side: str | None = None,
+        state: OfferState | None = None,
+        after: int = -1,
+        limit: int = 100,
+    ) -> list[OfferView]:
+        """Offers that `member` made (`side` giver) or got (taker), in the order of registration after a position."""
+        mine = {"giver": offer.c.giver == member, "taker": offer.c.taker == member}
+        whose = mine[side] if side is not None else sa.or_(*mine.values())
+        query = sa.select(offer).where(whose, offer.c.position > after)
+        if state is not None:
+            query = query.where(_is_in(state, now, policy))
+        with self._store.read() as connection:
+            rows = connection.execute(query.order_by(offer.c.position).limit(limit)).all()
+            return self._views(connection, rows, now, policy)
+
+    def crossed(self, after: int, until: int, policy: Policy, limit: int = 1000) -> list[Crossing]:
+        """Unanswered offers that a date passed in `after` < date <= `until` (ms), in the order of these dates.
+
+        Each is told once for each date: overdue the moment its deadline is over, deemed accepted where the policy says
+        so, expired when the chain would not take it any more.
+        """
+        if until <= after:
+            return []
+        dates: list[tuple[OfferState, sa.ColumnElement[int]]]
+        dates = [(OfferState.OVERDUE, offer.c.deadline), (OfferState.EXPIRED, offer.c.expires_at)]
+        if policy.deem_after is not None:
+            dates[1] = (OfferState.DEEMED_ACCEPTED, offer.c.deadline + policy.deem_after)
+        found: list[Crossing] = []
+        with self._store.read() as connection:
+            for state, date in dates:
+                query = sa.select(offer, date.label("date")).where(_WAITING, date > after, date <= until)
+                rows = connection.execute(query.order_by(date, offer.c.position).limit(limit)).all()
+                views = self._views(connection, rows, until, policy)
+                found += [Crossing(view, state, row.date) for view, row in zip(views, rows, strict=True)]
+        return sorted(found, key=lambda one: (one.at, one.offer.position))[:limit]
+
+    def keep_signatures(self, giver: bytes, despatch: bytes, signatures: Sequence[UnitOffer]) -> OfferView:
+        """Keep the signatures by which `giver` offers units of its own `despatch`; sending them twice changes nothing.
+
+        Raises UnfitOffer, or WrongSigner where a custodian did not sign.
+        """
+        with self._store.read() as connection:
+            row = connection.execute(
+                sa.select(offer, content.c.content)
+                .outerjoin(content, content.c.position == offer.c.position)
+                .where(offer.c.despatch == despatch, offer.c.giver == giver)
+            ).first()
+        if row is None or row.content is None:
+            raise UnfitOffer(f"you have registered no despatch {to_hex(despatch)} here: send the statement first")
+        named = {one.chain for one in Despatch.parse(orjson.loads(row.content)).units}
+        for one in signatures:
+            if one.offer.unit not in named:
+                raise UnfitOffer(f"the despatch does not name the unit {to_hex(one.offer.unit)} of the chain")
+            if one.offer.deadline * 1000 < row.deadline:
+                raise UnfitOffer(f"the chain would take {to_hex(one.offer.unit)} no more before the answer is due")
+            self._domain.verify(one.offer.struct_hash, one.signature, one.offer.giver)
+        with self._store.write() as connection:
+            known = {one.offer.unit: one for one in self._signatures(connection, [despatch]).get(despatch, ())}
+            for one in signatures:
+                before = known.get(one.offer.unit)
+                if before is not None:
+                    if before.offer != one.offer:
+                        raise UnfitOffer(f"{to_hex(one.offer.unit)} is offered by this despatch to another address")
+                    continue
+                connection.execute(
+                    sa.insert(offer_signature).values(
+                        despatch=despatch,
+                        unit=one.offer.unit,
+                        sequence=one.offer.sequence,
+                        giver_address=one.offer.giver,
+                        taker_address=one.offer.taker,
+                        deadline_seconds=one.offer.deadline,
+                        signature=one.signature,
+                    )
+                )
+            latest = sa.select(sa.func.max(offer_signature.c.deadline_seconds) * 1000)
+            connection.execute(
+                sa.update(offer)
+                .where(offer.c.despatch == despatch)
+                .values(expires_at=latest.where(offer_signature.c.despatch == despatch).scalar_subquery())
+            )
+        found = self.find(despatch, 0, Policy())
+        assert found is not None
+        return found
+
+    def _views(self, connection: sa.Connection, rows: Iterable[Any], now: int, policy: Policy) -> list[OfferView]:
+        rows = list(rows)
+        digests = [row.despatch for row in rows]
+        signatures = self._signatures(connection, digests)
+        answers: dict[bytes, list[Answer]] = {}
+        for ids in _chunks(digests):
+            query = sa.select(offer_answer).where(offer_answer.c.despatch.in_(ids)).order_by(offer_answer.c.place)
+            for row in connection.execute(query):
+                one = Answer(row.place, row.receipt, row.outcome, row.answered_at)
+                answers.setdefault(row.despatch, []).append(one)
+        return [
+            OfferView(
+                row.position,
+                row.despatch,
+                row.giver,
+                row.taker,
+                row.made_at,
+                row.deadline,
+                row.units,
+                row.unanswered,
+                row.replaced_by,
+                _state(row, now, policy),
+                tuple(answers.get(row.despatch, ())),
+                tuple(signatures.get(row.despatch, ())),
+            )
+            for row in rows
+        ]
+
+    def _signatures(self, connection: sa.Connection, digests: Sequence[bytes]) -> dict[bytes, list[UnitOffer]]:
+        found: dict[bytes, list[UnitOffer]] = {}
+        for ids in _chunks(digests):
+            query = sa.select(offer_signature).where(offer_signature.c.despatch.in_(ids))
+            for row in connection.execute(query.order_by(offer_signature.c.unit)):
+                made = handoffs.Offer(
+                    row.unit, row.sequence, row.giver_address, row.taker_address, row.despatch, row.deadline_seconds
+                )
+                found.setdefault(row.despatch, []).append(UnitOffer(made, row.signature))
+        return found
+
+
+_WAITING = sa.and_(offer.c.unanswered > 0, offer.c.replaced_by.is_(None))
+
+
+def _state(row: Any, now: int, policy: Policy) -> OfferState:
+    if row.unanswered == 0 and row.units:
+        return OfferState.REFUSED if row.refused == row.units else OfferState.ANSWERED
+    if row.replaced_by is not None or not row.units:
+        return OfferState.WITHDRAWN
+    if row.deadline >= now:
+        return OfferState.OPEN
+    if policy.deem_after is not None and row.deadline + policy.deem_after < now:
+        return OfferState.DEEMED_ACCEPTED
+    if policy.deem_after is None and row.expires_at is not None and row.expires_at < now:
+        return OfferState.EXPIRED
+    return OfferState.OVERDUE
+
+
+def _is_in(state: OfferState, now: int, policy: Policy) -> sa.ColumnElement[bool]:
+    """The same rule for the database."""
+    over = sa.and_(_WAITING, offer.c.deadline < now)
+    deemed = sa.false() if policy.deem_after is None else offer.c.deadline < now - policy.deem_after
+    expired = sa.false() if policy.deem_after is not None else offer.c.expires_at < now
+    done = sa.and_(offer.c.unanswered == 0, offer.c.units > 0)
+    return {
+        OfferState.OPEN: sa.and_(_WAITING, offer.c.deadline >= now),
+        OfferState.ANSWERED: sa.and_(done, offer.c.refused < offer.c.units),
+        OfferState.REFUSED: sa.and_(done, offer.c.refused == offer.c.units),
+        OfferState.WITHDRAWN: sa.or_(
+            offer.c.units == 0, sa.and_(offer.c.replaced_by.is_not(None), offer.c.unanswered > 0)
+        ),
+        OfferState.DEEMED_ACCEPTED: sa.and_(over, deemed),
+        OfferState.EXPIRED: sa.and_(over, expired),
+        OfferState.OVERDUE: sa.and_(over, sa.not_(deemed), sa.or_(sa.not_(expired), offer.c.expires_at.is_(None))),
+    }[state]
+
+
+def _chunks(values: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:
+    for at in range(0, len(values), size):
+        yield values[at : at + size]
