@@ -7,6 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 from ledger_service.custody import Clock, Custody, Fact, Policy, Step, fold
+from ledger_service.handoffs import commitment, unit_id
+from ledger_service.identifiers import identify
 from ledger_service.keys import keccak, to_hex
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -28,8 +30,28 @@ def address(name: str) -> bytes:
     return sha256(f"address {name}".encode()).digest()[:20]
 
 
+def first_custodian(thing: str, generation: int = 0) -> bytes:
+    return address(f"first of {thing} {generation}")
+
+
+def unit_secret(thing: str, generation: int = 0) -> bytes:
+    return sha256(f"secret of {thing} {generation}".encode()).digest()
+
+
 def chain_unit(thing: str, generation: int = 0) -> bytes:
-    return sha256(f"unit {thing} {generation}".encode()).digest()
+    found = identify(thing)
+    assert found is not None
+    return unit_id(first_custodian(thing, generation), commitment(found.key, unit_secret(thing, generation)))
+
+
+def opened_unit(thing: str, generation: int = 0) -> dict[str, Any]:
+    """A unit as an opening names it."""
+    return {
+        "id": thing,
+        "chain": to_hex(chain_unit(thing, generation)),
+        "custodian": to_hex(first_custodian(thing, generation)),
+        "secret": to_hex(unit_secret(thing, generation)),
+    }
 
 
 def clock_text(time: int) -> str:
@@ -82,12 +104,10 @@ class Record:
 
     def open(self, owner: str, thing: str, hour: float, *, generation: int = 0, continues: int | None = None) -> Fact:
         """The unit of `thing` on the chain, and what its owner says of it."""
-        unit = chain_unit(thing, generation)
-        entry: dict[str, Any] = {"id": thing, "chain": to_hex(unit)}
+        entry = opened_unit(thing, generation)
         if continues is not None:
             entry["continues"] = to_hex(chain_unit(thing, continues))
-        first = address(f"{owner} {thing} {generation}")
-        self.step(thing, hour, None, first, unit=unit)
+        self.step(thing, hour, None, first_custodian(thing, generation), unit=chain_unit(thing, generation))
         content = {"openedAt": clock_text(START + int(hour * HOUR)), "units": [entry]}
         return self.say(owner, "opening", content, hour)
 

@@ -8,7 +8,16 @@ from ledger_service.custody.folding import fold
 from ledger_service.custody.kinds import PARSERS
 from ledger_service.custody.lineage import Lineage, Link
 from ledger_service.custody.offers import OfferRefused, check_acceptance
-from ledger_service.custody.policy import Answer, Policy, Problem, UnsignedAllowed, Weight
+from ledger_service.custody.policy import (
+    Answer,
+    Policy,
+    Problem,
+    Resolution,
+    UnsignedAllowed,
+    Weight,
+    policy_in_force,
+    resolution_in_force,
+)
 from ledger_service.custody.record import Clock, ConflictingSteps, Fact, Step
 from ledger_service.custody.trail import Custody, Finding, Leg, LegState, Trail, Unit, finding_id, judge
 
@@ -27,6 +36,7 @@ __all__ = [
     "OfferRefused",
     "Policy",
     "Problem",
+    "Resolution",
     "Step",
     "Trail",
     "Unit",
@@ -36,4 +46,6 @@ __all__ = [
     "finding_id",
     "fold",
     "judge",
+    "policy_in_force",
+    "resolution_in_force",
 ]

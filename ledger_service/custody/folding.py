@@ -343,14 +343,13 @@ class _Fold:
     # The chain
 
     def bind_chain(self) -> None:
-        """Which thing each unit of the chain is, by the first statement that says so."""
+        """Which thing each unit of the chain is: an opening proves it, a despatch only says so."""
         for paper in self.papers["custody-addresses"]:
             for address in paper.read.addresses:
                 self.owners[address].add(paper.fact.issuer)
                 self.bindings.setdefault(address, paper.record)
         claims: dict[bytes, tuple[str, str]] = {}
-        papers = sorted((*self.papers["opening"], *self.papers["despatch"]), key=lambda one: one.rank)
-        for paper in papers:
+        for paper in (*self.papers["opening"], *self.papers["despatch"]):
             for consignment in paper.read.units:
                 if consignment.chain is None:
                     continue
@@ -591,10 +590,10 @@ class _Fold:
         return LegState.PENDING
 
     def is_between(self, step: Step, giver: bytes, taker: bytes) -> bool:
-        """Whether the addresses of a step are not known to be somebody else's."""
+        """Whether no address of the step is somebody else's; naming an address takes it from nobody."""
         for address, member in ((step.giver, giver), (step.taker, taker)):
             owners = self.owners.get(address or b"")
-            if owners and owners != {member}:
+            if owners and member not in owners:
                 return False
         return True
 

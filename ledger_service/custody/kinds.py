@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, Self
 
 from ledger_service.errors import MalformedInput
+from ledger_service.handoffs import commitment, unit_id
 from ledger_service.identifiers import Identifier, MalformedIdentifier, identify
 from ledger_service.instants import instant
 from ledger_service.keys import from_hex
@@ -267,24 +268,41 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Consignment:
-    """One unit of a despatch or an opening: what is in it, and its unit on the chain where it has one."""
+    """One unit of a despatch: what is in it, and its unit on the chain where it has one."""
 
     id: Identifier
     contents: tuple[Line, ...]
     chain: bytes | None
-    continues: bytes | None = None
 
     @classmethod
-    def read(cls, value: Any, where: str, *, opening: bool = False) -> Self:
-        reader = Reader(
-            value, where, "id chain" if opening else "id", "contents continues" if opening else "contents chain"
-        )
-        return cls(
-            reader.unit(),
-            tuple(Line.read(item, at) for at, item in reader.items("contents")),
-            reader.hash_or_none("chain"),
-            reader.hash_or_none("continues"),
-        )
+    def read(cls, value: Any, where: str) -> Self:
+        reader = Reader(value, where, "id", "contents chain")
+        contents = tuple(Line.read(item, at) for at, item in reader.items("contents"))
+        return cls(reader.unit(), contents, reader.hash_or_none("chain"))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedUnit:
+    """A unit opened on the chain, with the secret that proves which thing it is to whoever sees the identifier."""
+
+    id: Identifier
+    contents: tuple[Line, ...]
+    chain: bytes
+    custodian: bytes
+    secret: bytes
+    continues: bytes | None
+
+    @classmethod
+    def read(cls, value: Any, where: str) -> Self:
+        reader = Reader(value, where, "id chain custodian secret", "contents continues")
+        unit, chain = reader.unit(), reader.hash("chain")
+        custodian, secret = reader.hash("custodian", 20), reader.hash("secret")
+        if unit_id(custodian, commitment(unit.key, secret)) != chain:
+            raise MalformedInput(
+                f"not the unit that this custodian opened with this secret for {unit.key}", reader.at("chain")
+            )
+        contents = tuple(Line.read(item, at) for at, item in reader.items("contents"))
+        return cls(unit, contents, chain, custodian, secret, reader.hash_or_none("continues"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -552,12 +570,12 @@ class Opening:
 
     corrects: bytes | None
     opened_at: int
-    units: tuple[Consignment, ...]
+    units: tuple[OpenedUnit, ...]
 
     @classmethod
     def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
         reader = Reader(content, where, "to openedAt units", "corrects replaces")
-        units = tuple(Consignment.read(item, at, opening=True) for at, item in reader.items("units", least=1))
+        units = tuple(OpenedUnit.read(item, at) for at, item in reader.items("units", least=1))
         _once([one.id.key for one in units], reader.at("units"))
         for place, one in enumerate(units):
             if one.continues == one.chain:

@@ -1,13 +1,16 @@
 """The consortium's signed policy: which legs must be signed, what is late, how much a finding weighs. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Self
 
 from ledger_service.custody.kinds import Choice, Reader
+from ledger_service.custody.record import Fact
 from ledger_service.errors import MalformedInput
+from ledger_service.membership import Change, Kind
 
 MINUTE_MS = 60_000
 
@@ -138,3 +141,40 @@ class Policy:
             (one.giver is None or one.giver == giver) and (one.taker is None or one.taker == taker)
             for one in self.unsigned_allowed
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A custody policy that the members voted in force: its statement, and the block that recorded the vote (s UTC)."""
+
+    statement: bytes
+    policy: Policy
+    block: int
+    time: int
+
+
+def resolution_in_force(changes: Iterable[Change], policies: Iterable[Fact], at: int) -> Resolution | None:
+    """The last policy among `policies` that the members had approved by `at` (ms UTC), or None.
+
+    `changes` are those of the registry from the first one on, `policies` statements of kind `custody-policy`; who said
+    one does not matter, and one that is void or cannot be read counts for nothing.
+    """
+    readable: dict[bytes, Policy] = {}
+    for one in policies:
+        if one.kind == "custody-policy" and one.content is not None and not one.is_void:
+            with suppress(MalformedInput):
+                readable[one.id] = Policy.parse(one.content)
+    last = None
+    for change in changes:
+        if change.kind != Kind.APPROVED or change.block_time * 1000 > at:
+            continue
+        policy = readable.get(change.data)  # of one word: the id of what was approved
+        if policy is not None:
+            last = Resolution(change.data, policy, change.block_number, change.block_time)
+    return last
+
+
+def policy_in_force(changes: Iterable[Change], policies: Iterable[Fact], at: int) -> Policy:
+    """By what a record is judged at `at` (ms UTC): `resolution_in_force`, else the policy with nothing said in it."""
+    resolution = resolution_in_force(changes, policies, at)
+    return Policy() if resolution is None else resolution.policy

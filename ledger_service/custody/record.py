@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from ledger_service.errors import LedgerError
+from ledger_service.handoffs import Closing, HandOff, Opening, TakenStep
 from ledger_service.keys import to_hex
 
 
@@ -62,6 +63,19 @@ class Step:
     reason: bytes | None
     block: int
     time: int
+
+    @classmethod
+    def of(cls, taken: TakenStep) -> Self:
+        """What custody makes of a step as the chain took it; its signatures have been checked where it was proven."""
+        step, block, time = taken.step, taken.block, taken.time * 1000
+        match step:
+            case Opening():
+                return cls(step.unit, 0, None, step.custodian, None, None, None, block, time)
+            case HandOff(offer, acceptance):
+                parties = (offer.giver, offer.taker)
+                return cls(offer.unit, offer.sequence, *parties, offer.statement, acceptance, None, block, time)
+            case Closing():
+                return cls(step.unit, step.sequence, step.custodian, None, None, None, step.statement, block, time)
 
     @property
     def record(self) -> str:

@@ -8,7 +8,7 @@ import pytest
 from ledger_service.custody import Answer, Fact, LegState, Policy, Problem, Step, UnsignedAllowed, Weight
 from ledger_service.custody.record import ConflictingSteps
 from ledger_service.keys import to_hex
-from tests.custody import DAY, HOUR, SHAFT, Record, address, chain_unit, member_id, pallet
+from tests.custody import DAY, HOUR, SHAFT, Record, chain_unit, first_custodian, member_id, pallet
 
 A, B, C = "duero", "oderland", "nordrand"
 P = pallet(1)
@@ -426,7 +426,7 @@ def test_an_offer_is_withdrawn_by_the_next_handoff_of_its_giver() -> None:
 def test_a_step_to_an_address_of_ones_own_withdraws_an_offer_and_is_no_handoff() -> None:
     record = Record()
     record.open(A, P, 0)
-    own = [address(f"{A} {P} 0"), b"\x05" * 20]
+    own = [first_custodian(P), b"\x05" * 20]
     record.say(A, "custody-addresses", {"addresses": [to_hex(one) for one in own]}, 0)
     record.offer(A, B, [P], 1, chain=0)
     record.step(P, 3, bytes(32), own[1], bytes(32))
@@ -473,11 +473,14 @@ def test_a_tolerance_of_the_policy_lets_small_differences_pass() -> None:
     assert not record.fold(Policy(quantity_tolerance={"H87": Fraction(2, 100)})).findings
 
 
-def test_a_unit_of_the_chain_is_never_two_things() -> None:
+def test_an_opening_says_what_a_unit_of_the_chain_is_whatever_a_despatch_said_before_it() -> None:
     record = Record()
-    first = record.open(A, P, 0)
-    entry = {"id": pallet(2), "chain": to_hex(chain_unit(P))}
-    second = record.say(B, "opening", {"openedAt": "2026-09-21T12:00:00Z", "units": [entry]}, 3)
-    (found,) = record.fold().findings
-    assert found.problem is Problem.CONFLICTING_EVENT
-    assert {first.record, second.record} < set(found.evidence)
+    claim = record.offer(B, C, [pallet(2)], -9)
+    assert claim.content is not None
+    claim.content["units"][0]["chain"] = to_hex(chain_unit(P))
+    opening = record.open(A, P, 0)
+    record.hand_over(A, B, [P], 1, chain=0)
+    custody = record.fold()
+    (found,) = [one for one in custody.findings if one.problem is Problem.CONFLICTING_EVENT]
+    assert {opening.record, claim.record} < set(found.evidence)
+    assert custody.units[P].custodian == member_id(B)

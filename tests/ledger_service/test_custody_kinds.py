@@ -140,6 +140,7 @@ WRONG: dict[str, tuple[str, Change, str]] = {
         lambda content: content["addresses"].append(content["addresses"][0]),
         "/content/addresses/2",
     ),
+    "an opening without its secret": ("opening", lambda content: content["units"][0].pop("secret"), "/content/units/0"),
     "a unit that continues itself": (
         "opening",
         lambda content: content["units"][0].update(continues=content["units"][0]["chain"]),
@@ -238,3 +239,15 @@ def test_a_receipt_that_answers_no_offer_it_may_answer_is_refused(
 ) -> None:
     with pytest.raises(problem):
         attempt()
+
+
+def test_an_opening_proves_which_unit_of_the_chain_its_thing_is() -> None:
+    content = example("opening")
+    content["units"][0]["id"] = "https://label.example.org/1J/UN049505160A1B2C3"  # another spelling of the same
+    facts.check("opening", content, NOW)
+    for name, other in (("id", "1JUN049505160A1B2C4"), ("custodian", "0x" + "11" * 20), ("secret", "0x" + "11" * 32)):
+        changed = deepcopy(content)
+        changed["units"][0][name] = other
+        with pytest.raises(MalformedInput) as refusal:
+            facts.check("opening", changed, NOW)
+        assert refusal.value.where == "/content/units/0/chain"
