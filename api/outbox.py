@@ -132,7 +132,7 @@ class Outbox:
         number whose statement was refused is given out again. `now` is ms UTC.
         """
         sealed: list[Envelope] = []
-        with self._transaction():
+        with self.transaction():
             for draft in drafts:
                 members = audience(draft.content)
                 stream = self._stream(domain, issuer, source, members, random)
@@ -197,7 +197,7 @@ class Outbox:
 
     def adopt(self, envelopes: Iterable[Envelope], domain: Domain) -> None:
         """Take in envelopes that were signed elsewhere with this member's keys, to be sent, known ones once more."""
-        with self._transaction():
+        with self.transaction():
             for envelope in envelopes:
                 header = envelope.header
                 digest = header.digest(domain)
@@ -262,7 +262,7 @@ class Outbox:
         """Note what the ledger answered: (digest, registration time in ms) and (digest, state, reason), with its
         promise.
         """
-        with self._transaction():
+        with self.transaction():
             self._connection.executemany(
                 "UPDATE envelope SET state = ?, registered_at = ?, reason = NULL WHERE digest = ?",
                 [(State.REGISTERED, time, digest) for digest, time in registered],
@@ -285,7 +285,7 @@ class Outbox:
 
     def see(self, checkpoint: Checkpoint) -> None:
         """Remember `checkpoint`, which must extend the last one; see LedgerClient.follow."""
-        with self._transaction():
+        with self.transaction():
             self._connection.execute(
                 "INSERT INTO seen VALUES (?, ?, ?)"
                 " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, checkpoint = excluded.checkpoint"
@@ -304,7 +304,7 @@ class Outbox:
         """Remember a cosignature; False, with nothing kept, where another process has cosigned since `before` was
         read.
         """
-        with self._transaction():
+        with self.transaction():
             known = self.last_cosigned(checkpoint.origin, witness)
             if (known[0] if known else None) != before:
                 return False
@@ -314,8 +314,17 @@ class Outbox:
             )
         return True
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The file, for what a member keeps beside its envelopes and must be on disk together with them."""
+        return self._connection
+
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All that is done in the block is on disk when it ends, or none of it; one inside another is part of it."""
+        if self._connection.in_transaction:
+            yield
+            return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
