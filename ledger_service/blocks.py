@@ -28,6 +28,9 @@ EMPTY_TRIE_ROOT = keccak(b"\x80")
 CHECKPOINT_ANCHORED = keccak(b"CheckpointAnchored(bytes32,uint64,bytes32,uint64,uint64,bytes32,uint64)")
 """First topic of the event that `CheckpointRegistry` emits for every anchor."""
 
+CERTIFIED = keccak(b"Certified(bytes32,address,uint64,bool,bytes32)")
+"""First topic of the event in which `CustodyLedger` says where a unit stands."""
+
 ATTESTATION_PREFIX = b"tallystick header v1"
 """What the embedded engine's attestor signs begins with this, so that it can be no other message."""
 
@@ -58,6 +61,10 @@ class BrokenTrieProof(ChainProofError):
 
 class AnchorNotFound(ChainProofError):
     """A receipt in which the contract did not anchor this origin, exactly once, in a transaction that succeeded."""
+
+
+class CertificateNotFound(ChainProofError):
+    """A receipt in which the contract did not certify this unit, exactly once, in a transaction that succeeded."""
 
 
 class BrokenHeaderChain(ChainProofError):
@@ -239,6 +246,19 @@ class AnchoredEvent:
     registry_changes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a unit stands on the chain: who holds it, by which step, whether it is closed, and its running head.
+
+    All zero for a unit that was never opened.
+    """
+
+    custodian: bytes
+    sequence: int
+    is_closed: bool
+    head: bytes
+
+
 def verify_receipt(header: Header, index: int, nodes: Sequence[bytes]) -> Receipt:
     """The receipt of transaction `index` of the block, proven by the trie `nodes` from the receipts root down.
 
@@ -305,6 +325,29 @@ def anchored_checkpoint(receipt: Receipt, contract: bytes, origin: bytes) -> Anc
         head,
         int.from_bytes(changes),
     )
+
+
+def certified_standing(receipt: Receipt, contract: bytes, unit: bytes) -> Standing:
+    """Where `receipt` shows that `contract` says `unit` stands.
+
+    Raises CertificateNotFound unless the transaction succeeded and has exactly one such event, as Solidity encodes it.
+    """
+    if not receipt.succeeded:
+        raise CertificateNotFound("the transaction failed, so it certified nothing")
+    topics = (CERTIFIED, unit)
+    found = [log.data for log in receipt.logs if log.address == contract and log.topics == topics]
+    if len(found) != 1:
+        raise CertificateNotFound(
+            f"the receipt has {len(found)} certificates of the unit 0x{unit.hex()} by 0x{contract.hex()}, not one"
+        )
+    data = found[0]
+    custodian, sequence, closed, head = (data[at : at + 32] for at in range(0, 128, 32))
+    is_encoded = len(data) == 128 and not any(custodian[:12]) and not any(sequence[:24]) and not any(closed[:31])
+    if not is_encoded or closed[31] > 1:
+        raise CertificateNotFound(
+            "the certificate's data are not (address custodian, uint64 sequence, bool closed, bytes32 head)"
+        )
+    return Standing(custodian[12:], int.from_bytes(sequence), closed[31] == 1, head)
 
 
 def verify_header_chain(headers: Sequence[Header], pinned: bytes) -> None:

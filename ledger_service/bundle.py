@@ -22,6 +22,7 @@ from ledger_service.evidence import (
     Trust,
     void_reason,
 )
+from ledger_service.grants import present
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger, Record, UnknownStatement, record_of
 from ledger_service.statements import disclose
@@ -90,7 +91,7 @@ def receipt(ledger: Ledger, digest: bytes, showing: Showing = show_all) -> Bundl
             raise NotYetAnchored(f"statement {to_hex(digest)} is {ledger.state(record.position)} and not anchored yet")
         if ledger.void(record) is not None:
             size = connection.execute(sa.select(sa.func.max(anchor.c.size))).scalar_one()
-        return _assemble(ledger, connection, [record], (), size, showing, 0, RECEIPT_FORMAT)
+        return assemble(ledger, connection, [record], (), size, showing, 0, RECEIPT_FORMAT)
 
 
 def audit_bundle(
@@ -135,20 +136,20 @@ def audit_bundle(
                     " after it, or have its issuer close the gap with a void"
                 )
             records.extend(held)
-            spans.extend(StreamSpan(stream_id, start, end) for start, end in _runs(numbers))
+            spans.extend(StreamSpan(stream_id, start, end) for start, end in runs(numbers))
             if len(records) > MAX_STATEMENTS:
                 raise TooLarge(f"a bundle holds at most {MAX_STATEMENTS} statements: ask for a shorter span")
         if not records:
             raise UnknownStatement("name at least one stream")
         newest = max(one.position for one in records)
-        head = _best_head(connection, newest)
-        return _assemble(ledger, connection, records, spans, head, showing, pin_block, BUNDLE_FORMAT)
+        head = best_head(connection, newest)
+        return assemble(ledger, connection, records, spans, head, showing, pin_block, BUNDLE_FORMAT)
 
 
-def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+def runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
     """The (first, last) of each run of consecutive numbers in an ascending list.
 
-    >>> _runs([1, 2, 4])
+    >>> runs([1, 2, 4])
     [(1, 2), (4, 4)]
     """
     runs: list[tuple[int, int]] = []
@@ -160,7 +161,8 @@ def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _best_head(connection: sa.Connection, position: int) -> int:
+def best_head(connection: sa.Connection, position: int) -> int:
+    """The size of the newest anchored checkpoint with the most cosignatures that covers `position`."""
     vouched = sa.func.count(cosignature.c.name)
     size = connection.execute(
         sa.select(anchor.c.size)
@@ -176,7 +178,7 @@ def _best_head(connection: sa.Connection, position: int) -> int:
     return found
 
 
-def _assemble(
+def assemble(
     ledger: Ledger,
     connection: sa.Connection,
     records: Sequence[Record],
@@ -186,6 +188,7 @@ def _assemble(
     pin_block: int | None,
     form: str,
 ) -> Bundle:
+    """The bundle of `records` under the checkpoint of `head_size`, each shown as far as `showing` says."""
     tree = ledger.anchoring.tree
     note = ledger.anchoring.note(head_size)
     head = Checkpoint.parse(note.text)
@@ -277,7 +280,9 @@ def _proven(record: Record, held: Any, showing: Showing, tree: merkle.TiledTree,
     value = orjson.loads(held.content)
     if shown is True:
         return ProvenStatement(*common, content=value, secret=held.secret)
-    return ProvenStatement(*common, disclosed=tuple(disclose(value, held.secret, shown)))
+    # A bundle holds statements of many kinds, and not each has every field that is shown.
+    fields = present(value, tuple(shown))
+    return ProvenStatement(*common, disclosed=tuple(disclose(value, held.secret, fields))) if fields else proven
 
 
 def _proof_nodes(encoded: bytes) -> tuple[bytes, ...]:

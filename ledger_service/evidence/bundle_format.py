@@ -7,6 +7,7 @@ from typing import Any, Self
 from ledger_service import canonical
 from ledger_service.checkpoint import Note, from_base64, to_base64
 from ledger_service.errors import MalformedInput
+from ledger_service.evidence.custody_format import CustodySection
 from ledger_service.evidence.reader import Reader
 from ledger_service.keys import SIGNATURE_BYTES, bytes_from_hex, to_hex
 from ledger_service.membership import Change
@@ -153,7 +154,7 @@ class Bundle:
     """Statements with everything a stranger needs to judge them; a receipt is a bundle of one statement.
 
     `changes` are all membership and key changes up to the newest anchor. `headers` are consecutive block headers up to
-    a block that a trust file may pin, empty where none was asked for.
+    a block that a trust file may pin, empty where none was asked for. `custody` makes it the record of some things.
     """
 
     head: Note
@@ -163,9 +164,10 @@ class Bundle:
     changes: tuple[Change, ...]
     headers: tuple[bytes, ...] = ()
     format: str = BUNDLE_FORMAT
+    custody: CustodySection | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {
+        value: dict[str, Any] = {
             "anchors": [one.as_json() for one in self.anchors],
             "changes": changes_as_json(self.changes),
             "format": self.format,
@@ -174,6 +176,7 @@ class Bundle:
             "statements": [one.as_json() for one in self.statements],
             "streams": [{"first": one.first, "last": one.last, "stream": to_hex(one.stream)} for one in self.streams],
         }
+        return value if self.custody is None else value | {"custody": self.custody.as_json()}
 
     @property
     def data(self) -> bytes:
@@ -184,7 +187,7 @@ class Bundle:
         """The bundle or receipt in `data`; raises MalformedInput with the place."""
         top = Reader(canonical.parse(data), "", "bundle")
         kind = top.format(BUNDLE_FORMAT, RECEIPT_FORMAT)
-        top.only("anchors changes format head headers statements streams")
+        top.only("anchors changes format head headers statements streams", "custody")
         changes = read_changes(top.value.get("changes"), "/changes")
         spans = []
         for where, value in top.items("streams"):
@@ -199,6 +202,7 @@ class Bundle:
             changes=changes,
             headers=tuple(bytes_from_hex(one, f"/headers/{at}") for at, one in enumerate(top.texts("headers"))),
             format=kind,
+            custody=CustodySection.read(top.value["custody"], "/custody") if "custody" in top.value else None,
         )
 
 

@@ -10,72 +10,20 @@ from ledger_service.checkpoint import Checkpoint, UnverifiedNote
 from ledger_service.envelope import ContentMismatch
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.evidence.bundle_format import RECEIPT_FORMAT, AnchorProof, Bundle, ProvenStatement, StreamSpan
+from ledger_service.evidence.custody_judge import CustodyJudge
 from ledger_service.evidence.trust import Strength, Trust
+from ledger_service.evidence.verdict import BundleRefused, CustodyVerdict, Failure, Finding, JudgedStatement, Verdict
 from ledger_service.keys import keccak, recover, to_hex
 from ledger_service.membership import KeyNotValid, MemberNotActive, Membership, RetiredKey, RevokedKey, fold
 from ledger_service.statements import Header, content_root, log_entry, purpose_of
 
 CLOCK_TOLERANCE_SECONDS = 300
 
-DOES_NOT_PROVE = (
-    "that the thing in the box was the thing on the label",
-    "that nothing happened that nobody recorded",
-    "anything after the block it is known at",
-)
-
-
 _OVERTAKEN: dict[type[KeyNotValid], str] = {
     RevokedKey: "key revoked before anchor",
     RetiredKey: "key retired before anchor",
     MemberNotActive: "member not active at anchor",
 }
-
-
-class BundleRefused(LedgerError):
-    """A bundle that does not hold; `failures` names each record that fails, and why."""
-
-    def __init__(self, failures: Sequence["Failure"]) -> None:
-        super().__init__("; ".join(f"{one.record}: {one.reason}" for one in failures))
-        self.failures = list(failures)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A record of a bundle that does not hold."""
-
-    record: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something true about the record that a reader should know and that breaks no proof."""
-
-    record: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a bundle proves. `known_at` is the (number, time in seconds) of the newest anchor's block.
-
-    Of the `statements` in it, `void` count for nothing; the findings name them.
-    """
-
-    strength: Strength
-    statements: int
-    void: int
-    anchors: int
-    members: int
-    known_at: tuple[int, int]
-    head: Checkpoint
-    witnesses: tuple[str, ...]
-    streams: tuple[StreamSpan, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def does_not_prove(self) -> tuple[str, ...]:
-        return DOES_NOT_PROVE
 
 
 def verify_bundle(bundle: Bundle, trust: Trust, *, min_witnesses: int = 0) -> Verdict:
@@ -92,6 +40,7 @@ def verify_bundle(bundle: Bundle, trust: Trust, *, min_witnesses: int = 0) -> Ve
     anchors = case.judge_anchors(head, membership)
     case.judge_statements(head, membership, anchors)
     case.judge_streams()
+    custody = case.judge_custody(anchors)
     if case.failures:
         raise BundleRefused(case.failures)
     newest = anchors[-1]
@@ -106,6 +55,7 @@ def verify_bundle(bundle: Bundle, trust: Trust, *, min_witnesses: int = 0) -> Ve
         witnesses=witnesses,
         streams=bundle.streams,
         findings=tuple(case.findings),
+        custody=custody,
     )
 
 
@@ -128,6 +78,7 @@ class _Case:
         self.pinned_blocks: set[bytes] = set()
         self.all_pinned = True
         self.stated_keys: Collection[bytes] = ()
+        self.held: list[JudgedStatement] = []
 
     def fail(self, record: str, reason: object) -> None:
         self.failures.append(Failure(record, str(reason)))
@@ -223,18 +174,23 @@ class _Case:
                 f"the chain took {event.size} statements under {event.root.hex()}, the bundle says otherwise"
             )
         merkle.verify_consistency(event.size, head.size, event.root, head.root, proof.consistency)
+        self.vouch(header, proof.attestation)
+        membership.check_head(event.registry_changes, event.registry_head)
+        return _JudgedAnchor(event, header)
+
+    def vouch(self, header: blocks.Header, attestation: bytes | None) -> None:
+        """Raise unless somebody whom the trust file names vouches for this block."""
         if self.trust.validators:
             blocks.verify_seals(header, self.trust.validators)
         elif self.trust.attestor is not None:
-            if proof.attestation is None:
+            if attestation is None:
                 raise ProofError("the block carries no signature of the chain's attestor")
-            blocks.verify_attestation(header.hash, self.trust.chain_id, proof.attestation, self.trust.attestor)
+            blocks.verify_attestation(header.hash, self.trust.chain_id, attestation, self.trust.attestor)
         elif not self._is_pinned(header):
             raise ProofError(
                 f"nothing vouches for block {header.number}: your trust file names no validators and no attestor, and"
                 " pins no block that this one leads to"
             )
-        membership.check_head(event.registry_changes, event.registry_head)
         if (
             self.trust.pinned is not None
             and header.number == self.trust.pinned[0]
@@ -242,7 +198,6 @@ class _Case:
         ):
             raise ProofError(f"block {header.number} is not the one your trust file pins")
         self.all_pinned = self.all_pinned and self._is_pinned(header)
-        return _JudgedAnchor(event, header)
 
     def _is_pinned(self, header: blocks.Header) -> bool:
         """Whether the trust file pins this block, or one that the bundle's headers lead to from it."""
@@ -307,6 +262,8 @@ class _Case:
                 f"it is declared void ({one.void}), and that is not so: "
                 + (f"the reason is {void}" if void else f"its key counted in block {block}, which anchored it")
             )
+        disputed = membership.keys[signer].is_disputed(anchor.header.timestamp)
+        self.held.append(JudgedStatement(one, digest, signer, anchor.header.timestamp * 1000, disputed))
         self._note_findings(one, record, signer, membership, anchor)
 
     def _note_findings(
@@ -375,6 +332,25 @@ class _Case:
                 self.fail(record, f"missing number {', '.join(shown[:5])}{' …' if len(shown) > 5 else ''}")
         if claimed != len(held):
             self.fail(record, "the bundle does not say of all its numbers that it holds them")
+
+    def judge_custody(self, anchors: Sequence[_JudgedAnchor]) -> CustodyVerdict | None:
+        """The record of custody, if the bundle is one and all of it holds, as known at the block of the newest
+        anchor.
+        """
+        if self.bundle.custody is None or not anchors:
+            return None
+        if self.bundle.format == RECEIPT_FORMAT:
+            self.fail("receipt", "a receipt says nothing of custody")
+            return None
+        judge = CustodyJudge(self.bundle, self.trust, anchors[-1].header, self.consensus, self.vouch)
+        standings = judge.judge_chain()
+        self.failures.extend(judge.failures)
+        if self.failures:
+            return None
+        verdict = judge.judge_record(self.held, standings)
+        self.failures.extend(judge.failures)
+        self.findings.extend(judge.findings)
+        return verdict
 
     def strength(self, witnesses: Sequence[str]) -> Strength:
         """The strongest that holds. That somebody vouches for every block is settled: `_judge_anchor` refuses

@@ -1,0 +1,130 @@
+"""Putting a record of custody together: the bundle by which a stranger judges who held what, and whether all is there.
+
+Every number of each stream that is touched goes in, its header at least, so that nothing can be left out unseen; of
+the contents only those of the trail, as far as the reader may see them. The steps of each unit go in as the chain took
+them, with a certificate that there is no other.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from ledger_service import blocks
+from ledger_service.bundle import (
+    MAX_STATEMENTS,
+    NotYetAnchored,
+    Showing,
+    TooLarge,
+    assemble,
+    best_head,
+    runs,
+)
+from ledger_service.evidence import BUNDLE_FORMAT, Bundle, CertificateProof, CustodySection, StreamSpan, UnitSteps
+from ledger_service.handoffs import NO_HEAD, TakenStep
+from ledger_service.keys import to_hex
+from ledger_service.ledger import Ledger, Record, UnknownStatement, record_of
+from ledger_service.membership import Kind
+from ledger_service.store.tables import anchor, statement
+
+Taken = Callable[[Collection[bytes]], Mapping[bytes, Sequence[TakenStep]]]
+"""The steps of some units as the chain took them, in order."""
+
+
+def record_bundle(
+    ledger: Ledger,
+    things: Iterable[str],
+    trail: Iterable[Record],
+    certificates: Sequence[CertificateProof],
+    taken: Taken,
+    showing: Showing,
+    *,
+    streams: Iterable[bytes] = (),
+    pin_block: int | None = None,
+) -> Bundle:
+    """The record of `things` (keys of identifiers): the statements of their `trail`, and the steps of their units.
+
+    `certificates` were made in or after the newest anchor's block, and before this is called; of the units in them the
+    steps are `taken` up to there. `streams` go in as well, by their headers. The head is the newest checkpoint with the
+    most cosignatures among those that cover the trail. Raises UnknownStatement, NotYetAnchored, TooLarge.
+    """
+    told = {one.position: one for one in trail}
+    if not told:
+        raise UnknownStatement("nothing is registered here that you may see and that tells of it")
+    with ledger.store.read() as connection:
+        anchored = connection.execute(sa.select(sa.func.max(anchor.c.size))).scalar() or 0
+        waiting = [one for position, one in told.items() if position >= anchored]
+        if waiting:
+            raise NotYetAnchored(f"{len(waiting)} statements of this trail are not anchored yet: ask again in a moment")
+        told |= {one.position: one for one in _policies(ledger, connection, anchored)}
+        head = best_head(connection, max(told))
+        records: list[Record] = []
+        spans: list[StreamSpan] = []
+        for stream in sorted({one.header.stream for one in told.values()} | set(streams)):
+            found = _all_numbers(connection, stream, head, MAX_STATEMENTS - len(records))
+            records += found
+            spans += [StreamSpan(stream, *span) for span in runs([one.header.sequence for one in found])]
+        made = assemble(
+            ledger,
+            connection,
+            records,
+            spans,
+            head,
+            lambda record: showing(record) if record.position in told else False,
+            pin_block,
+            BUNDLE_FORMAT,
+        )
+    section = CustodySection(tuple(sorted(set(things))), _steps_of(ledger, certificates, taken), tuple(certificates))
+    return replace(made, custody=section)
+
+
+def _policies(ledger: Ledger, connection: sa.Connection, anchored: int) -> list[Record]:
+    """The policies of custody that were voted in force: whoever is judged by one may read it."""
+    changes = ledger.anchoring.membership.changes
+    approved = [one.data for one in changes if one.kind == Kind.APPROVED]
+    found: list[Record] = []
+    for at in range(0, len(approved), 500):
+        query = sa.select(statement).where(
+            statement.c.digest.in_(approved[at : at + 500]),
+            statement.c.kind == "custody-policy",
+            statement.c.position < anchored,
+        )
+        found += [record_of(row) for row in connection.execute(query)]
+    return found
+
+
+def _all_numbers(connection: sa.Connection, stream: bytes, head: int, room: int) -> list[Record]:
+    """The statements of a stream below the checkpoint of `head`, by number."""
+    query = (
+        sa.select(statement)
+        .where(statement.c.stream == stream, statement.c.position < head)
+        .order_by(statement.c.sequence)
+        .limit(room + 1)
+    )
+    found = [record_of(row) for row in connection.execute(query)]
+    if len(found) > room:
+        raise TooLarge(
+            f"a bundle holds at most {MAX_STATEMENTS} statements, and the streams of this record have more: ask for"
+            " fewer units"
+        )
+    return found
+
+
+def _steps_of(ledger: Ledger, certificates: Sequence[CertificateProof], taken: Taken) -> tuple[UnitSteps, ...]:
+    """The steps up to what each certificate says: the chain may have taken more since."""
+    identity = ledger.anchoring.identity
+    consensus = blocks.Consensus.QBFT if identity.validators else blocks.Consensus.PLAIN
+    found: dict[bytes, UnitSteps] = {}
+    for proof in certificates:
+        receipt = blocks.verify_receipt(
+            blocks.Header.parse(proof.header, consensus), proof.receipt_index, proof.receipt_proof
+        )
+        steps = taken(proof.units)
+        for unit in proof.units:
+            standing = blocks.certified_standing(receipt, identity.custody, unit)
+            until = standing.sequence if standing.head != NO_HEAD else -1
+            known = tuple(one for one in steps.get(unit, ()) if one.sequence <= until)
+            if (known[-1].head if known else NO_HEAD) != standing.head:
+                raise NotYetAnchored(f"the last steps of unit {to_hex(unit)} have not been read from the chain yet")
+            found[unit] = UnitSteps(unit, known)
+    return tuple(found[unit] for unit in sorted(found))
