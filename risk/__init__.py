@@ -1,5 +1,6 @@
-"""What a disruption does to whom: the supply network, its propagation, time to survive, alternatives, stress tests.
+"""What a disruption does to whom: the supply network, its propagation, time to survive, criticality. Pure.
 
-Nothing works here yet. This package will hold the pure computations alone, over plain records that the shell reads
-from the ledger; it opens nothing, asks no clock and does not know `ledger_service`.
+`network` is who makes what of what, `propagation` walks an outage through it day by day, `survival` asks linear
+programs for the least loss and what stock is worth, `criticality` ranks firms. The shell brings plain records from the
+ledger; nothing here opens anything, asks a clock or knows `ledger_service`.
 """

@@ -1,0 +1,414 @@
+"""The supply network: who makes what of what, who supplies it to whom, and what lies in between. Pure.
+
+Sites make parts of other parts; supply links carry one part from one site to another. All parts that a line needs are
+wanted together (AND), the links that bring one of them stand in for each other (OR). In public the network is a
+`networkx.MultiDiGraph` of sites; the arrays that heavy passes work on are made from it once and kept.
+
+Times are calendar dates; amounts per day are per working day of the site they belong to. Amounts are exact where they
+come in and floating in the arrays: what is computed here is an estimate, and is rounded where it is reported.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fractions import Fraction
+from functools import cached_property
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from risk.errors import MalformedFact
+
+MONDAY_TO_FRIDAY = frozenset(range(5))
+EVERY_DAY = frozenset(range(7))
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """On which days a site works: weekdays (Monday is 0), without its holidays."""
+
+    weekdays: frozenset[int] = MONDAY_TO_FRIDAY
+    holidays: frozenset[date] = frozenset()
+
+    def is_open(self, day: date) -> bool:
+        return day.weekday() in self.weekdays and day not in self.holidays
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place where somebody makes, stores or moves things; `owner` answers for its facts.
+
+    `latitude` and `longitude` are degrees (WGS 84), `locode` its UN/LOCODE.
+    """
+
+    key: str
+    owner: str
+    region: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    locode: str | None = None
+    calendar: Calendar = Calendar()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`site` makes `part`, `per_day` of it as planned and `capacity` at most, from `needs` (part → amount for one).
+
+    `revenue_cents` is what one of it is sold for, for parts that leave the network.
+    """
+
+    site: str
+    part: str
+    per_day: Fraction
+    capacity: Fraction
+    needs: Mapping[str, Fraction] = field(default_factory=dict)
+    revenue_cents: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """So much of `part` lies at `site` and can be used or shipped."""
+
+    site: str
+    part: str
+    amount: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """How long a link takes: `days` of the calendar or, where `working`, working days of the customer.
+
+    What `sails` on certain weekdays waits for the next of them first. What arrives on a day when the customer is closed
+    waits for the next one.
+    """
+
+    days: int
+    working: bool = False
+    sails: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyLink:
+    """`supplier` sends `part` to `customer`, who gets the share `share` of its need from it as long as it can.
+
+    `most_per_day` bounds what it carries on a working day of the supplier, None: what the supplier makes.
+    `in_transit` is what is on the way: day of arrival → amount. It carries from `since` on.
+    """
+
+    key: str
+    supplier: str
+    customer: str
+    part: str
+    share: Fraction = Fraction(1)
+    lead: Lead = Lead(0)
+    most_per_day: Fraction | None = None
+    in_transit: Mapping[date, Fraction] = field(default_factory=dict)
+    since: date | None = None
+    level: str = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class Inconsistency:
+    """Facts that cannot all be true, told to `owner`; what they are about is left out of every computation."""
+
+    owner: str
+    about: str
+    what: str
+
+
+@dataclass(frozen=True)
+class SupplyNetwork:
+    """The network of one day. What `inconsistencies` name is not in `lines`, `links` and `stocks` any more."""
+
+    day: date
+    sites: Mapping[str, Site]
+    lines: tuple[Line, ...]
+    links: tuple[SupplyLink, ...]
+    stocks: tuple[Stock, ...]
+    inconsistencies: tuple[Inconsistency, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        day: date,
+        sites: Iterable[Site],
+        lines: Iterable[Line],
+        links: Iterable[SupplyLink],
+        stocks: Iterable[Stock] = (),
+    ) -> "SupplyNetwork":
+        """The network that these facts make, in an order that does not depend on theirs.
+
+        Raises MalformedFact for one that is wrong in itself; facts that do not fit each other become inconsistencies.
+        """
+        return _Assembly(day, sites, lines, links, stocks).network()
+
+    @cached_property
+    def graph(self) -> nx.MultiDiGraph:
+        """Sites as nodes, supply links as edges from supplier to customer; the keys are the links' own."""
+        graph: nx.MultiDiGraph = nx.MultiDiGraph(day=self.day.isoformat())
+        for site in self.sites.values():
+            graph.add_node(site.key, site=site, lines=[])
+        for line in self.lines:
+            graph.nodes[line.site]["lines"].append(line)
+        for link in self.links:
+            graph.add_edge(link.supplier, link.customer, key=link.key, part=link.part, share=link.share, link=link)
+        return graph
+
+    @cached_property
+    def arrays(self) -> "Arrays":
+        """The same as arrays, for passes over many sites."""
+        return Arrays.of(self)
+
+
+class _Assembly:
+    """Facts on their way to a network: each is looked at alone, then with the others."""
+
+    def __init__(
+        self,
+        day: date,
+        sites: Iterable[Site],
+        lines: Iterable[Line],
+        links: Iterable[SupplyLink],
+        stocks: Iterable[Stock],
+    ) -> None:
+        self.day = day
+        self.sites: dict[str, Site] = {}
+        self.found: list[Inconsistency] = []
+        for site in sorted(sites, key=lambda one: one.key):
+            if site.key in self.sites:
+                self.tell(site.owner, site.key, "two facts describe this site: keep one")
+                continue
+            self.sites[site.key] = site
+        self.lines = sorted(lines, key=lambda one: (one.site, one.part))
+        self.links = sorted(links, key=lambda one: one.key)
+        self.stocks = sorted(stocks, key=lambda one: (one.site, one.part))
+
+    def tell(self, owner: str, about: str, what: str) -> None:
+        self.found.append(Inconsistency(owner, about, what))
+
+    def network(self) -> SupplyNetwork:
+        for line in self.lines:
+            _check_line(line)
+        for link in self.links:
+            _check_link(link)
+        for stock in self.stocks:
+            if stock.amount < 0:
+                raise MalformedFact("a stock cannot be negative", f"stock of {stock.part} at {stock.site}")
+        lines = self.known_lines()
+        links = self.known_links(lines)
+        lines, links = self.without_cycles(lines, links)
+        stocks = [one for one in self.stocks if self.is_known(one.site, f"stock of {one.part}", one.site)]
+        return SupplyNetwork(
+            self.day,
+            self.sites,
+            tuple(lines.values()),
+            tuple(links),
+            tuple(stocks),
+            tuple(sorted(set(self.found), key=lambda one: (one.owner, one.about, one.what))),
+        )
+
+    def is_known(self, site: str, about: str, owner: str) -> bool:
+        if site in self.sites:
+            return True
+        self.tell(owner, about, f"names the site {site}, which nobody has described")
+        return False
+
+    def known_lines(self) -> dict[tuple[str, str], Line]:
+        lines: dict[tuple[str, str], Line] = {}
+        for line in self.lines:
+            if not self.is_known(line.site, f"making {line.part}", line.site):
+                continue
+            if (line.site, line.part) in lines:
+                self.tell(self.sites[line.site].owner, f"{line.site} making {line.part}", "is described twice")
+                continue
+            lines[line.site, line.part] = line
+        return lines
+
+    def known_links(self, lines: Mapping[tuple[str, str], Line]) -> list[SupplyLink]:
+        wanted = {(line.site, part) for line in lines.values() for part in line.needs}
+        links: list[SupplyLink] = []
+        keys: set[str] = set()
+        shares: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+        for link in self.links:
+            about = f"link {link.key}"
+            if not self.is_known(link.supplier, about, link.customer):
+                continue
+            if not self.is_known(link.customer, about, link.supplier):
+                continue
+            owner = self.sites[link.customer].owner
+            if link.key in keys:
+                self.tell(owner, about, "two links have this key")
+            elif (link.supplier, link.part) not in lines:
+                self.tell(self.sites[link.supplier].owner, about, f"{link.supplier} is not said to make {link.part}")
+            elif (link.customer, link.part) not in wanted:
+                self.tell(owner, about, f"{link.customer} makes nothing of {link.part}")
+            elif shares[link.customer, link.part] + link.share > 1:
+                self.tell(owner, about, f"the shares of {link.part} at {link.customer} come to more than 1")
+            else:
+                keys.add(link.key)
+                shares[link.customer, link.part] += link.share
+                links.append(link)
+        return links
+
+    def without_cycles(
+        self, lines: dict[tuple[str, str], Line], links: list[SupplyLink]
+    ) -> tuple[dict[tuple[str, str], Line], list[SupplyLink]]:
+        """Leave out the links by which a part would be made of itself."""
+        graph = nx.DiGraph()
+        by_edge: dict[tuple[tuple[str, str], tuple[str, str]], list[SupplyLink]] = defaultdict(list)
+        users: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for place, line in lines.items():
+            for part in line.needs:
+                users[line.site, part].append(place)
+        for link in links:
+            for user in users[link.customer, link.part]:
+                graph.add_edge((link.supplier, link.part), user)
+                by_edge[(link.supplier, link.part), user].append(link)
+        circular: set[str] = set()
+        for ring in nx.strongly_connected_components(graph):
+            inside = list(graph.subgraph(ring).edges)
+            if inside:
+                circular.update(link.key for edge in inside for link in by_edge[edge])
+        for link in links:
+            if link.key in circular:
+                self.tell(self.sites[link.customer].owner, f"link {link.key}", "is part of a circle of supply")
+        return lines, [link for link in links if link.key not in circular]
+
+
+def _check_line(line: Line) -> None:
+    where = f"{line.site} making {line.part}"
+    if line.per_day < 0 or line.capacity < 0:
+        raise MalformedFact("an output cannot be negative", where)
+    if line.capacity < line.per_day:
+        raise MalformedFact(f"more is planned ({line.per_day}) than it can make ({line.capacity})", where)
+    if any(amount <= 0 for amount in line.needs.values()):
+        raise MalformedFact("what is needed for one is an amount above 0", where)
+    if line.part in line.needs:
+        raise MalformedFact("it is made of itself", where)
+    if line.revenue_cents is not None and line.revenue_cents < 0:
+        raise MalformedFact("a price cannot be negative", where)
+
+
+def _check_link(link: SupplyLink) -> None:
+    where = f"link {link.key}"
+    if link.supplier == link.customer:
+        raise MalformedFact("a site does not supply itself", where)
+    if not 0 <= link.share <= 1:
+        raise MalformedFact(f"a share lies between 0 and 1, this one is {link.share}", where)
+    if link.lead.days < 0:
+        raise MalformedFact("nothing arrives before it was sent", where)
+    if link.lead.sails is not None and not link.lead.sails <= EVERY_DAY:
+        raise MalformedFact("weekdays are 0 (Monday) to 6", where)
+    if link.lead.sails is not None and not link.lead.sails:
+        raise MalformedFact("it never sails", where)
+    if link.most_per_day is not None and link.most_per_day < 0:
+        raise MalformedFact("it cannot carry less than nothing", where)
+    if any(amount < 0 for amount in link.in_transit.values()):
+        raise MalformedFact("what is on the way cannot be negative", where)
+
+
+Vector = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The network as arrays. A *bin* is one part that one site needs; lines draw on bins, links fill them.
+
+    Lines are in an order in which every supplier comes before its customers.
+    """
+
+    network: SupplyNetwork
+    lines: tuple[Line, ...]
+    line_index: Mapping[tuple[str, str], int]
+    bins: tuple[tuple[str, str], ...]
+    bin_index: Mapping[tuple[str, str], int]
+    need_line: Index
+    need_bin: Index
+    need_amount: Vector
+    link_line: Index
+    link_bin: Index
+    share: Vector
+    per_day: Vector
+    capacity: Vector
+    finished: Vector
+    inbound: Vector
+    level: Index
+
+    @classmethod
+    def of(cls, network: SupplyNetwork) -> "Arrays":
+        makers = {(line.site, line.part): line for line in network.lines}
+        users: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for place, line in makers.items():
+            for part in line.needs:
+                users[line.site, part].append(place)
+        depth = _levels(makers, users, network.links)
+        lines = sorted(makers.values(), key=lambda one: (depth[one.site, one.part], one.site, one.part))
+        line_index = {(line.site, line.part): at for at, line in enumerate(lines)}
+        bins = sorted({(line.site, part) for line in lines for part in line.needs})
+        bin_index = {place: at for at, place in enumerate(bins)}
+        needs = [(at, bin_index[line.site, part], float(n)) for at, line in enumerate(lines) for part, n in
+                 sorted(line.needs.items())]  # fmt: skip
+        finished, inbound = np.zeros(len(lines)), np.zeros(len(bins))
+        for stock in network.stocks:
+            place = (stock.site, stock.part)
+            # A part that a site both makes and needs is kept as what it makes.
+            if place in line_index:
+                finished[line_index[place]] += float(stock.amount)
+            elif place in bin_index:
+                inbound[bin_index[place]] += float(stock.amount)
+        return cls(
+            network=network,
+            lines=tuple(lines),
+            line_index=line_index,
+            bins=tuple(bins),
+            bin_index=bin_index,
+            need_line=np.array([one[0] for one in needs], np.int64),
+            need_bin=np.array([one[1] for one in needs], np.int64),
+            need_amount=np.array([one[2] for one in needs], np.float64),
+            link_line=np.array([line_index[one.supplier, one.part] for one in network.links], np.int64),
+            link_bin=np.array([bin_index[one.customer, one.part] for one in network.links], np.int64),
+            share=np.array([float(one.share) for one in network.links], np.float64),
+            per_day=np.array([float(one.per_day) for one in lines], np.float64),
+            capacity=np.array([float(one.capacity) for one in lines], np.float64),
+            finished=finished,
+            inbound=inbound,
+            level=np.array([depth[one.site, one.part] for one in lines], np.int64),
+        )
+
+
+def _levels(
+    makers: Mapping[tuple[str, str], Line],
+    users: Mapping[tuple[str, str], Sequence[tuple[str, str]]],
+    links: Iterable[SupplyLink],
+) -> dict[tuple[str, str], int]:
+    """How many links lie at most between each line and the raw ends of the network."""
+    onward: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    waiting_for: dict[tuple[str, str], int] = dict.fromkeys(makers, 0)
+    for link in links:
+        for user in users[link.customer, link.part]:
+            if user not in onward[link.supplier, link.part]:
+                onward[link.supplier, link.part].add(user)
+                waiting_for[user] += 1
+    levels = dict.fromkeys(makers, 0)
+    ready = [place for place, count in waiting_for.items() if count == 0]
+    while ready:
+        place = ready.pop()
+        for user in onward[place]:
+            levels[user] = max(levels[user], levels[place] + 1)
+            waiting_for[user] -= 1
+            if waiting_for[user] == 0:
+                ready.append(user)
+    return levels
+
+
+def totals(places: Index, amounts: Vector, count: int) -> Vector:
+    """The sum of `amounts` at each of `count` places."""
+    return np.bincount(places, amounts, count).astype(np.float64, copy=False)
+
+
+def days_from(first: date, count: int) -> list[date]:
+    """`count` days from `first` on."""
+    return [first + timedelta(days=number) for number in range(count)]

@@ -1,0 +1,427 @@
+"""What an outage does, day by day: who stops when, starts again when, and what is lost meanwhile. Pure.
+
+Every line makes what its customers order, as far as its capacity and the scarcest of its parts allow (AND); every need
+is ordered from its links by their shares, and what one of them cannot deliver from the others as far as they have
+capacity to spare (OR). Stock and goods on the way come first and delay; leads, sailings and calendars are kept. The
+pass runs over the lines that the outage can reach, and their other suppliers; the rest goes on as planned.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from risk.errors import MalformedFact
+from risk.network import Arrays, Calendar, Lead, SupplyNetwork, days_from, totals
+
+Vector = NDArray[np.float64]
+Index = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_NOTHING = 1e-9
+"""Amounts below this share of a day's plan are rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """From `start` on, `site` keeps the share of its capacity that `left` names: (day, share 0 to 1) steps, in order.
+
+    The first step is the onset, the last one holds for good: ``((13 Oct, 0), (24 Nov, 1))`` stops and comes back at
+    once, more steps between are a ramp. With `part` only that one line is hit.
+    """
+
+    site: str
+    left: tuple[tuple[date, float], ...]
+    part: str | None = None
+
+    @property
+    def start(self) -> date:
+        return self.left[0][0]
+
+    def check(self) -> None:
+        """Raise MalformedFact unless the steps are in order and shares."""
+        if not self.left:
+            raise MalformedFact("an outage says from when on how much is left", self.site)
+        if any(not 0 <= share <= 1 for _, share in self.left):
+            raise MalformedFact("what is left is a share from 0 to 1", self.site)
+        if any(one[0] >= two[0] for one, two in zip(self.left, self.left[1:], strict=False)):
+            raise MalformedFact("an outage ends before it begins", self.site)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """`site` makes less of `part` than planned: first and last such day, working days at a standstill and the
+    shortfall, by week (Monday) too; `because_of` is the part that was missing most, None for the hit line itself.
+    """
+
+    site: str
+    part: str
+    first: date
+    last: date
+    is_over: bool
+    standstill_days: int
+    shortfall: float
+    by_week: tuple[tuple[date, float], ...]
+    because_of: str | None
+    path: tuple[str, ...]
+    revenue_cents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """Everything that runs short within `days` of the outage, products that leave the network among it."""
+
+    first: date
+    days: int
+    stops: tuple[Stop, ...]
+    lines: int
+    """how many lines the pass looked at"""
+
+    def of(self, site: str, part: str) -> Stop | None:
+        return next((one for one in self.stops if (one.site, one.part) == (site, part)), None)
+
+    @property
+    def revenue_cents(self) -> int:
+        """The revenue of all products that are not made."""
+        return sum(one.revenue_cents or 0 for one in self.stops)
+
+
+def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 180) -> Impact:
+    """What `outages` do within `days` days from the network's day on.
+
+    Raises MalformedFact for outages of unknown sites, or that are no outages.
+    """
+    return _Pass(shape_of(network, outages, days)).run()
+
+
+def _hit_lines(
+    network: SupplyNetwork, arrays: Arrays, outages: Iterable[Outage]
+) -> dict[int, list[tuple[tuple[date, float], ...]]]:
+    at_site: dict[str, list[int]] = defaultdict(list)
+    for index, line in enumerate(arrays.lines):
+        at_site[line.site].append(index)
+    hit: dict[int, list[tuple[tuple[date, float], ...]]] = defaultdict(list)
+    for outage in outages:
+        outage.check()
+        if outage.site not in network.sites:
+            raise MalformedFact("nobody has described this site", outage.site)
+        for index in at_site[outage.site]:
+            if outage.part in (None, arrays.lines[index].part):
+                hit[index].append(outage.left)
+    return hit
+
+
+def reach(arrays: Arrays, start: Iterable[int]) -> Index:
+    """The lines that `start` and everything made of it can touch, suppliers before customers."""
+    bins_of_line: dict[int, list[int]] = defaultdict(list)
+    for line, bin_ in zip(arrays.link_line.tolist(), arrays.link_bin.tolist(), strict=True):
+        bins_of_line[line].append(bin_)
+    users: dict[int, list[int]] = defaultdict(list)
+    for line, bin_ in zip(arrays.need_line.tolist(), arrays.need_bin.tolist(), strict=True):
+        users[bin_].append(line)
+    seen = set(start)
+    waiting = list(seen)
+    while waiting:
+        for bin_ in bins_of_line[waiting.pop()]:
+            for user in users[bin_]:
+                if user not in seen:
+                    seen.add(user)
+                    waiting.append(user)
+    return np.array(sorted(seen), np.int64)
+
+
+class Shape:
+    """The part of a network that an outage can reach, by days: what passes over it and programs about it work on.
+
+    `lines` and `bins` are their places in the network's arrays; all else counts within them. `open`, `capacity`: a row
+    for each line and a column for each day. `arrival[link, t]` is the day on which what leaves on day t can be used,
+    the number of days where that is too late. `arriving[t, bin]` is on its way already.
+    """
+
+    def __init__(
+        self,
+        network: SupplyNetwork,
+        hit: Mapping[int, list[tuple[tuple[date, float], ...]]],
+        days: int,
+    ) -> None:
+        arrays = network.arrays
+        self.network = network
+        self.days = days_from(network.day, days)
+        self.arrays = arrays
+        cone = reach(arrays, hit)
+        in_cone = np.zeros(len(arrays.lines), bool)
+        in_cone[cone] = True
+        need = np.flatnonzero(in_cone[arrays.need_line])
+        bins = np.unique(arrays.need_bin[need])
+        bin_at = np.full(len(arrays.bins), -1, np.int64)
+        bin_at[bins] = np.arange(len(bins))
+        link = np.flatnonzero(bin_at[arrays.link_bin] >= 0)
+        lines = np.unique(np.concatenate([cone, arrays.link_line[link]]))
+        line_at = np.full(len(arrays.lines), -1, np.int64)
+        line_at[lines] = np.arange(len(lines))
+        self.lines, self.bins, self.links = lines, bins, link
+        self.is_inner = in_cone[lines]
+        self.need_line, self.need_bin = line_at[arrays.need_line[need]], bin_at[arrays.need_bin[need]]
+        self.need_amount = arrays.need_amount[need]
+        self.link_line, self.link_bin = line_at[arrays.link_line[link]], bin_at[arrays.link_bin[link]]
+        self.share = arrays.share[link]
+        self.plan = arrays.per_day[lines]
+        self.finished = arrays.finished[lines].copy()
+        self.inbound = arrays.inbound[bins].copy()
+        self.open = self._calendars()
+        usage = totals(self.need_bin, self.need_amount * self.plan[self.need_line], len(bins))
+        # What a line owes to customers outside is taken from it first.
+        taken = totals(self.link_line, self.share * usage[self.link_bin], len(lines))
+        is_final = np.bincount(self.link_line, minlength=len(lines)) == 0
+        self.elsewhere = np.where(is_final, self.plan, np.maximum(self.plan - taken, 0))
+        self.capacity = np.repeat(arrays.capacity[lines][:, None], days, axis=1) * self.open
+        for index, profiles in hit.items():
+            for profile in profiles:
+                self.capacity[line_at[index]] *= _profile(profile, self.days)
+        self._prepare_links()
+
+    def _calendars(self) -> Vector:
+        by_calendar: dict[Calendar, Vector] = {}
+        rows = []
+        for index in self.lines.tolist():
+            calendar = self.network.sites[self.arrays.lines[index].site].calendar
+            if calendar not in by_calendar:
+                by_calendar[calendar] = np.array([float(calendar.is_open(day)) for day in self.days])
+            rows.append(by_calendar[calendar])
+        return np.array(rows).reshape(len(rows), len(self.days))
+
+    def _prepare_links(self) -> None:
+        days, first = len(self.days), self.network.day
+        links = [self.network.links[at] for at in self.links.tolist()]
+        tables: dict[tuple[Lead, Calendar], Index] = {}
+        arrival, most, since = [], [], []
+        self.arriving = np.zeros((days + 1, len(self.bins)))
+        for place, link in enumerate(links):
+            calendar = self.network.sites[link.customer].calendar
+            key = (link.lead, calendar)
+            if key not in tables:
+                tables[key] = _arrivals(link.lead, calendar, self.days)
+            arrival.append(tables[key])
+            most.append(np.inf if link.most_per_day is None else float(link.most_per_day))
+            since.append(0 if link.since is None else max((link.since - first).days, 0))
+            for day, amount in link.in_transit.items():
+                at = (day - first).days
+                if at < days:
+                    self.arriving[max(at, 0), self.link_bin[place]] += float(amount)
+        self.arrival = np.array(arrival, np.int64).reshape(len(links), days)
+        self.most, self.since = np.array(most), np.array(since, np.int64)
+        # A share that nobody has named is taken to come as planned: it is not known to be hit.
+        self.outside = np.clip(1 - totals(self.link_bin, self.share, len(self.bins)), 0, 1)
+        self.outside[np.bincount(self.link_bin, minlength=len(self.bins)) == 0] = 1
+
+
+def shape_of(network: SupplyNetwork, outages: Sequence[Outage], days: int) -> Shape:
+    """What `outages` can reach within `days` days; raises MalformedFact as `propagate` does."""
+    return Shape(network, _hit_lines(network, network.arrays, outages), days)
+
+
+class _Pass:
+    """One walk through the days of a shape; its stocks are used up on the way."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.network, self.arrays, self.days = shape.network, shape.arrays, shape.days
+        self.lines, self.bins, self.links, self.is_inner = shape.lines, shape.bins, shape.links, shape.is_inner
+        self.need_line, self.need_bin, self.need_amount = shape.need_line, shape.need_bin, shape.need_amount
+        self.link_line, self.link_bin, self.share = shape.link_line, shape.link_bin, shape.share
+        self.plan, self.elsewhere, self.open, self.capacity = shape.plan, shape.elsewhere, shape.open, shape.capacity
+        self.arrival, self.most, self.since, self.outside = shape.arrival, shape.most, shape.since, shape.outside
+        self.finished, self.inbound, self.arriving = shape.finished, shape.inbound, shape.arriving
+        self.has_same_day = bool((self.arrival == np.arange(len(self.days))).any())
+        self.on_the_way = self.arriving.sum(axis=0)
+        self.target = self.inbound + self.on_the_way
+        self.safety = self.finished.copy()
+
+    def run(self) -> Impact:
+        count, days = len(self.lines), len(self.days)
+        made = np.zeros((count, days))
+        scarce = np.full((count, days), -1, np.int64)
+        levels = self.arrays.level[self.lines]
+        phases = [levels == one for one in np.unique(levels)] if self.has_same_day else [np.ones(count, bool)]
+        for t in range(days):
+            self.inbound += self.arriving[t]
+            self.on_the_way -= self.arriving[t]
+            planned = self.plan * self.open[:, t]
+            plan = totals(self.need_bin, self.need_amount * planned[self.need_line], len(self.bins))
+            self.inbound += plan * self.outside
+            # What a day uses comes before what fills stocks up again.
+            use = plan * (1 - self.outside)
+            gap = np.maximum(self.target - self.inbound - self.on_the_way + plan * self.outside, 0.0)
+            in_force = self.since <= t
+            weights = self._weights(in_force)
+            for phase in phases:
+                self._day(t, phase, (use, gap), weights, in_force, made, scarce)
+        return self._impact(made, scarce)
+
+    def _weights(self, in_force: Mask) -> Vector:
+        """The share of each link in what a bin orders from its links."""
+        share = self.share * in_force
+        total = totals(self.link_bin, share, len(self.bins))[self.link_bin]
+        return np.divide(share, total, out=np.zeros(len(share)), where=total > 0)
+
+    def _day(
+        self,
+        t: int,
+        phase: Mask,
+        orders: Sequence[Vector],
+        weights: Vector,
+        in_force: Mask,
+        made: Vector,
+        scarce: Index,
+    ) -> None:
+        """One phase of one day: the lines of `phase` make and ship; what arrives the same day the next phase can use.
+
+        `orders` are what bins need for the day, and what is missing from their stocks.
+        """
+        potential, missing = self._potential(t)
+        potential *= phase
+        left = self.finished * phase + potential
+        external = self.elsewhere * self.open[:, t] * phase
+        can_carry = np.where(phase[self.link_line] & in_force & (self.open[self.link_line, t] > 0), self.most, 0.0)
+        shipped = np.zeros(len(self.links))
+        sold = np.zeros(len(left))
+        for order in orders:
+            short = order.copy()
+            # First by the agreed shares, then from whoever has something to spare.
+            for asked in (order[self.link_bin] * weights, None):
+                room = can_carry - shipped
+                if asked is None:
+                    spare = np.minimum(left[self.link_line], room)
+                    of_bin = totals(self.link_bin, spare, len(self.bins))[self.link_bin]
+                    asked = np.divide(spare * short[self.link_bin], of_bin, out=np.zeros(len(spare)), where=of_bin > 0)
+                asked = np.minimum(asked, room)
+                wanted = totals(self.link_line, asked, len(left)) + external
+                ratio = np.divide(left, wanted, out=np.ones(len(left)), where=wanted > left)
+                given = asked * ratio[self.link_line]
+                shipped += given
+                sold += external * ratio
+                left = np.maximum(left - wanted * ratio, 0.0)
+                external = np.zeros(len(left))
+                short = np.maximum(short - totals(self.link_bin, given, len(self.bins)), 0.0)
+        gone = totals(self.link_line, shipped, len(left)) + sold
+        output = np.clip(gone + self.safety - self.finished, 0.0, potential)
+        self.finished = np.where(phase, np.maximum(self.finished + output - gone, 0.0), self.finished)
+        used = totals(self.need_bin, self.need_amount * output[self.need_line], len(self.bins))
+        self.inbound = np.maximum(self.inbound - used, 0.0)
+        made[phase, t] = output[phase]
+        scarce[phase, t] = missing[phase]
+        self._send(t, shipped)
+
+    def _send(self, t: int, shipped: Vector) -> None:
+        moving = np.flatnonzero(shipped > 0)
+        arrives = self.arrival[moving, t]
+        now, later = moving[arrives == t], moving[arrives > t]
+        self.inbound += totals(self.link_bin[now], shipped[now], len(self.bins))
+        np.add.at(self.arriving, (self.arrival[later, t], self.link_bin[later]), shipped[later])
+        self.on_the_way += totals(self.link_bin[later], shipped[later], len(self.bins))
+
+    def _potential(self, t: int) -> tuple[Vector, Index]:
+        """The most each line can make today, and the need (its place) that keeps it from making more, or -1."""
+        possible = self.capacity[:, t].copy()
+        missing = np.full(len(self.lines), -1, np.int64)
+        if len(self.need_line):
+            covered = self.inbound[self.need_bin] / self.need_amount
+            best = np.full(len(self.lines), np.inf)
+            np.minimum.at(best, self.need_line, covered)
+            is_short = best < np.minimum(possible, self.plan) - _NOTHING * (1 + self.plan)
+            at_best = covered <= best[self.need_line]
+            missing[self.need_line[at_best]] = np.flatnonzero(at_best)
+            missing[~is_short] = -1
+            possible = np.minimum(possible, best)
+        return possible, missing
+
+    def _impact(self, made: Vector, scarce: Index) -> Impact:
+        due = self.plan[:, None] * self.open
+        lost = due - made
+        lost[lost < _NOTHING * (1 + self.plan[:, None])] = 0
+        stops = []
+        weeks = [day - timedelta(days=day.weekday()) for day in self.days]
+        for place in np.flatnonzero((lost.sum(axis=1) > 0) & self.is_inner).tolist():
+            line = self.arrays.lines[int(self.lines[place])]
+            row = lost[place]
+            short = np.flatnonzero(row)
+            by_week: dict[date, float] = defaultdict(float)
+            for t in short.tolist():
+                by_week[weeks[t]] += float(row[t])
+            total = float(row.sum())
+            reasons = scarce[place][short]
+            reasons = reasons[reasons >= 0]
+            need = int(np.bincount(reasons).argmax()) if len(reasons) else None
+            is_over = bool(self.open[place, short[-1] + 1 :].any())
+            stops.append(
+                Stop(
+                    site=line.site,
+                    part=line.part,
+                    first=self.days[short[0]],
+                    last=self.days[short[-1]],
+                    is_over=is_over,
+                    standstill_days=int(np.sum((made[place] <= _NOTHING * (1 + self.plan[place])) & (due[place] > 0)
+                                               & (row > 0))),
+                    shortfall=total,
+                    by_week=tuple(sorted(by_week.items())),
+                    because_of=None if need is None else self._part(need),
+                    path=self._path(place, scarce, lost),
+                    revenue_cents=None if line.revenue_cents is None else round(total * line.revenue_cents),
+                )
+            )  # fmt: skip
+        stops.sort(key=lambda one: (one.first, one.site, one.part))
+        return Impact(self.network.day, len(self.days), tuple(stops), len(self.lines))
+
+    def _part(self, need: int) -> str:
+        return self.arrays.bins[int(self.bins[self.need_bin[need]])][1]
+
+    def _path(self, place: int, scarce: Index, lost: Vector) -> tuple[str, ...]:
+        """From what was hit to this line: at each step the scarcest part, and of its suppliers the one short most."""
+        path = [self.arrays.lines[int(self.lines[place])].site]
+        for _ in range(len(self.lines)):
+            reasons = scarce[place][lost[place] > 0]
+            reasons = reasons[reasons >= 0]
+            if not len(reasons):
+                break
+            bin_ = self.need_bin[int(np.bincount(reasons).argmax())]
+            suppliers = self.link_line[self.link_bin == bin_]
+            if not len(suppliers):
+                break
+            place = int(suppliers[lost[suppliers].sum(axis=1).argmax()])
+            path.append(self.arrays.lines[int(self.lines[place])].site)
+        return tuple(reversed(path))
+
+
+def _profile(left: Sequence[tuple[date, float]], days: Sequence[date]) -> Vector:
+    """The share of capacity that is left on each of `days`."""
+    profile = np.ones(len(days))
+    for start, share in left:
+        profile[max((start - days[0]).days, 0) :] = share
+    return profile
+
+
+def _arrivals(lead: Lead, calendar: Calendar, days: Sequence[date]) -> Index:
+    """On which day (its number) that which leaves on each of `days` can be used; beyond the last day: their count."""
+    last = len(days)
+    reaches: list[int] = []
+    for number, day in enumerate(days):
+        gone = number
+        while lead.sails is not None and day.weekday() not in lead.sails:
+            day += timedelta(days=1)
+            gone += 1
+        if lead.working:
+            left = lead.days
+            while left:
+                day += timedelta(days=1)
+                gone += 1
+                left -= calendar.is_open(day)
+        else:
+            day += timedelta(days=lead.days)
+            gone += lead.days
+        while gone < last and not calendar.is_open(day):
+            day += timedelta(days=1)
+            gone += 1
+        reaches.append(min(gone, last))
+    return np.array(reaches, np.int64)
