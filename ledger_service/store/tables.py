@@ -242,6 +242,45 @@ offer_signature = Table(
 )
 """The givers' signatures for the chain, kept for the takers and shown to nobody else."""
 
+note = Table(
+    "note",
+    metadata,
+    Column("token", LargeBinary(32), primary_key=True),
+    Column("despatch", ForeignKey("offer.despatch"), nullable=False, index=True),
+    Column("made_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("blocked_until", BigInteger, nullable=False),
+)
+"""Printed despatch notes by the SHA-256 of the token in their code. `tries` are wrong PINs since the last right one."""
+
+site_pin = Table(
+    "site_pin",
+    metadata,
+    Column("member", LargeBinary(32), primary_key=True),
+    Column("site", String, primary_key=True),
+    Column("salt", LargeBinary(16), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("set_at", BigInteger, nullable=False),
+)
+"""By what a site of a member may answer a printed note; the site "" stands for all that have none of their own."""
+
+signing_request = Table(
+    "signing_request",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("member", LargeBinary(32), nullable=False),
+    Column("despatch", ForeignKey("offer.despatch"), nullable=False, index=True),
+    Column("kind", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+    Column("statement", LargeBinary(32)),
+    Column("declined", Text),
+)
+"""What somebody at a site asked to be signed by the member's own gateway, and what became of it."""
+
 Index("ix_statement_stream_position", statement.c.stream, statement.c.position)
 Index("ix_offer_giver_position", offer.c.giver, offer.c.position)
 Index("ix_offer_taker_position", offer.c.taker, offer.c.position)
+Index("ix_signing_request_member_number", signing_request.c.member, signing_request.c.number)
