@@ -18,7 +18,7 @@ from ledger_service.evidence import Trust
 from ledger_service.keys import LocalKey, keccak
 from ledger_service.ledger import Call, Ledger, Registration, Rules, examine, no_step
 from ledger_service.mandates import KeyChange, key_change, vote_digest, votes
-from ledger_service.membership import KeyAdded, KeyRevoked, OperatorSet
+from ledger_service.membership import Fact, KeyAdded, KeyRevoked, OperatorSet
 from ledger_service.store import Store
 
 ORIGIN = "ledger.example.org/test"
@@ -87,12 +87,12 @@ def _as_it_is(chain: Chain) -> Chain:
 
 
 @cache
-def founded_chain(now: int) -> bytes:
+def founded_chain(now: int, names: tuple[str, ...] = FOUNDERS) -> bytes:
     """The file of a chain on which the contracts stand, made once for all tests: deploying them takes a while."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "chain.sqlite"
         chain = EmbeddedChain.create(path, Genesis(131_277, now - 3600), attestor=key("attestor"), now=lambda: now)
-        chain.deploy(founding(), key("operator"))
+        chain.deploy(founding(names), key("operator"))
         chain.close()
         return path.read_bytes()
 
@@ -107,6 +107,7 @@ class Consortium:
     steps: Callable[[str], None] = no_step
     wrap: Callable[[Chain], Chain] = _as_it_is
     origin: str = ORIGIN
+    founders: tuple[str, ...] = FOUNDERS
     ledger: Ledger = field(init=False)
     _sequences: dict[bytes, int] = field(default_factory=dict)
     _nonces: dict[str, int] = field(default_factory=dict)
@@ -115,7 +116,7 @@ class Consortium:
         path = self.folder / "chain.sqlite"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(founded_chain(self.clock.seconds()))
+            path.write_bytes(founded_chain(self.clock.seconds(), self.founders))
         self.open()
 
     def open(self) -> None:
@@ -202,13 +203,16 @@ class Consortium:
         self.change_key(member, KeyRevoked(member_id(member), key(name).address, since))
 
     def set_operator(self, name: str) -> None:
-        """A vote of all founders on who may anchor; the registry carries it out at the third."""
-        change = OperatorSet(keccak(self.origin.encode()), key(name).address)
+        """A vote on who may anchor."""
+        self.vote(OperatorSet(keccak(self.origin.encode()), key(name).address))
+
+    def vote(self, change: Fact) -> None:
+        """A vote of all founders; the registry carries it out when two thirds of them have spoken."""
         expires = self.clock.seconds() + 86_400
         nonce = self._nonces.get("votes", 0)
         self._nonces["votes"] = nonce + 1
         signatures = {}
-        for founder in FOUNDERS[:3]:
+        for founder in self.founders[: -(-2 * len(self.founders) // 3)]:
             digest = vote_digest(change, member_id(founder), expires_at=expires, nonce=nonce, domain=self.ledger.domain)
             signatures[member_id(founder)] = key(f"{founder} root").sign(digest)
         mandate = votes(change, signatures, expires_at=expires, nonce=nonce)
