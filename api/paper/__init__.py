@@ -1,0 +1,1 @@
+"""What is printed: the report an auditor is handed and the despatch note on the pallet."""

@@ -1,0 +1,97 @@
+"""Typst: data in, PDF out. Nothing that others wrote is ever part of a template.
+
+Fonts come out of packages and never from the machine, so that the same data give the same bytes everywhere.
+"""
+
+import importlib.util
+import io
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import segno
+import typst
+
+from ledger_service.errors import LedgerError
+
+_TEMPLATES = Path(__file__).parent
+_FONTS = (("fontpkg_noto_sans", "files"), ("noto_cjk_sans_jp_regular", "."))
+_LONG_WORD = re.compile(r"\S{25,}")
+_LONG_RUN = re.compile(r"[^\u200b\s]{40,}")
+_LAST_SECOND = 253_402_300_799
+
+
+class CannotPrint(LedgerError):
+    """The page could not be set. The message says what the typesetter said."""
+
+
+def pdf(template: str, data: Mapping[str, Any], *, at: int) -> bytes:
+    """The PDF that the template `template` makes of `data`, dated `at` (seconds UTC); PDF/A-2a, tagged.
+
+    The same arguments give the same bytes. `data` is JSON and reaches the template as values, which typst sets and
+    never reads as its language.
+    """
+    made = _compile(template, data, at, "pdf", pdf_standards=["a-2a"])
+    assert isinstance(made, bytes)
+    return made
+
+
+def pictures(template: str, data: Mapping[str, Any], *, at: int, pixels_per_inch: float = 96) -> list[bytes]:
+    """The same pages as PNG, for somebody to look at."""
+    made = _compile(template, data, at, "png", ppi=pixels_per_inch)
+    return [made] if isinstance(made, bytes) else list(made)
+
+
+def square_code(text: str) -> str:
+    """`text` as a QR code, an SVG image with its quiet zone; a quarter of it may be smudged."""
+    file = io.BytesIO()
+    segno.make(text, error="q", micro=False).save(file, kind="svg", border=4, omitsize=True, xmldecl=False)
+    return file.getvalue().decode()
+
+
+def breakable(text: str) -> str:
+    """`text` with places to break it in words too long for a line."""
+    at_marks = _LONG_WORD.sub(lambda word: re.sub(r"([./:;,_#?&=@-])", "\\1\u200b", word.group()), text)
+    return _LONG_RUN.sub(lambda run: "\u200b".join(re.findall(r".{1,16}", run.group(), re.DOTALL)), at_marks)
+
+
+def _compile(template: str, data: Mapping[str, Any], at: int, form: Any, **options: Any) -> bytes | list[bytes]:
+    try:
+        compiler = typst.Compiler(
+            str(_TEMPLATES / template),
+            root=str(_TEMPLATES),
+            font_paths=_fonts(),
+            ignore_system_fonts=True,
+            sys_inputs={"data": json.dumps(_broken(data), ensure_ascii=False, sort_keys=True)},
+        )
+        stamp = datetime.fromtimestamp(min(max(at, 0), _LAST_SECOND), UTC)
+        made: Any = compiler.compile(format=form, timestamp=stamp, **options)
+    except typst.TypstError as error:
+        raise CannotPrint(f"the page could not be set: {error}") from error
+    return made  # type: ignore[no-any-return]
+
+
+def _broken(value: Any) -> Any:
+    """`value` with places to break in all its texts but images."""
+    if isinstance(value, str):
+        return value if value.startswith("<svg") else breakable(value)
+    if isinstance(value, Mapping):
+        return {key: _broken(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_broken(one) for one in value]
+    return value
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> typst.Fonts:
+    folders = []
+    for package, folder in _FONTS:
+        found = importlib.util.find_spec(package)
+        if found is None or not found.submodule_search_locations:
+            raise CannotPrint(f"the fonts of {package} are not installed: install what pyproject.toml asks for")
+        folders.append(str(Path(found.submodule_search_locations[0]) / folder))
+    return typst.Fonts(include_system_fonts=False, font_paths=folders)
