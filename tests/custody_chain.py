@@ -1,4 +1,4 @@
-"""Records of custody on the consortium's own chain: members with custody seeds say what they do, and the chain takes it."""
+"""Records of custody on the consortium's own chain: what members with custody seeds say, and the steps it takes."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +120,9 @@ class House:
         return self.say(taker, "receipt", content, received if said is None else said)
 
     def explain(self, issuer: str, finding: Finding, text: str, time: int) -> bytes:
-        return self.say(issuer, "explanation", finding.explanation(text, []) | {"to": []}, time)
+        content = finding.explanation(text, [])
+        del content["to"]  # which `say` gives
+        return self.say(issuer, "explanation", content, time)
 
     def vote_policy(self, issuer: str, content: Mapping[str, Any], time: int) -> bytes:
         """A policy that the members have voted in force."""
