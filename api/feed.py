@@ -20,6 +20,7 @@ from api.problems import Busy, Unauthenticated
 from api.visibility import Fields
 from ledger_service.keys import to_hex
 from ledger_service.ledger import AnchorPlace, Ledger, Record, State
+from ledger_service.sight import Sight
 
 PAGE = 200
 HEARTBEAT_SECONDS = 15.0
@@ -35,8 +36,11 @@ LIST = "feed"
 class Feed:
     """Wakes the readers of one service and reads for them. Made in the event loop that serves them."""
 
-    def __init__(self, ledger: Ledger, cursors: Cursors, identity: Identity, *, max_readers: int) -> None:
+    def __init__(
+        self, ledger: Ledger, cursors: Cursors, identity: Identity, now: Callable[[], int], *, max_readers: int
+    ) -> None:
         self._ledger = ledger
+        self._now = now
         self._cursors = cursors
         self._identity = identity
         self._max_readers = max_readers
@@ -74,16 +78,18 @@ class Feed:
         position, size = self._cursors.open(member, LIST, cursor, 2)
         return position, size
 
-    def read(self, session: Session, place: tuple[int, int], shown: Callable[[Record], Fields]) -> AsyncIterator[bytes]:
+    def read(
+        self, session: Session, place: tuple[int, int], fields_of: Callable[[Sight, Record], Fields]
+    ) -> AsyncIterator[bytes]:
         """Server-sent events from `place` on, until the session ends; raises Busy when there are too many readers."""
         if len(self._bells) >= self._max_readers:
             raise Busy(f"{len(self._bells)} readers follow the feed already: try again later")
         if self._bells_of[session.member] >= MAX_READERS_EACH:
             raise Busy(f"you follow the feed {MAX_READERS_EACH} times already: end one of them")
-        return self._events(session, place, shown)
+        return self._events(session, place, fields_of)
 
     async def _events(
-        self, session: Session, place: tuple[int, int], shown: Callable[[Record], Fields]
+        self, session: Session, place: tuple[int, int], fields_of: Callable[[Sight, Record], Fields]
     ) -> AsyncIterator[bytes]:
         bell = asyncio.Event()
         bell.set()
@@ -104,7 +110,7 @@ class Feed:
                 except Unauthenticated:
                     return  # whoever reconnects is asked for a new token
                 bell.clear()
-                text, place, is_more = await run_in_threadpool(self._page, session.member, place, shown)
+                text, place, is_more = await run_in_threadpool(self._page, session.member, place, fields_of)
                 if is_more:
                     bell.set()
                 if text:
@@ -115,16 +121,18 @@ class Feed:
             self._bells_of[session.member] -= 1
 
     def _page(
-        self, member: bytes, place: tuple[int, int], shown: Callable[[Record], Fields]
+        self, member: bytes, place: tuple[int, int], fields_of: Callable[[Sight, Record], Fields]
     ) -> tuple[bytes, tuple[int, int], bool]:
         """The next events as text, the place after them, and whether there are more."""
         position, size = place
-        records, following = self._ledger.page(member, position, PAGE)
+        # Asked for anew each time: a grant may have begun or ended meanwhile.
+        sight = self._ledger.sight(member, self._now())
+        records, following = self._ledger.page(sight, position, PAGE)
         anchors = self._ledger.anchors(size, PAGE)
         parts: list[bytes] = []
         for record in records:
             position = record.position + 1
-            fields = shown(record)
+            fields = fields_of(sight, record)
             if fields:
                 value = {name: one for name, one in _statement(record).items() if name in fields}
                 parts.append(

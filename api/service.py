@@ -6,6 +6,7 @@ import re
 from collections import Counter as Counted
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -23,11 +24,13 @@ from api.network import Network
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
 from api.publisher import Publisher
 from api.settings import Settings
-from api.visibility import ANYONE, Action, Actor, Fields, Subject, can
+from api.visibility import ANYONE, Action, Actor, Fields, Subject, can, content_for
 from ledger_service.anchoring import Anchored
 from ledger_service.envelope import Examined, Refusal
+from ledger_service.grants import Shown
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
+from ledger_service.sight import Sight
 
 MAX_FEED_READERS = 500
 MAX_BUNDLES_AT_ONCE = 2
@@ -119,7 +122,7 @@ class Service:
         self.custodian = custodian
         self.bundling = asyncio.Semaphore(MAX_BUNDLES_AT_ONCE)
         self.examiners = Examiners(self.ledger.domain, settings.workers)
-        self.feed = Feed(self.ledger, self.cursors, self.identity, max_readers=MAX_FEED_READERS)
+        self.feed = Feed(self.ledger, self.cursors, self.identity, now, max_readers=MAX_FEED_READERS)
         self.door = Door(
             self.ledger,
             self.examiners,
@@ -173,7 +176,14 @@ def operator_token(network: Network) -> str:
     return network.service.derive("operator api").hex()
 
 
-@dataclass(frozen=True, slots=True)
+def subject_in(sight: Sight, stream_id: bytes, issuer: bytes, position: int | None = None) -> Subject:
+    """A stream, or with `position` a statement of it, as it stands to whose `sight` it is."""
+    if sight.member is not None and sight.is_party(stream_id):
+        return Subject(issuer, frozenset({sight.member}))
+    return Subject(issuer, granted=sight.granted(stream_id, position))
+
+
+@dataclass(frozen=True)
 class Caller:
     """Who calls, for what, and the service that is asked."""
 
@@ -203,14 +213,28 @@ class Caller:
             record = self.ledger.record(hash_of(digest))
         except UnknownStatement:
             raise NotThere from None
-        subject = self.subject(record.header.stream, record.header.issuer)
+        subject = self.subject_of(record)
         fields = can(self.actor, Action.READ_STATEMENT, subject)
         if not fields:
             raise NotThere
         return record, subject, fields
 
-    def subject(self, stream_id: bytes, issuer: bytes) -> Subject:
-        return Subject(issuer, self.ledger.readers(stream_id))
+    @cached_property
+    def sight(self) -> Sight:
+        """What the caller may see at the time of this call."""
+        return self.ledger.sight(self.member, self.service.now())
+
+    def subject(self, stream_id: bytes, issuer: bytes, position: int | None = None) -> Subject:
+        """A stream, or with `position` a statement of it, as it stands to the caller."""
+        return subject_in(self.sight, stream_id, issuer, position)
+
+    def subject_of(self, record: Record) -> Subject:
+        """A statement as it stands to the caller."""
+        return self.subject(record.header.stream, record.header.issuer, record.position)
+
+    def shows(self, record: Record) -> Shown:
+        """How much of a statement's content the caller may have."""
+        return content_for(self.actor, self.subject_of(record))
 
     def vet(self, results: Sequence[Result]) -> list[Result]:
         """Examined statements, with the reason in the place of those that this caller may not register."""

@@ -7,6 +7,8 @@ answer does not list is not shown.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ledger_service.grants import Shown
+
 
 class Action(StrEnum):
     """What a caller may want."""
@@ -44,10 +46,14 @@ ANYONE = Actor()
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is asked about: whose it is, and who may see it besides."""
+    """What is asked about: whose it is, who may see it besides, and what a grant in force shows who asks.
+
+    `granted` is how much of the content: all, nothing but the header, or what is at some pointers. None: no grant.
+    """
 
     issuer: bytes
     readers: frozenset[bytes] = frozenset()
+    granted: Shown | None = None
 
 
 Fields = frozenset[str]
@@ -56,7 +62,11 @@ DONE: Fields = frozenset({"done"})
 """The answer for actions that show nothing: they may be done."""
 
 ENVELOPE: Fields = frozenset({"header", "signature", "content", "secret", "original"})
-STATEMENT: Fields = ENVELOPE | {"digest", "state", "registeredAt", "anchoredAt", "erasedAt", "block", "times", "void"}
+CLOCKS: Fields = frozenset({"digest", "state", "registeredAt", "anchoredAt", "erasedAt", "block", "times", "void"})
+STATEMENT: Fields = ENVELOPE | CLOCKS
+HEADER: Fields = CLOCKS | {"header", "signature"}
+DISCLOSED: Fields = frozenset({"disclosed"})
+"""Single fields of a content with their proofs: what a grant shows that does not show all."""
 
 _ANYONE = {
     Action.SIGN_IN: DONE,
@@ -96,6 +106,14 @@ _READERS = {
     Action.BUNDLE: ENVELOPE,
     Action.FOLLOW: STATEMENT - ENVELOPE | {"header"},
 }
+_GRANTED = {
+    Action.READ_STATEMENT: HEADER,
+    Action.READ_STREAM: frozenset({"stream", "issuer", "highest", "registered", "holes"}),
+    Action.READ_FINDINGS: _READERS[Action.READ_FINDINGS],
+    Action.BUNDLE: frozenset({"header", "signature"}),
+    Action.FOLLOW: _READERS[Action.FOLLOW],
+}
+"""What any grant shows; of contents it shows more, see `_content`. Who else reads is none of an auditor's business."""
 _OPERATOR = {Action.OPERATE: DONE}
 
 
@@ -115,6 +133,23 @@ def can(actor: Actor, action: Action, subject: Subject | None = None) -> Fields:
     if action in _ISSUER:
         return _ISSUER[action] if subject is None or subject.issuer == actor.member else NOTHING
     if action in _READERS:
-        is_reader = subject is None or actor.member == subject.issuer or actor.member in subject.readers
-        return _READERS[action] if is_reader else NOTHING
+        if subject is None or actor.member == subject.issuer or actor.member in subject.readers:
+            return _READERS[action]
+        if subject.granted is not None and action in _GRANTED:
+            return _GRANTED[action] | _content(action, subject.granted)
     return NOTHING
+
+
+def _content(action: Action, granted: Shown) -> Fields:
+    """What a grant adds. The text that a content was read from is not signed, and no grant shows it."""
+    if granted is False or action not in (Action.READ_STATEMENT, Action.BUNDLE):
+        return NOTHING
+    return frozenset({"content", "secret"}) if granted is True else DISCLOSED
+
+
+def content_for(actor: Actor, subject: Subject) -> Shown:
+    """How much of a statement's content `actor` may have: all, nothing, or what is at and below these pointers."""
+    fields = can(actor, Action.BUNDLE, subject)
+    if "content" in fields:
+        return True
+    return subject.granted if "disclosed" in fields and subject.granted is not None else False

@@ -16,6 +16,7 @@ from ledger_service.errors import LedgerError
 from ledger_service.keys import to_hex
 from ledger_service.membership import KeyNotValid, Membership
 from ledger_service.offering import Answers
+from ledger_service.sight import keep_grants
 from ledger_service.statements import UnknownKind, purpose_of
 from ledger_service.store import insert_rows
 from ledger_service.store.tables import content, fork, reader, statement, stream
@@ -220,6 +221,7 @@ class Batch:
             if held:
                 insert_rows(connection, content, _CONTENT_COLUMNS, held)
             self.offers.keep(connection, self.rows, position, now)
+            keep_grants(connection, self.rows, position)
         for item, noted_at in self.forks:
             # Not itself: where a call was refused whole, a later one of the same transaction may have brought it.
             holder = connection.execute(

@@ -6,6 +6,7 @@ from typing import Any
 from ledger_service.custody.kinds import CLOCK_TOLERANCE_MS, PARSERS, Parse
 from ledger_service.custody.policy import Policy
 from ledger_service.errors import MalformedInput
+from ledger_service.grants import Grant
 from ledger_service.intake import epcis
 from ledger_service.keys import from_hex
 from ledger_service.statements import purpose_of
@@ -41,6 +42,7 @@ _CHECKS: dict[str, Check] = {
     "void": _void,
     **{kind: _custody(parse) for kind, parse in PARSERS.items()},
     "custody-policy": _custody(Policy.parse),
+    "grant": _custody(Grant.parse),
 }
 
 

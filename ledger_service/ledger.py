@@ -26,12 +26,28 @@ from ledger_service.errors import LedgerError, ProofError
 from ledger_service.evidence import void_reason
 from ledger_service.keys import Signer, to_hex
 from ledger_service.membership import MemberState
+from ledger_service.sight import Sight
 from ledger_service.statements import Domain, Header, log_entry
 from ledger_service.store import Store
-from ledger_service.store.tables import anchor, content, fork, reader, statement, stream, tile
+from ledger_service.store.tables import (
+    anchor,
+    audit_grant,
+    audit_reader,
+    audit_scope,
+    content,
+    fork,
+    reader,
+    statement,
+    stream,
+    tile,
+)
 
 SCAN = 50_000
 """How many log entries one query looks through for those that a member may see."""
+
+
+MAX_GRANTS = 1000
+"""Grants in force for one reader that are looked at, the newest."""
 
 
 class UnknownStatement(LedgerError):
@@ -349,6 +365,36 @@ class Ledger:
             rows = connection.execute(sa.select(reader.c.member).where(reader.c.stream == stream_id))
             return frozenset(row.member for row in rows)
 
+    def sight(self, member: bytes | None, at: int) -> Sight:
+        """What `member` may see at `at` (ms UTC); None stands for the service itself, which sees all it holds.
+
+        A grant that another one of its issuer corrects, or that is void or erased, shows nothing.
+        """
+        if member is None:
+            return Sight(self.store, None, ())
+        query = (
+            sa.select(statement)
+            .join(audit_reader, audit_reader.c.position == statement.c.position)
+            .join(audit_grant, audit_grant.c.position == statement.c.position)
+            .where(audit_reader.c.member == member, audit_grant.c.starts_at <= at, audit_grant.c.ends_at > at)
+            .order_by(statement.c.position.desc())
+            .limit(MAX_GRANTS)
+        )
+        with self.store.read() as connection:
+            found = [record_of(row) for row in connection.execute(query)]
+            corrections = (
+                sa.select(statement, audit_grant.c.corrects)
+                .join(audit_grant, audit_grant.c.position == statement.c.position)
+                .where(audit_grant.c.corrects.in_([one.digest for one in found]))
+            )
+            ended = {
+                (row.issuer, row.corrects)
+                for row in connection.execute(corrections)
+                if self.void(record_of(row)) is None
+            }
+            standing = [one for one in found if (one.header.issuer, one.digest) not in ended and self.void(one) is None]
+        return Sight(self.store, member, tuple(one.position for one in standing))
+
     def find(self, stream_id: bytes, sequence: int) -> Record | None:
         """The statement that holds a number of a stream, if one does."""
         with self.store.read() as connection:
@@ -365,13 +411,13 @@ class Ledger:
             ).scalar()
         return time
 
-    def page(self, member: bytes, start: int, limit: int, stream_id: bytes | None = None) -> tuple[list[Record], int]:
-        """Up to `limit` statements that `member` may see, from position `start` on in the order of registration.
+    def page(self, sight: Sight, start: int, limit: int, stream_id: bytes | None = None) -> tuple[list[Record], int]:
+        """Up to `limit` statements whose headers may be seen, from position `start` on in the order of registration.
 
         The second value is where the next page starts: everything before it has been looked through.
         """
         end = self._size
-        may_see = sa.exists().where(reader.c.member == member, reader.c.stream == statement.c.stream)
+        may_see = sight.may_see(statement.c.stream)
         found: list[Record] = []
         with self.store.read() as connection:
             while start < end and len(found) < limit:
@@ -419,17 +465,10 @@ class Ledger:
             raise UnknownStatement(f"no stream {to_hex(stream_id)} is known here")
         return _view(row)
 
-    def streams_of(self, member: bytes, after: bytes, limit: int, *, broken: bool = False) -> list[StreamView]:
-        """The streams that `member` may see, by id, those after `after`; with `broken` only those that miss a
-        number.
-        """
-        query = (
-            sa.select(stream)
-            .join(reader, reader.c.stream == stream.c.id)
-            .where(reader.c.member == member, reader.c.stream > after)
-            .order_by(reader.c.stream)
-            .limit(limit)
-        )
+    def streams_of(self, sight: Sight, after: bytes, limit: int, *, broken: bool = False) -> list[StreamView]:
+        """The streams that may be seen, by id, those after `after`; with `broken` only those that miss a number."""
+        seen = sight.streams(after)
+        query = sa.select(stream).join(seen, seen.c.stream == stream.c.id).order_by(seen.c.stream).limit(limit)
         if broken:
             query = query.where(stream.c.registered < stream.c.highest)
         with self.store.read() as connection:
@@ -452,13 +491,12 @@ class Ledger:
         with self.store.read() as connection:
             return [Hole(row.before + 1, row.sequence - 1, row.registered_at) for row in connection.execute(query)]
 
-    def forks(self, member: bytes, *, stream_id: bytes | None = None, sequence: int | None = None) -> list[Fork]:
-        """The stream forks that `member` may see, at most 500, oldest first."""
+    def forks(self, sight: Sight, *, stream_id: bytes | None = None, sequence: int | None = None) -> list[Fork]:
+        """The stream forks that may be seen, at most 500, oldest first."""
         query = (
             sa.select(statement, fork.c.digest.label("second"), fork.c.envelope, fork.c.noted_at)
             .join(fork, fork.c.position == statement.c.position)
-            .join(reader, reader.c.stream == statement.c.stream)
-            .where(reader.c.member == member)
+            .where(sight.may_see(statement.c.stream))
             .order_by(fork.c.noted_at)
             .limit(500)
         )
@@ -479,8 +517,8 @@ class Ledger:
             row = connection.execute(query.where(fork.c.digest == digest)).first()
         return None if row is None else Fork(digest, record_of(row), row.envelope, row.noted_at)
 
-    def overtaken(self, member: bytes) -> list[tuple[Record, str]]:
-        """Statements `member` may see whose key had ended by the block that anchored them, or will have, and why.
+    def overtaken(self, sight: Sight) -> list[tuple[Record, str]]:
+        """Statements that may be seen whose key had ended by the block that anchored them, or will have, and why.
 
         They were registered before the end was known here; they keep their numbers and are issued again. Only the
         checkpoints under way when a key ended can hold any, so only those are looked at.
@@ -498,7 +536,7 @@ class Ledger:
             if state is not MemberState.ACTIVE
         ]
         found: dict[int, Record] = {}
-        may_see = sa.exists().where(reader.c.member == member, reader.c.stream == statement.c.stream)
+        may_see = sight.may_see(statement.c.stream)
         with self.store.read() as connection:
             for block, whose in ends:
                 start = connection.execute(
@@ -572,6 +610,7 @@ class Ledger:
                 .where(content.c.position == record.position, content.c.erased_at.is_(None))
                 .values(content=None, secret=None, original=None, erased_at=now)
             )
+            connection.execute(sa.delete(audit_scope).where(audit_scope.c.position == record.position))
             self._steps("erasing")
         self._steps("erased")
 

@@ -48,6 +48,7 @@ PURPOSE_OF_KIND = {
     "opening": EVENTS,
     "custody-addresses": EVENTS,
     "custody-policy": EVENTS,
+    "grant": EVENTS,
 }
 """The kinds of statement there are, and the purpose that the signing key of each must have."""
 

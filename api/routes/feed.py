@@ -7,8 +7,8 @@ from api import problems
 from api.problems import documented
 from api.routes import examples
 from api.routes.bodies import gives
-from api.service import Caller, asks
-from api.visibility import Action, Subject
+from api.service import Caller, asks, subject_in
+from api.visibility import Action
 
 router = APIRouter(prefix="/v1", tags=["feed"])
 
@@ -42,7 +42,9 @@ def follow(
     events = feed.read(
         caller.session,
         place,
-        lambda record: caller.sees(Subject(record.header.issuer, frozenset({caller.member}))),
+        lambda sight, record: caller.sees(
+            subject_in(sight, record.header.stream, record.header.issuer, record.position)
+        ),
     )
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")

@@ -17,13 +17,14 @@ from api.problems import documented
 from api.routes import examples
 from api.routes.bodies import body, gives, json_body
 from api.service import Caller, Json, asks, hash_of
-from api.visibility import Action, Fields, Subject
+from api.visibility import Action, Fields
 from ledger_service import canonical
 from ledger_service.batch import FromTheFuture, StatementConflict, StreamMismatch, UnknownMember
 from ledger_service.bundle import NotYetAnchored, receipt
 from ledger_service.checkpoint import LogProof
 from ledger_service.envelope import MAX_ENVELOPE_BYTES, ContentMismatch, Refusal
 from ledger_service.errors import MalformedInput
+from ledger_service.grants import present
 from ledger_service.intake.epcis import RefusedEvent
 from ledger_service.keys import BadSignature, to_hex
 from ledger_service.ledger import (
@@ -34,7 +35,7 @@ from ledger_service.ledger import (
     State,
 )
 from ledger_service.membership import MemberNotActive, RevokedKey, UnknownKey, WrongMember, WrongPurpose
-from ledger_service.statements import UnknownKind
+from ledger_service.statements import UnknownKind, disclose
 
 router = APIRouter(prefix="/v1/statements", tags=["statements"])
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -218,18 +219,18 @@ def list_statements(
     limit: int = Query(100, ge=1, le=500),
     caller: Caller = asks(Action.READ_STATEMENT),
 ) -> Response:
-    """The statements you issued or are in the audience of, without their contents."""
+    """The statements you issued, are in the audience of or were granted to see, without their contents."""
     ledger, cursors = caller.ledger, caller.service.cursors
     stream_id = None if stream is None else hash_of(stream)
     name = "statements" if stream is None else f"statements {stream}"
     (start,) = (0,) if after is None else cursors.open(caller.member, name, after, 1)
-    records, following = ledger.page(caller.member, start, limit, stream_id)
+    records, following = ledger.page(caller.sight, start, limit, stream_id)
     if stream_id is not None and not records and after is None:
         raise problems.NotThere
     places = ledger.anchor_places(one.position for one in records)
     items = []
     for record in records:
-        fields = caller.sees(Subject(record.header.issuer, frozenset({caller.member})))
+        fields = caller.sees(caller.subject_of(record))
         place = places.get(record.position)
         value = _clocks(record, ledger.state(record.position), place.anchored_at if place else None)
         value |= {"header": record.header.as_json(), "signature": to_hex(record.signature)}
@@ -244,12 +245,18 @@ def list_statements(
     | documented(problems.Unauthenticated, problems.NotThere),
 )
 def read_statement(digest: str, caller: Caller = asks(Action.READ_STATEMENT)) -> Response:
-    """One statement: what was signed, how far it has come, and when it was issued, registered and anchored."""
+    """One statement: what was signed, how far it has come, and when it was issued, registered and anchored.
+
+    Whom a grant shows some fields only gets these as `disclosed`, each with its proof, and no content.
+    """
     record, _, fields = caller.record(digest)
     envelope, erased_at = caller.ledger.envelope(record)
     place = caller.ledger.anchor_places([record.position]).get(record.position)
     value = _clocks(record, caller.ledger.state(record.position), place.anchored_at if place else None)
     value |= envelope.as_json()
+    if "disclosed" in fields and envelope.content is not None and envelope.secret is not None:
+        pointers = present(envelope.content, caller.shows(record))
+        value["disclosed"] = [one.as_json() for one in disclose(envelope.content, envelope.secret, pointers)]
     value |= {"block": place.block_number if place else None, "erasedAt": erased_at, "void": caller.ledger.void(record)}
     return Json(_project(value, fields))
 
@@ -298,8 +305,8 @@ def erase_content(digest: str, caller: Caller = asks(Action.ERASE)) -> Response:
 )
 def read_receipt(digest: str, caller: Caller = asks(Action.READ_STATEMENT)) -> Response:
     """The receipt of an anchored statement: everything a stranger needs to check it offline."""
-    record, _, fields = caller.record(digest)
-    made = receipt(caller.ledger, record.digest, lambda _: "content" in fields)
+    record, _, _ = caller.record(digest)
+    made = receipt(caller.ledger, record.digest, caller.shows)
     return Response(made.data, media_type="application/json")
 
 

@@ -17,6 +17,7 @@ from api.visibility import Action, Fields, Subject
 from ledger_service import bundle
 from ledger_service.errors import MalformedInput
 from ledger_service.evidence import BUNDLE_FORMAT
+from ledger_service.grants import Shown, common, is_within
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Record, StreamView, UnknownStatement
 
@@ -59,11 +60,11 @@ def list_streams(
     limit: int = Query(100, ge=1, le=500),
     caller: Caller = asks(Action.READ_STREAM),
 ) -> Response:
-    """The streams you issue or are in the audience of."""
+    """The streams you issue, are in the audience of or were granted to see."""
     cursors = caller.service.cursors
     start = b"" if after is None else cursors.open_bytes(caller.member, "streams", after)
-    views = caller.ledger.streams_of(caller.member, start, limit + 1)
-    shown = [_shown(caller, one, caller.sees(Subject(one.issuer, frozenset({caller.member})))) for one in views[:limit]]
+    views = caller.ledger.streams_of(caller.sight, start, limit + 1)
+    shown = [_shown(caller, one, caller.sees(caller.subject(one.id, one.issuer))) for one in views[:limit]]
     more = cursors.seal_bytes(caller.member, "streams", views[limit - 1].id) if len(views) > limit else None
     return Json({"items": shown, "next": more})
 
@@ -100,7 +101,7 @@ def explain_number(
     record = caller.ledger.find(view.id, sequence)
     if record is not None:
         value = explain(caller, record) | {"digest": to_hex(record.digest)}
-        forks = caller.ledger.forks(caller.member, stream_id=view.id, sequence=sequence)
+        forks = caller.ledger.forks(caller.sight, stream_id=view.id, sequence=sequence)
         if forks:
             value["forks"] = [explain_fork(one.record, one.noted_at) | {"digest": to_hex(one.digest)} for one in forks]
         return Json(value)
@@ -141,9 +142,9 @@ def read_findings(caller: Caller = asks(Action.READ_FINDINGS)) -> Response:
     found: list[tuple[Subject, dict[str, Any]]] = []
     after = b""
     while len(found) < MAX_FINDINGS:
-        views = ledger.streams_of(caller.member, after, 100, broken=True)
+        views = ledger.streams_of(caller.sight, after, 100, broken=True)
         for view in views:
-            subject = Subject(view.issuer, frozenset({caller.member}))
+            subject = caller.subject(view.id, view.issuer)
             for hole in ledger.holes(view.id):
                 if hole.since <= oldest:
                     what = f"number {hole.first}" if hole.first == hole.last else f"numbers {hole.first} to {hole.last}"
@@ -152,14 +153,14 @@ def read_findings(caller: Caller = asks(Action.READ_FINDINGS)) -> Response:
         if len(views) < 100:
             break
         after = views[-1].id
-    for fork in ledger.forks(caller.member):
+    for fork in ledger.forks(caller.sight):
         what = f"its issuer signed two statements under number {fork.record.header.sequence}"
         value = _place(fork.record) | {"digest": to_hex(fork.digest)}
-        found.append((_subject(caller, fork.record), _finding("stream fork", fork.noted_at, what, value)))
-    for record, reason in ledger.overtaken(caller.member):
+        found.append((caller.subject_of(fork.record), _finding("stream fork", fork.noted_at, what, value)))
+    for record, reason in ledger.overtaken(caller.sight):
         value = _place(record) | {"digest": to_hex(record.digest)}
         what = "it keeps its number and counts for nothing; its issuer signs the content again"
-        found.append((_subject(caller, record), _finding(f"void: {reason}", record.registered_at, what, value)))
+        found.append((caller.subject_of(record), _finding(f"void: {reason}", record.registered_at, what, value)))
     items = []
     for subject, value in found[:MAX_FINDINGS]:
         fields = caller.sees(subject)
@@ -174,10 +175,6 @@ def _finding(name: str, since: int, what: str, value: dict[str, Any]) -> dict[st
 
 def _place(record: Record) -> dict[str, Any]:
     return {"sequence": record.header.sequence, "stream": to_hex(record.header.stream)}
-
-
-def _subject(caller: Caller, record: Record) -> Subject:
-    return Subject(record.header.issuer, frozenset({caller.member}))
 
 
 @router.post(
@@ -214,9 +211,17 @@ def _bundle(
 ) -> Response:
     for stream in spans:
         _stream(caller, to_hex(stream))
-    shown: bool | list[str] = True if pointers is None else pointers
+    wanted: Shown = True if pointers is None else tuple(pointers)
+
+    def showing(record: Record) -> Shown:
+        return common(caller.shows(record), wanted)
+
     pin_block = caller.ledger.anchoring.chain.head().number if pin else None
-    made = bundle.audit_bundle(caller.ledger, spans, lambda _: shown, pin_block=pin_block)
+    made = bundle.audit_bundle(caller.ledger, spans, showing, pin_block=pin_block)
+    shown = [field.path for one in made.statements for field in one.disclosed or ()]
+    for pointer in pointers or ():
+        if not any(is_within(path, pointer) for path in shown):
+            raise MalformedInput(f"no statement here has a field {pointer!r} that you may see", "/fields")
     return Response(made.data, media_type="application/json")
 
 
