@@ -13,7 +13,7 @@ from web3 import Web3
 from web3.providers import BaseProvider
 
 from contracts import artifact
-from ledger_service.chain import abi
+from ledger_service.chain import abi, custody_log
 from ledger_service.chain.errors import (
     ChainError,
     ChainUnavailable,
@@ -30,11 +30,13 @@ from ledger_service.chain.port import (
     Contracts,
     Founding,
     RecordedChange,
+    RefusedHandOff,
     SignedTransaction,
 )
 from ledger_service.chain.proofs import read_block, receipt_proof, validators_of
 from ledger_service.chain.transaction import Fees, Transaction, created_address, read_transaction
 from ledger_service.chain.wire import Node, NodeRefusal, hexed, octets, quantity, record, rows, shown
+from ledger_service.handoffs import TakenStep
 from ledger_service.keys import Signer, keccak
 from ledger_service.membership import Change, next_head
 
@@ -285,6 +287,64 @@ class EvmChain:
         time_ = self._known_block(number).timestamp
         index, kind = int.from_bytes(topics[1]), int.from_bytes(topics[2])
         return RecordedChange(Change(index, number, time_, kind, data), head)
+
+    # -- custody -----------------------------------------------------------------------------------------------------
+
+    def custody_steps(self, first_block: int, last_block: int) -> list[TakenStep]:
+        """The steps of custody in final blocks `first_block` to `last_block`; see the port."""
+        events = self._custody_events(custody_log.STEPS, first_block, last_block)
+        return custody_log.steps(events, self._calldata, lambda number: self._known_block(number).timestamp)
+
+    def custody_refusals(self, first_block: int, last_block: int) -> list[RefusedHandOff]:
+        """The handoffs in batches of these final blocks that changed nothing."""
+        return custody_log.refusals(self._custody_events(custody_log.REFUSALS, first_block, last_block))
+
+    def _custody_events(self, names: Sequence[str], first: int, last: int) -> list[custody_log.CustodyEvent]:
+        """Events of CustodyLedger with one of these names, in the order of the chain."""
+        last = min(last, self._final_number())
+        by_topic = {abi.topic(name): name for name in names}
+        found: list[custody_log.CustodyEvent] = []
+        while first <= last:
+            until = min(first + self.patience.log_span - 1, last)
+            query = {
+                "address": hexed(self.contracts.custody),
+                "topics": [[hexed(topic) for topic in by_topic]],
+                "fromBlock": hex(first),
+                "toBlock": hex(until),
+            }
+            for reply in rows(self._node.read("eth_getLogs", query), "logs"):
+                log = record(reply, "a log")
+                topics = [octets(topic, "a topic", 32) for topic in rows(log.get("topics"), "a log's topics")]
+                block = quantity(log.get("blockNumber"), "a log's block")
+                is_asked_for = (
+                    len(topics) == 2  # the event and the unit
+                    and topics[0] in by_topic
+                    and octets(log.get("address"), "a log's address", 20) == self.contracts.custody
+                    and first <= block <= until
+                )
+                if not is_asked_for:
+                    raise ChainUnavailable("the node answered with a log that was not asked for")
+                name = by_topic[topics[0]]
+                found.append(
+                    custody_log.CustodyEvent(
+                        name,
+                        abi.read_event(name, topics, octets(log.get("data"), "a log's data")),
+                        block,
+                        quantity(log.get("logIndex"), "a log's index"),
+                        octets(log.get("transactionHash"), "a log's transaction", 32),
+                    )
+                )
+            first = until + 1
+        return sorted(found, key=lambda event: (event.block, event.position))
+
+    def _calldata(self, transaction_hash: bytes) -> bytes:
+        """What a mined transaction carried."""
+        fields = record(self._node.read("eth_getTransactionByHash", hexed(transaction_hash)), "a transaction")
+        if octets(fields.get("hash"), "a transaction's hash", 32) != transaction_hash:
+            raise ChainUnavailable("the node answered with another transaction than the one that was asked for")
+        if octets(fields.get("to") or "0x", "a transaction's contract") != self.contracts.custody:
+            raise ChainUnavailable("a step of custody was sent through another contract; its signatures are not there")
+        return octets(fields.get("input"), "a transaction's data")
 
     def _final_number(self) -> int:
         return self.head().number - self.confirmations

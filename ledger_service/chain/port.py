@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ledger_service.chain.errors import ChainError
+from ledger_service.chain.errors import ChainError, TransactionRefused
+from ledger_service.handoffs import TakenStep
 from ledger_service.keys import Signer
 from ledger_service.membership import Change
 
@@ -136,6 +137,18 @@ class RecordedChange:
     head: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedHandOff:
+    """An item of a batch that changed nothing; `reason` is the error that it would have met alone."""
+
+    unit: bytes
+    sequence: int
+    item: int
+    reason: TransactionRefused
+    block: int
+    transaction_hash: bytes
+
+
 class Chain(Protocol):
     """The one chain we anchor to, as the ledger sees it.
 
@@ -204,6 +217,19 @@ class Chain(Protocol):
         Only final ones. `from_block` is the block of the change `after_index`, where the caller knows it: a node
         is then not asked about older blocks. That the changes fold to their heads has been checked.
         """
+        ...
+
+    def custody_steps(self, first_block: int, last_block: int) -> list[TakenStep]:
+        """The steps of custody in blocks `first_block` to `last_block`, both included, in the order in which the chain
+        took them.
+
+        Only those of final blocks; the signatures are those that were sent. Asking for few blocks is cheap however
+        long the chain is.
+        """
+        ...
+
+    def custody_refusals(self, first_block: int, last_block: int) -> list[RefusedHandOff]:
+        """The handoffs in batches of these final blocks that changed nothing, each with its reason."""
         ...
 
     def headers(self, first: int, last: int) -> list[bytes]:
