@@ -1,8 +1,7 @@
-"""Records of custody before their judge: the auditor's story as a bundle from a real chain, and all that is bent in it."""
+"""Records of custody before their judge: the story of the auditor from a real chain, and all that can be bent in it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
