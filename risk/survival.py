@@ -239,7 +239,8 @@ class Plan:
 def plan(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 120) -> Plan:
     """The least loss within `days` days under leads, sailings, calendars and ramps, over the lines an outage reaches.
 
-    Products without a price count one cent each. Raises NoSolution, MalformedFact.
+    Products without a price count for nothing, or one cent each where none has a price. Raises NoSolution,
+    MalformedFact.
     """
     shape = shape_of(network, outages, days)
     return _Expanded(network, shape).solve()
@@ -263,7 +264,9 @@ class _Expanded:
         sent = program.variables(links * days, upper=can_carry.ravel()).reshape(links, days)
         finished = program.variables(lines * days).reshape(lines, days)
         inbound = program.variables(bins * days).reshape(bins, days)
-        prices = np.array([self._price(int(one)) for one in shape.lines])
+        prices = np.array([float(shape.arrays.lines[one].revenue_cents or 0) for one in shape.lines.tolist()])
+        if not prices.any():
+            prices += 1
         due = shape.elsewhere[:, None] * shape.open
         lost = program.variables(lines * days, cost=np.repeat(prices, days), upper=due.ravel())
         lost = lost.reshape(lines, days)
@@ -306,10 +309,6 @@ class _Expanded:
             self._lost(values[lost]),
             self._worth(duals[rows[:, 0]], duals[balance[:, 0]] if bins else np.zeros(0), usage),
         )
-
-    def _price(self, line: int) -> float:
-        price = self.network.arrays.lines[line].revenue_cents
-        return float(price) if price else 1.0
 
     def _lost(self, amounts: Vector) -> dict[tuple[str, str], tuple[tuple[date, float], ...]]:
         found = {}
