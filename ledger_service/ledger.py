@@ -209,6 +209,8 @@ class Ledger:
         self.rules = rules
         self.log_key = log_key
         self.store = store
+        self.thing_mac: Callable[[str], bytes] | None = None
+        """The name under which the index of trails has a thing; set by whoever keeps that index."""
         self._steps = steps
         self._door = threading.Lock()
         self.anchoring = Anchoring(store, chain, origin, log_key, operator, rules.max_checkpoint_entries, steps)
@@ -393,7 +395,7 @@ class Ledger:
                 if self.void(record_of(row)) is None
             }
             standing = [one for one in found if (one.header.issuer, one.digest) not in ended and self.void(one) is None]
-        return Sight(self.store, member, tuple(one.position for one in standing))
+        return Sight(self.store, member, tuple(one.position for one in standing), self.thing_mac)
 
     def find(self, stream_id: bytes, sequence: int) -> Record | None:
         """The statement that holds a number of a stream, if one does."""

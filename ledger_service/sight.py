@@ -5,7 +5,7 @@ force, it shows the headers of the streams in scope, so that nothing can be miss
 what the grant names. To everybody else there is nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -14,21 +14,37 @@ import sqlalchemy as sa
 from ledger_service.envelope import Examined
 from ledger_service.grants import Grant, Shown, united
 from ledger_service.store import Store
-from ledger_service.store.tables import audit_grant, audit_reader, audit_scope, reader, stream
+from ledger_service.store.tables import audit_grant, audit_reader, audit_scope, reader, statement, stream
+from ledger_service.store.trail_tables import mention, thing
+
+MAX_UNITS = 5_000
+"""Units in the grants in force for one reader that are looked at, those of the newest grants."""
+MAX_NAMING = 20_000
+"""Statements naming them, for each issuer and kind of grant, the newest."""
 
 
 class Sight:
     """What `member` may see, by the `grants` (their positions) that are in force; member None sees all there is.
 
-    Made by `Ledger.sight` for one time, used for one answer, and then forgotten.
+    `mac` is the name under which the index of trails has a thing; without it grants of units show nothing. Made by
+    `Ledger.sight` for one time, used for one answer, and then forgotten.
     """
 
-    def __init__(self, store: Store, member: bytes | None, grants: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        member: bytes | None,
+        grants: tuple[int, ...],
+        mac: Callable[[str], bytes] | None = None,
+    ) -> None:
         self.member = member
         self._store = store
         self._grants = grants
         self._parties: dict[bytes, bool] = {}
         self._streams: dict[bytes, Shown | None] = {}
+        self._naming: dict[int, tuple[bytes, Shown]] = {}
+        if grants and mac is not None:
+            self._naming = self._find_units(mac)
 
     def may_see(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """The condition that the stream whose id is in `column` may be seen, its headers at least."""
@@ -37,7 +53,8 @@ class Sight:
         is_party = sa.exists().where(reader.c.member == self.member, reader.c.stream == column)
         if not self._grants:
             return is_party
-        return sa.or_(is_party, column.in_(self._granted_streams()))
+        named = sorted({one for one, _ in self._naming.values()})
+        return sa.or_(is_party, column.in_(self._granted_streams()), column.in_(named))
 
     def streams(self, after: bytes = b"") -> sa.Subquery:
         """The ids of the streams that may be seen, those after `after`, in the column `stream`."""
@@ -46,7 +63,9 @@ class Sight:
         own = sa.select(reader.c.stream).where(reader.c.member == self.member, reader.c.stream > after)
         if not self._grants:
             return own.subquery()
-        return own.union(self._granted_streams().where(stream.c.id > after)).subquery()
+        named = sa.select(stream.c.id).where(stream.c.id.in_({one for one, _ in self._naming.values()}))
+        granted = (one.where(stream.c.id > after) for one in (self._granted_streams(), named))
+        return own.union(*granted).subquery()
 
     def _granted_streams(self) -> sa.Select[Any]:
         return (
@@ -73,9 +92,18 @@ class Sight:
 
         Without a position: whether they show the stream's headers (False or more) or not even these (None).
         """
-        _ = position
         if not self._grants:
             return None
+        parts = [self._granted_whole(stream_id)]
+        if position is not None and position in self._naming:
+            parts.append(self._naming[position][1])
+        elif any(one == stream_id for one, _ in self._naming.values()):
+            parts.append(False)
+        known = [one for one in parts if one is not None]
+        return united(known) if known else None
+
+    def _granted_whole(self, stream_id: bytes) -> Shown | None:
+        """What grants of the whole stream show."""
         if stream_id not in self._streams:
             query = (
                 sa.select(audit_grant.c.fields)
@@ -91,6 +119,34 @@ class Sight:
                 rows = connection.execute(query).all()
             self._streams[stream_id] = united(_fields(row.fields) for row in rows) if rows else None
         return self._streams[stream_id]
+
+    def _find_units(self, mac: Callable[[str], bytes]) -> dict[int, tuple[bytes, Shown]]:
+        """The positions of statements that name a granted unit, each with its stream and what may be seen of it."""
+        query = (
+            sa.select(audit_scope.c.unit, audit_grant.c.issuer, audit_grant.c.fields)
+            .join(audit_grant, audit_grant.c.position == audit_scope.c.position)
+            .where(audit_grant.c.position.in_(self._grants), audit_scope.c.unit.is_not(None))
+            .order_by(audit_scope.c.position.desc(), audit_scope.c.number)
+            .limit(MAX_UNITS)
+        )
+        shown: dict[int, tuple[bytes, Shown]] = {}
+        with self._store.read() as connection:
+            by_issuer: dict[tuple[bytes, str | None], list[bytes]] = {}
+            for row in connection.execute(query):
+                by_issuer.setdefault((row.issuer, row.fields), []).append(mac(row.unit))
+            for (issuer, fields), macs in by_issuer.items():
+                naming = (
+                    sa.select(statement.c.position, statement.c.stream)
+                    .join(mention, mention.c.position == statement.c.position)
+                    .join(thing, thing.c.id == mention.c.thing)
+                    .where(thing.c.mac.in_(macs), statement.c.issuer == issuer)
+                    .order_by(statement.c.position.desc())
+                    .limit(MAX_NAMING)
+                )
+                for one in connection.execute(naming):
+                    before = shown.get(one.position, (one.stream, False))[1]
+                    shown[one.position] = (one.stream, united([before, _fields(fields)]))
+        return shown
 
     def shown(self, stream_id: bytes, position: int) -> Shown | None:
         """How much of the content of the statement at `position` may be seen; None: not even its header."""
