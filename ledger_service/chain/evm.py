@@ -192,6 +192,11 @@ class EvmChain:
         block, _ = self._block_at("latest")
         return block
 
+    def final(self) -> Block:
+        """The newest block with `confirmations` others on top; block 0 while there are not so many."""
+        head = self.head()
+        return head if not self.confirmations else self._known_block(max(head.number - self.confirmations, 0))
+
     def headers(self, first: int, last: int) -> list[bytes]:
         """The RLP headers of blocks `first` to `last`, both included; blocks beyond the head are left out."""
         last = min(last, self.head().number)

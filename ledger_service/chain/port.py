@@ -164,6 +164,10 @@ class Chain(Protocol):
         """The newest block. Behind `confirmations` blocks of it, nothing is final."""
         ...
 
+    def final(self) -> Block:
+        """The newest block that no other can take the place of any more."""
+        ...
+
     def latest(self, origin: bytes) -> AnchoredCheckpoint | None:
         """The last anchored checkpoint of `origin` (32 bytes), None before the first."""
         ...

@@ -32,11 +32,13 @@ from ledger_service.chain.port import (
     Contracts,
     Founding,
     RecordedChange,
+    RefusedHandOff,
     SignedTransaction,
 )
 from ledger_service.checkpoint import MalformedNote, UnverifiedNote
 from ledger_service.errors import LedgerError
 from ledger_service.evidence import verify_bundle
+from ledger_service.handoffs import TakenStep
 from ledger_service.keys import Signer, keccak
 from ledger_service.ledger import Rules
 from ledger_service.mandates import key_change
@@ -72,6 +74,10 @@ class FaultyChain:
         found: Block = self._call("head", self._chain.head)
         return found
 
+    def final(self) -> Block:
+        found: Block = self._call("final", self._chain.final)
+        return found
+
     def latest(self, origin: bytes) -> AnchoredCheckpoint | None:
         found: AnchoredCheckpoint | None = self._call("latest", lambda: self._chain.latest(origin))
         return found
@@ -98,7 +104,9 @@ class FaultyChain:
         self._call("send", lambda: self._chain.send(raw))
 
     def send_many(self, raws: Sequence[bytes]) -> list[ChainError | None]:
-        return self._chain.send_many(raws)
+        self.sent.extend(raws)
+        found: list[ChainError | None] = self._call("send_many", lambda: self._chain.send_many(raws))
+        return found
 
     def anchor_of(self, transaction_hash: bytes) -> AnchorEvidence | None:
         found: AnchorEvidence | None = self._call("anchor_of", lambda: self._chain.anchor_of(transaction_hash))
@@ -109,6 +117,13 @@ class FaultyChain:
             "changes", lambda: self._chain.changes(after_index, limit, from_block=from_block)
         )
         return found
+
+    def custody_steps(self, first_block: int, last_block: int) -> list[TakenStep]:
+        found: list[TakenStep] = self._call("custody_steps", lambda: self._chain.custody_steps(first_block, last_block))
+        return found
+
+    def custody_refusals(self, first_block: int, last_block: int) -> list[RefusedHandOff]:
+        return self._chain.custody_refusals(first_block, last_block)
 
     def headers(self, first: int, last: int) -> list[bytes]:
         return self._chain.headers(first, last)
