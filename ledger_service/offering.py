@@ -15,17 +15,19 @@ import sqlalchemy as sa
 
 from ledger_service import handoffs
 from ledger_service.custody import check_acceptance
-from ledger_service.custody.kinds import Despatch, Outcome, Receipt
+from ledger_service.custody.kinds import CustodyAddresses, Despatch, Deviation, Outcome, Receipt
 from ledger_service.custody.offers import OfferRefused
 from ledger_service.custody.policy import Policy
 from ledger_service.envelope import Examined
 from ledger_service.errors import LedgerError
-from ledger_service.handoffs import CustodyDomain
+from ledger_service.handoffs import Closing, CustodyDomain, HandOff, SignedStep
 from ledger_service.keys import to_hex
 from ledger_service.store import Store
 from ledger_service.store.tables import content, offer, offer_answer, offer_signature, reader, statement
 
-DESPATCH, RECEIPT = "despatch", "receipt"
+DESPATCH, RECEIPT, ADDRESSES = "despatch", "receipt", "custody-addresses"
+MISSING = "missing"
+"""The outcome of a unit that a receipt says was not there at all: it stays with its giver."""
 
 
 class OfferReplaced(OfferRefused):
@@ -40,6 +42,10 @@ class OfferReplaced(OfferRefused):
 
 class UnfitOffer(LedgerError):
     """A giver's signature that does not go with the despatch it is sent for."""
+
+
+class UnfitStep(LedgerError):
+    """A step for the relay that no registered statement of its sender asks for."""
 
 
 class OfferState(StrEnum):
@@ -222,12 +228,31 @@ def _keep_offer(connection: sa.Connection, item: Examined, despatch: Despatch, p
             refused=0,
         )
     )
-    if despatch.corrects is not None:
-        connection.execute(
-            sa.update(offer)
-            .where(offer.c.despatch == despatch.corrects, offer.c.giver == item.issuer, offer.c.replaced_by.is_(None))
-            .values(replaced_by=item.digest)
-        )
+    if despatch.corrects is None:
+        return
+    corrected = connection.execute(
+        sa.select(offer, content.c.content)
+        .outerjoin(content, content.c.position == offer.c.position)
+        .where(offer.c.despatch == despatch.corrects, offer.c.giver == item.issuer, offer.c.replaced_by.is_(None))
+    ).first()
+    if corrected is None:
+        return
+    connection.execute(sa.update(offer).where(offer.c.despatch == despatch.corrects).values(replaced_by=item.digest))
+    if corrected.content is None or corrected.taker != despatch.taker:
+        return
+    # What was answered stays answered: the correction asks about the rest.
+    before = [one.id.key for one in Despatch.parse(orjson.loads(corrected.content)).units]
+    places = {one.id.key: place for place, one in enumerate(despatch.units)}
+    answers = connection.execute(sa.select(offer_answer).where(offer_answer.c.despatch == despatch.corrects)).all()
+    kept = [
+        {"despatch": item.digest, "place": places[before[row.place]], "receipt": row.receipt, "outcome": row.outcome,
+         "answered_at": row.answered_at}
+        for row in answers
+        if before[row.place] in places
+    ]  # fmt: skip
+    if kept:
+        connection.execute(sa.insert(offer_answer), kept)
+        _count(connection, item.digest)
 
 
 def _keep_answer(connection: sa.Connection, item: Examined, receipt: Receipt, now: int) -> None:
@@ -239,7 +264,10 @@ def _keep_answer(connection: sa.Connection, item: Examined, receipt: Receipt, no
     if row is None or row.content is None:
         return
     places = {one.id.key: place for place, one in enumerate(Despatch.parse(orjson.loads(row.content)).units)}
-    answered = {places[one.key] for one in receipt.units if one.key in places}
+    answered = {places[one.key]: str(receipt.outcome) for one in receipt.units if one.key in places}
+    for one in receipt.discrepancies:
+        if one.what is Deviation.SHORT and one.quantity is None and one.unit.key in places:
+            answered[places[one.unit.key]] = MISSING
     known = {
         one.place: one.receipt
         for one in connection.execute(
@@ -247,8 +275,8 @@ def _keep_answer(connection: sa.Connection, item: Examined, receipt: Receipt, no
         )
     }
     # The first answer stands until its issuer corrects it; a second one is for the fold to point at.
-    for place in sorted(answered):
-        values = {"receipt": item.digest, "outcome": str(receipt.outcome), "answered_at": now}
+    for place, outcome in sorted(answered.items()):
+        values = {"receipt": item.digest, "outcome": outcome, "answered_at": now}
         if place not in known:
             connection.execute(sa.insert(offer_answer).values(despatch=receipt.despatch, place=place, **values))
         elif known[place] == receipt.corrects:
@@ -257,11 +285,15 @@ def _keep_answer(connection: sa.Connection, item: Examined, receipt: Receipt, no
                 .where(offer_answer.c.despatch == receipt.despatch, offer_answer.c.place == place)
                 .values(**values)
             )
-    counted = sa.select(sa.func.count()).where(offer_answer.c.despatch == receipt.despatch)
+    _count(connection, receipt.despatch)
+
+
+def _count(connection: sa.Connection, despatch: bytes) -> None:
+    counted = sa.select(sa.func.count()).where(offer_answer.c.despatch == despatch)
     refused = counted.where(offer_answer.c.outcome == str(Outcome.REFUSED))
     connection.execute(
         sa.update(offer)
-        .where(offer.c.despatch == receipt.despatch)
+        .where(offer.c.despatch == despatch)
         .values(unanswered=offer.c.units - counted.scalar_subquery(), refused=refused.scalar_subquery())
     )
 
@@ -370,6 +402,69 @@ class Offers:
         assert found is not None
         return found
 
+    def deposits(self, owner: bytes, reader_of: bytes, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Position and id of the statements after a position by which `owner` deposited addresses that `reader_of` may
+        see.
+        """
+        may_see = sa.exists().where(reader.c.member == reader_of, reader.c.stream == statement.c.stream)
+        query = (
+            sa.select(statement.c.position, statement.c.digest)
+            .where(statement.c.issuer == owner, _IS_DEPOSIT, statement.c.position > after, may_see)
+            .order_by(statement.c.position)
+            .limit(limit)
+        )
+        with self._store.read() as connection:
+            return [(row.position, row.digest) for row in connection.execute(query)]
+
+    def check_step(self, step: SignedStep, member: bytes) -> None:
+        """Raise UnfitStep unless what `member` hands to the relay follows from statements that are registered here.
+
+        A handoff is the answer of its taker to an offer that names the unit, and no refusal. One whose offer and
+        acceptance are one statement hands the unit to its own custodian: that deposit names both addresses. A closing
+        names a statement of the closer's own. Whose the signatures are the chain itself looks at.
+        """
+        if isinstance(step.step, Closing):
+            self._said(step.step.statement, member)
+        elif isinstance(step.step, HandOff):
+            self._check_handoff(step.step, member)
+
+    def _check_handoff(self, handoff: HandOff, member: bytes) -> None:
+        offer = handoff.offer
+        kind, said = self._said(handoff.acceptance, member)
+        if handoff.acceptance == offer.statement:
+            named = set() if kind != ADDRESSES or said is None else set(CustodyAddresses.parse(said).addresses)
+            if said is not None and not {offer.giver, offer.taker} <= named:
+                raise UnfitStep("offer and acceptance are one statement, which does not name both addresses")
+            return
+        offered_kind, offered = self._said(offer.statement, None)
+        if kind != RECEIPT or offered_kind != DESPATCH:
+            raise UnfitStep("the offer of a handoff is a despatch, and its acceptance is a receipt")
+        if said is None or offered is None:
+            return  # withheld: there is nothing to look at
+        receipt, despatch = Receipt.parse(said), Despatch.parse(offered)
+        if receipt.despatch != offer.statement:
+            raise UnfitStep("the receipt answers another despatch")
+        thing = next((one.id.key for one in despatch.units if one.chain == offer.unit), None)
+        if thing is None:
+            raise UnfitStep(f"the despatch does not name the unit {to_hex(offer.unit)} of the chain")
+        gone = {one.unit.key for one in receipt.discrepancies if one.what is Deviation.SHORT and one.quantity is None}
+        if receipt.outcome is Outcome.REFUSED or thing not in {one.key for one in receipt.units} - gone:
+            raise UnfitStep(f"the receipt does not take over {thing}")
+
+    def _said(self, digest: bytes, issuer: bytes | None) -> tuple[str, Any]:
+        """Kind and content of a statement that `issuer` has registered; raises UnfitStep."""
+        query = (
+            sa.select(statement.c.kind, statement.c.issuer, content.c.content)
+            .outerjoin(content, content.c.position == statement.c.position)
+            .where(statement.c.digest == digest)
+        )
+        with self._store.read() as connection:
+            row = connection.execute(query).first()
+        if row is None or (issuer is not None and row.issuer != issuer):
+            whose = "" if issuer is None else " by you"
+            raise UnfitStep(f"no statement {to_hex(digest)}{whose} is registered here: send it first")
+        return row.kind, None if row.content is None else orjson.loads(row.content)
+
     def _views(self, connection: sa.Connection, rows: Iterable[Any], now: int, policy: Policy) -> list[OfferView]:
         rows = list(rows)
         digests = [row.despatch for row in rows]
@@ -410,6 +505,8 @@ class Offers:
         return found
 
 
+_IS_DEPOSIT = statement.c.kind == sa.literal_column("'custody-addresses'")
+"""In these very words, so that the database takes the index that is made for it."""
 _WAITING = sa.and_(offer.c.unanswered > 0, offer.c.replaced_by.is_(None))
 
 

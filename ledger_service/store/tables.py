@@ -1,7 +1,7 @@
 """The tables of a ledger. Times are ms UTC unless a name says seconds; hashes and ids are raw bytes.
 
 Nothing here is updated once written except the right edge of the tree (`tile`), a stream's counters, the refusal of an
-anchor attempt, and an erasure.
+anchor attempt, what becomes of a step that was given to the relay, and an erasure.
 """
 
 from sqlalchemy import (
@@ -216,7 +216,7 @@ offer = Table(
     Column("replaced_by", LargeBinary(32)),
     UniqueConstraint("despatch"),
 )
-"""Despatches whose content came, and how many of their units have no answer. After `expires_at` the chain takes none."""
+"""Despatches with content, and how many of their units have no answer. The chain takes none after `expires_at`."""
 
 offer_answer = Table(
     "offer_answer",
@@ -280,7 +280,88 @@ signing_request = Table(
 )
 """What somebody at a site asked to be signed by the member's own gateway, and what became of it."""
 
+# Custody on the chain: what is to be relayed, what was sent, what the chain has taken.
+
+custody_block = Table(
+    "custody_block",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+"""The block up to which the steps of custody have been read."""
+
+custody_step = Table(
+    "custody_step",
+    metadata,
+    Column("place", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("unit", LargeBinary(32), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("block", BigInteger, nullable=False),
+    Column("struct_hash", LargeBinary(32), nullable=False),
+    Column("step", LargeBinary, nullable=False),
+    UniqueConstraint("unit", "sequence"),
+)
+"""Steps that the chain has taken, in its order: `place` is dense from 0. `step` is JSON as bundles carry it."""
+
+custody_batch = Table(
+    "custody_batch",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("purpose", String(16), nullable=False),
+    Column("nonce", BigInteger, nullable=False),
+    Column("transaction_hash", LargeBinary(32), nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("outcome", Text),
+    UniqueConstraint("transaction_hash"),
+)
+"""Signed transactions of the relay, each stored before it is first sent; `outcome` is NULL while it is under way."""
+
+custody_request = Table(
+    "custody_request",
+    metadata,
+    Column("struct_hash", LargeBinary(32), primary_key=True),
+    Column("unit", LargeBinary(32), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("step", LargeBinary, nullable=False),
+    Column("deadline_seconds", BigInteger, nullable=False),
+    Column("submitted_at", BigInteger, nullable=False),
+    Column("release_seconds", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("batch", ForeignKey("custody_batch.number"), index=True),
+    Column("item", Integer),
+    Column("reason", Text),
+)
+"""Steps that members gave to the relay: waiting, sent (in `batch`, there at `item`), taken, or refused for `reason`."""
+
+custody_certificate = Table(
+    "custody_certificate",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("batch", ForeignKey("custody_batch.number"), nullable=False, index=True),
+    Column("digest", LargeBinary(32), nullable=False, index=True),
+    Column("units", LargeBinary, nullable=False),
+    Column("transaction_hash", LargeBinary(32)),
+    Column("block", BigInteger),
+    Column("header", LargeBinary),
+    Column("receipt_index", Integer),
+    Column("receipt_proof", LargeBinary),
+    Column("attestation", LargeBinary(65)),
+)
+"""Where units stood in a block, with the evidence once it is final; `digest` is the SHA-256 of the joined `units`."""
+
 Index("ix_statement_stream_position", statement.c.stream, statement.c.position)
+Index("ix_custody_request_state_release_seconds", custody_request.c.state, custody_request.c.release_seconds)
+Index("ix_custody_request_unit_sequence", custody_request.c.unit, custody_request.c.sequence)
+Index(
+    "ix_statement_custody_addresses",
+    statement.c.issuer,
+    statement.c.position,
+    sqlite_where=statement.c.kind == "custody-addresses",
+    postgresql_where=statement.c.kind == "custody-addresses",
+)
 Index("ix_offer_giver_position", offer.c.giver, offer.c.position)
 Index("ix_offer_taker_position", offer.c.taker, offer.c.position)
 Index("ix_signing_request_member_number", signing_request.c.member, signing_request.c.number)

@@ -65,6 +65,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("statement", schema=None) as batch_op:
         batch_op.create_index("ix_statement_stream_position", ["stream", "position"], unique=False)
+        batch_op.create_index(
+            "ix_statement_custody_addresses",
+            ["issuer", "position"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'custody-addresses'"),
+            postgresql_where=sa.text("kind = 'custody-addresses'"),
+        )
 
     op.create_table(
         "stream",
@@ -271,6 +278,7 @@ def downgrade() -> None:
 
     op.drop_table("stream")
     with op.batch_alter_table("statement", schema=None) as batch_op:
+        batch_op.drop_index("ix_statement_custody_addresses")
         batch_op.drop_index("ix_statement_stream_position")
 
     op.drop_table("statement")
