@@ -29,6 +29,7 @@ from ledger_service.membership import MemberState
 from ledger_service.sight import Sight
 from ledger_service.statements import Domain, Header, log_entry
 from ledger_service.store import Store
+from ledger_service.store.forgetting import forget
 from ledger_service.store.tables import (
     anchor,
     audit_grant,
@@ -613,6 +614,7 @@ class Ledger:
                 .values(content=None, secret=None, original=None, erased_at=now)
             )
             connection.execute(sa.delete(audit_scope).where(audit_scope.c.position == record.position))
+            forget(connection, record.position)
             self._steps("erasing")
         self._steps("erased")
 

@@ -148,6 +148,16 @@ class Sight:
                     shown[one.position] = (one.stream, united([before, _fields(fields)]))
         return shown
 
+    @property
+    def has_grants(self) -> bool:
+        """Whether more than the member's own streams may be seen."""
+        return bool(self._grants)
+
+    @property
+    def named(self) -> frozenset[int]:
+        """The positions of the statements that grants of units show whole."""
+        return frozenset(position for position, (_, shown) in self._naming.items() if shown is True)
+
     def shown(self, stream_id: bytes, position: int) -> Shown | None:
         """How much of the content of the statement at `position` may be seen; None: not even its header."""
         return True if self.is_party(stream_id) else self.granted(stream_id, position)

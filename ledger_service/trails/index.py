@@ -1,0 +1,314 @@
+"""The index of trails in the store: kept up in the background, and made again from the statements at any time."""
+
+import hmac
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from ledger_service.sight import Sight
+from ledger_service.store import Store, insert_rows
+from ledger_service.store.tables import content, reader, statement
+from ledger_service.store.trail_tables import (
+    chain_unit,
+    citation,
+    forgotten,
+    indexed_stream,
+    link,
+    mention,
+    progress,
+    saying,
+    thing,
+    withdrawn,
+)
+from ledger_service.trails.graph import Graph, View
+from ledger_service.trails.reading import Reading, Sort, read, sort_of
+
+CHUNK = 2_000
+_EVENTS = (Sort.EVENT, Sort.DECLARATION)
+
+
+class Index:
+    """The index over the statements of one store. `key` makes the HMACs under which things are found.
+
+    `steps` is called with the name of each durable step. All methods may be called from several threads.
+    """
+
+    def __init__(self, store: Store, key: bytes, steps: Callable[[str], None]) -> None:
+        self._store = store
+        self._key = key
+        self._steps = steps
+        self._lane = threading.Lock()
+        self._reading = threading.RLock()
+        self._streams: dict[bytes, int] = {}
+        self._start()
+
+    def _start(self) -> None:
+        self._graph = Graph()
+        self._synced = 0
+        self._forgotten = 0
+
+    @property
+    def indexed(self) -> int:
+        """How many statements, from the first on, the index has read."""
+        with self._store.read() as connection:
+            return _indexed(connection)
+
+    def mac(self, name: str) -> bytes:
+        """Under what a thing is found."""
+        return hmac.digest(self._key, b"thing " + name.encode(), "sha256")
+
+    # Writing
+
+    def advance(self, limit: int) -> int:
+        """Read up to `limit` statements more, in one durable step; how many were read, 0 when all have been."""
+        with self._lane:
+            with self._store.read() as connection:
+                start, erased = _indexed(connection), _last_forgotten(connection)
+                query = (
+                    sa.select(
+                        statement.c.position,
+                        statement.c.digest,
+                        statement.c.issuer,
+                        statement.c.kind,
+                        statement.c.stream,
+                        content.c.content,
+                    )
+                    .outerjoin(content, content.c.position == statement.c.position)
+                    .where(statement.c.position >= start)
+                    .order_by(statement.c.position)
+                    .limit(limit)
+                )
+                rows = connection.execute(query).all()
+            if not rows:
+                return 0
+            readings = [
+                (row, said)
+                for row in rows
+                if row.content is not None
+                and (said := read(row.kind, orjson.loads(row.content), row.digest, row.issuer)) is not None
+            ]
+            self._streams.clear()  # what a transaction gave out that then failed was never given
+            with self._store.write() as connection:
+                if _last_forgotten(connection) != erased:
+                    return len(rows)  # what was erased meanwhile must not come back: read again
+                self._write(connection, readings)
+                end = rows[-1].position + 1
+                connection.execute(sa.delete(progress))
+                connection.execute(sa.insert(progress).values(id=1, indexed=end))
+                self._steps("indexing")
+            self._steps("indexed")
+            return len(rows)
+
+    def rebuild(self) -> None:
+        """Forget all that was read and begin anew; which thing a unit of the chain was once said to be is kept."""
+        with self._lane, self._reading:
+            with self._store.write() as connection:
+                for table in (link, citation, saying, mention, withdrawn, progress):
+                    connection.execute(sa.delete(table))
+                connection.execute(sa.delete(chain_unit).where(chain_unit.c.position.is_not(None)))
+                kept = sa.select(chain_unit.c.thing)
+                connection.execute(sa.update(thing).where(thing.c.id.in_(kept)).values(name=None))
+                connection.execute(sa.delete(thing).where(thing.c.id.not_in(kept)))
+                self._steps("index cleared")
+            self._start()
+
+    def _write(self, connection: sa.Connection, readings: Sequence[tuple[Any, Reading]]) -> None:
+        names = {name for _, said in readings for name, _ in said.mentions}
+        names |= {name for _, said in readings for source, target, _ in said.links for name in (source, target)}
+        ids = self._things(connection, names)
+        mentions, sayings, links, citations, units = [], [], [], [], []
+        events: set[bytes] = set()
+        for row, said in readings:
+            position, stream = row.position, self._stream(connection, row.stream)
+            mentions += [(ids[name], position, int(role)) for name, role in said.mentions]
+            links += [(position, ids[source], ids[target], int(how), stream) for source, target, how in said.links]
+            sayings.append(
+                (
+                    position,
+                    row.digest,
+                    stream,
+                    int(said.sort),
+                    row.issuer,
+                    said.stated_at,
+                    said.other,
+                    said.due_at,
+                    said.outcome,
+                )
+            )
+            cites = set(said.cites)
+            if said.event_name is not None:
+                name = hmac.digest(self._key, b"event " + row.issuer + said.event_name.encode(), "sha256")
+                cites.add(name)
+                events.add(name)
+            citations += [(what, position) for what in cites]
+            units += [(unit, ids[name], position, int(opened)) for name, unit, opened in said.chain]
+        for table, columns, found in (
+            (mention, ("thing", "position", "role"), mentions),
+            (saying, _SAYING, sayings),
+            (link, ("position", "source", "target", "how", "stream"), links),
+            (citation, ("what", "position"), citations),
+            (chain_unit, ("unit", "thing", "position", "opened"), units),
+        ):
+            if found:
+                insert_rows(connection, table, columns, found)
+        self._take_back(connection, readings, events)
+
+    def _things(self, connection: sa.Connection, names: Collection[str]) -> dict[str, int]:
+        macs = {self.mac(name): name for name in names}
+        ids: dict[str, int] = {}
+        nameless = []
+        for chunk in chunks(list(macs)):
+            for row in connection.execute(
+                sa.select(thing.c.id, thing.c.mac, thing.c.name).where(thing.c.mac.in_(chunk))
+            ):
+                ids[macs[row.mac]] = row.id
+                if row.name is None:
+                    nameless.append({"key": row.id, "text": macs[row.mac]})
+        highest = connection.execute(sa.select(sa.func.max(thing.c.id))).scalar() or 0
+        fresh = sorted(name for name in names if name not in ids)
+        ids.update({name: number for number, name in enumerate(fresh, highest + 1)})
+        if fresh:
+            rows = [(ids[name], self.mac(name), name, int(sort_of(name))) for name in fresh]
+            insert_rows(connection, thing, ("id", "mac", "name", "sort"), rows)
+        if nameless:
+            named = sa.update(thing).where(thing.c.id == sa.bindparam("key")).values(name=sa.bindparam("text"))
+            connection.execute(named, nameless)
+        return ids
+
+    def _stream(self, connection: sa.Connection, stream: bytes) -> int:
+        number = self._streams.get(stream)
+        if number is None:
+            query = sa.select(indexed_stream.c.number).where(indexed_stream.c.stream == stream)
+            number = connection.execute(query).scalar()
+            if number is None:
+                made = connection.execute(sa.insert(indexed_stream).values(stream=stream)).inserted_primary_key
+                assert made is not None
+                number = int(made[0])
+            self._streams[stream] = number
+        return number
+
+    def _take_back(
+        self, connection: sa.Connection, readings: Sequence[tuple[Any, Reading]], events: Collection[bytes]
+    ) -> None:
+        """Note which statements are corrected or declared wrong, whichever of the two came first."""
+        pairs: set[tuple[int, int]] = set()
+        by_digest = {
+            row.digest: (row.position, row.issuer, said.sort) for row, said in readings if said.sort not in _EVENTS
+        }
+        for chunk in chunks(list(by_digest)):
+            query = sa.select(citation.c.what, saying.c.position, saying.c.issuer, saying.c.sort).join(
+                saying, saying.c.position == citation.c.position
+            )
+            for row in connection.execute(query.where(citation.c.what.in_(chunk))):
+                position, issuer, sort = by_digest[row.what]
+                if (row.issuer, row.sort) == (issuer, sort) and row.position != position:
+                    pairs.add((position, row.position))
+        corrections: dict[bytes, list[tuple[Any, Reading]]] = defaultdict(list)
+        for row, said in readings:
+            if said.corrects is not None:
+                corrections[said.corrects].append((row, said))
+        for chunk in chunks(list(corrections)):
+            targets = sa.select(saying.c.digest, saying.c.position, saying.c.issuer, saying.c.sort)
+            targets = targets.join(statement, statement.c.position == saying.c.position)
+            for row in connection.execute(targets.where(statement.c.digest.in_(chunk))):
+                for by, said in corrections[row.digest]:
+                    if (row.issuer, row.sort) == (by.issuer, said.sort):
+                        pairs.add((row.position, by.position))
+        for chunk in chunks(list(events)):
+            named = sa.select(citation.c.what, citation.c.position, saying.c.sort).join(
+                saying, saying.c.position == citation.c.position
+            )
+            groups: dict[bytes, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+            for what, position, sort in connection.execute(named.where(citation.c.what.in_(chunk))):
+                groups[what][sort == Sort.DECLARATION].append(position)
+            pairs.update((one, by) for said, declared in groups.values() for by in declared for one in said)
+        if pairs:
+            known: set[tuple[int, int]] = set()
+            for chunk in chunks(sorted({position for position, _ in pairs})):
+                rows = connection.execute(sa.select(withdrawn).where(withdrawn.c.position.in_(chunk)))
+                known.update((row.position, row.by) for row in rows)
+            fresh = sorted(pairs - known)
+            if fresh:
+                connection.execute(sa.insert(withdrawn), [{"position": position, "by": by} for position, by in fresh])
+
+    # Reading
+
+    def number(self, connection: sa.Connection, name: str) -> int | None:
+        """The number of the thing with this key, None where no statement was ever read that names it."""
+        found: int | None = connection.execute(sa.select(thing.c.id).where(thing.c.mac == self.mac(name))).scalar()
+        return found
+
+    def names(self, connection: sa.Connection, numbers: Iterable[int]) -> dict[int, tuple[str | None, int]]:
+        """Key and sort of things by their numbers."""
+        found = {}
+        for chunk in chunks(list(numbers)):
+            rows = connection.execute(sa.select(thing.c.id, thing.c.name, thing.c.sort).where(thing.c.id.in_(chunk)))
+            found.update({row.id: (row.name, row.sort) for row in rows})
+        return found
+
+    def visible(self, connection: sa.Connection, sight: Sight | None) -> View | None:
+        """The statements that are shown whole by `sight`; None for all."""
+        if sight is None or sight.member is None:
+            return None
+        highest = connection.execute(sa.select(sa.func.max(indexed_stream.c.number))).scalar() or 0
+        marks = bytearray(highest + 1)
+        query = sa.select(indexed_stream.c.number).join(reader, reader.c.stream == indexed_stream.c.stream)
+        for number in connection.execute(query.where(reader.c.member == sight.member)).scalars():
+            marks[number] = 1
+        if not sight.has_grants:
+            return View(marks)
+        seen = sight.streams()
+        query_granted = sa.select(indexed_stream).join(seen, seen.c.stream == indexed_stream.c.stream)
+        for number, stream in connection.execute(query_granted).all():
+            if not marks[number] and sight.granted(stream) is True:
+                marks[number] = 1
+        return View(marks, sight.named)
+
+    def graph(self, connection: sa.Connection) -> Graph:
+        """The links as this view of the store has them. Hold `reading` while it is used."""
+        last = _last_forgotten(connection)
+        if last > self._forgotten:
+            query = sa.select(forgotten.c.position).where(forgotten.c.number > self._forgotten)
+            for position in connection.execute(query).scalars():
+                self._graph.drop(position)
+            self._forgotten = last
+        end = _indexed(connection)
+        if end > self._synced:
+            add = self._graph.add
+            columns = (link.c.position, link.c.source, link.c.target, link.c.how, link.c.stream)
+            query = sa.select(*columns).where(link.c.position >= self._synced).order_by(link.c.position)
+            for row in connection.execute(query).yield_per(10_000):
+                add(*row)
+            fresh = (withdrawn.c.by >= self._synced) | (withdrawn.c.position >= self._synced)
+            query = sa.select(withdrawn.c.position, withdrawn.c.by, saying.c.stream)
+            query = query.join(saying, saying.c.position == withdrawn.c.by)
+            for position, by, stream in connection.execute(query.where(fresh)):
+                self._graph.withdrawn.setdefault(position, {})[by] = stream
+            self._synced = end
+        return self._graph
+
+    @property
+    def reading(self) -> threading.RLock:
+        """What keeps the graph still while somebody walks it."""
+        return self._reading
+
+
+_SAYING = ("position", "digest", "stream", "sort", "issuer", "stated_at", "other", "due_at", "outcome")
+
+
+def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
+    """`values` in pieces that one query takes."""
+    for at in range(0, len(values), size):
+        yield values[at : at + size]
+
+
+def _indexed(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(progress.c.indexed)).scalar() or 0
+
+
+def _last_forgotten(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.max(forgotten.c.number))).scalar() or 0
