@@ -1,4 +1,4 @@
-"""The feed: what is registered and anchored, told to each reader as it happens, from where that reader left off.
+"""The feed: what is registered, anchored and noticed, told to each reader as it happens, from where it left off.
 
 Nothing is queued for anyone. A reader holds a place in the log; when something has happened it is woken and reads on
 from there, so a slow reader costs no memory, and one that comes back after a week reads what it missed.
@@ -16,6 +16,7 @@ import orjson
 from starlette.concurrency import run_in_threadpool
 
 from api.identity import Cursors, Identity, Session
+from api.notices import Notices
 from api.problems import Busy, Unauthenticated
 from api.visibility import Fields
 from ledger_service.keys import to_hex
@@ -30,16 +31,28 @@ REGISTERED = "org.example.tallystick.statement.registered"
 ANCHORED = "org.example.tallystick.checkpoint.anchored"
 MAX_READERS_EACH = 20
 """Readers of one member, so that none can keep the others out."""
+NOTICE = "org.example.tallystick.notice."
 LIST = "feed"
+
+Place = tuple[int, int, int]
+"""A reader's place: position in the log, size of the last anchored checkpoint, number of its last notice."""
 
 
 class Feed:
     """Wakes the readers of one service and reads for them. Made in the event loop that serves them."""
 
     def __init__(
-        self, ledger: Ledger, cursors: Cursors, identity: Identity, now: Callable[[], int], *, max_readers: int
+        self,
+        ledger: Ledger,
+        notices: Notices,
+        cursors: Cursors,
+        identity: Identity,
+        now: Callable[[], int],
+        *,
+        max_readers: int,
     ) -> None:
         self._ledger = ledger
+        self._notices = notices
         self._now = now
         self._cursors = cursors
         self._identity = identity
@@ -71,15 +84,15 @@ class Feed:
         self._is_closed = True
         self._ring()
 
-    def place(self, member: bytes, cursor: str | None) -> tuple[int, int]:
-        """The (position, anchored size) to read on from: that of a cursor, or the present; raises ForeignCursor."""
+    def place(self, member: bytes, cursor: str | None) -> Place:
+        """Where to read on from: what a cursor says, or the present; raises ForeignCursor."""
         if cursor is None:
-            return self._ledger.size, self._ledger.anchoring.anchored_size
-        position, size = self._cursors.open(member, LIST, cursor, 2)
-        return position, size
+            return self._ledger.size, self._ledger.anchoring.anchored_size, self._notices.last(member)
+        position, size, number = self._cursors.open(member, LIST, cursor, 3)
+        return position, size, number
 
     def read(
-        self, session: Session, place: tuple[int, int], fields_of: Callable[[Sight, Record], Fields]
+        self, session: Session, place: Place, fields_of: Callable[[Sight, Record], Fields]
     ) -> AsyncIterator[bytes]:
         """Server-sent events from `place` on, until the session ends; raises Busy when there are too many readers."""
         if len(self._bells) >= self._max_readers:
@@ -89,7 +102,7 @@ class Feed:
         return self._events(session, place, fields_of)
 
     async def _events(
-        self, session: Session, place: tuple[int, int], fields_of: Callable[[Sight, Record], Fields]
+        self, session: Session, place: Place, fields_of: Callable[[Sight, Record], Fields]
     ) -> AsyncIterator[bytes]:
         bell = asyncio.Event()
         bell.set()
@@ -121,14 +134,15 @@ class Feed:
             self._bells_of[session.member] -= 1
 
     def _page(
-        self, member: bytes, place: tuple[int, int], fields_of: Callable[[Sight, Record], Fields]
-    ) -> tuple[bytes, tuple[int, int], bool]:
+        self, member: bytes, place: Place, fields_of: Callable[[Sight, Record], Fields]
+    ) -> tuple[bytes, Place, bool]:
         """The next events as text, the place after them, and whether there are more."""
-        position, size = place
+        position, size, number = place
         # Asked for anew each time: a grant may have begun or ended meanwhile.
         sight = self._ledger.sight(member, self._now())
         records, following = self._ledger.page(sight, position, PAGE)
         anchors = self._ledger.anchors(size, PAGE)
+        notices = self._notices.page(member, number, PAGE)
         parts: list[bytes] = []
         for record in records:
             position = record.position + 1
@@ -137,20 +151,26 @@ class Feed:
                 value = {name: one for name, one in _statement(record).items() if name in fields}
                 parts.append(
                     self._event(
-                        member, (position, size), REGISTERED, to_hex(record.digest), record.registered_at, value
+                        member, (position, size, number), REGISTERED, to_hex(record.digest), record.registered_at, value
                     )
                 )
         position = following
         for one in anchors:
             size = one.size
+            place = position, size, number
+            parts.append(self._event(member, place, ANCHORED, f"checkpoint/{size}", one.anchored_at, _anchor(one)))
+        for notice in notices:
+            number = notice.number
             parts.append(
-                self._event(member, (position, size), ANCHORED, f"checkpoint/{size}", one.anchored_at, _anchor(one))
-            )
-        return b"".join(parts), (position, size), following < self._ledger.size or len(anchors) == PAGE
+                self._event(
+                    member, (position, size, number), NOTICE + notice.kind, f"notice/{number}", notice.at,
+                    dict(notice.body),
+                )
+            )  # fmt: skip
+        is_more = following < self._ledger.size or len(anchors) == PAGE or len(notices) == PAGE
+        return b"".join(parts), (position, size, number), is_more
 
-    def _event(
-        self, member: bytes, place: tuple[int, int], kind: str, subject: str, time: int, data: dict[str, Any]
-    ) -> bytes:
+    def _event(self, member: bytes, place: Place, kind: str, subject: str, time: int, data: dict[str, Any]) -> bytes:
         cursor = self._cursors.seal(member, LIST, *place)
         event = {
             "specversion": "1.0",

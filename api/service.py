@@ -21,15 +21,19 @@ from api.examination import Examiners, Result
 from api.feed import Feed
 from api.identity import Cursors, Identity, Session
 from api.network import Network
+from api.notices import Notices
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
 from api.publisher import Publisher
+from api.rounds import Rounds
 from api.settings import Settings
 from api.visibility import ANYONE, Action, Actor, Fields, Subject, can, content_for
 from ledger_service.anchoring import Anchored
+from ledger_service.custody.policy import Policy
 from ledger_service.envelope import Examined, Refusal
 from ledger_service.grants import Shown
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
+from ledger_service.offering import Offers
 from ledger_service.sight import Sight
 
 MAX_FEED_READERS = 500
@@ -122,7 +126,8 @@ class Service:
         self.custodian = custodian
         self.bundling = asyncio.Semaphore(MAX_BUNDLES_AT_ONCE)
         self.examiners = Examiners(self.ledger.domain, settings.workers)
-        self.feed = Feed(self.ledger, self.cursors, self.identity, now, max_readers=MAX_FEED_READERS)
+        self.notices = Notices(self.ledger.store, self._told)
+        self.feed = Feed(self.ledger, self.notices, self.cursors, self.identity, now, max_readers=MAX_FEED_READERS)
         self.door = Door(
             self.ledger,
             self.examiners,
@@ -137,16 +142,22 @@ class Service:
             on_anchored=self._anchored,
             on_trouble=lambda error: self.metrics.publish_errors.labels(kind_of(error).name).inc(),
         )
+        self.offers = Offers(self.ledger.store, network.trust().custody_domain)
+        self.rounds = Rounds(now)
+        self.rounds.add("notices of statements", self.notices.follow)
+        self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, Policy()))
         self.metrics = Metrics(self)
 
     def start(self) -> None:
         self.examiners.warm_up()
         self.publisher.start()
+        self.rounds.start()
 
     def close(self) -> None:
         """Stop everything that was started; what was answered is on disk already."""
         self.feed.close()
         self.door.close()
+        self.rounds.close()
         self.publisher.close()
         self.examiners.close()
 
@@ -157,7 +168,11 @@ class Service:
         self.metrics.repeats.inc(len(accepted) - fresh)
         if fresh:
             self.publisher.nudge()
+            self.rounds.nudge()
             self.feed.ring()
+
+    def _told(self) -> None:
+        self.feed.ring()
 
     def count_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Count the refused items of a call by their kind of problem."""

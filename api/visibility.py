@@ -30,6 +30,8 @@ class Action(StrEnum):
     READ_LOG = "read the log"
     COSIGN = "cosign a checkpoint"
     FOLLOW = "follow the feed"
+    READ_NOTICES = "read notices"
+    KEEP_WEBHOOKS = "keep webhooks"
     OPERATE = "operate the service"
 
 
@@ -97,6 +99,9 @@ _MEMBERS = {
     Action.CHANGE_MEMBERS: DONE,
     Action.READ_LOG: DONE,
     Action.COSIGN: DONE,
+    # Each its own alone: these are asked for by nothing but the caller's own id.
+    Action.READ_NOTICES: frozenset({"at", "body", "kind"}),
+    Action.KEEP_WEBHOOKS: DONE,
 }
 _ISSUER = {Action.REGISTER: DONE, Action.CAPTURE: DONE, Action.ERASE: DONE}
 _READERS = {

@@ -73,6 +73,17 @@ RECEIPT = {
     "statements": [],
     "streams": [],
 }
+NOTICE = {
+    "at": TIME,
+    "body": {
+        "issuer": MEMBER,
+        "sequence": 7,
+        "statement": DIGEST,
+        "stream": STREAM,
+        "taker": PARTNER,
+    },
+    "kind": "offer-made",
+}
 MEMBER_VIEW = {
     "did": "did:web:duero.example.org",
     "id": MEMBER,

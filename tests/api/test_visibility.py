@@ -53,6 +53,7 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/log/changes"): ALL,
     ("POST", "/v1/log/cosignatures"): ALL,
     ("GET", "/v1/feed"): ALL,
+    ("GET", "/v1/notices"): ALL,
     ("POST", "/v1/epcis/capture"): set(),
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
@@ -210,6 +211,7 @@ def test_what_no_rule_names_is_denied() -> None:
         assert can(Actor(me), action, Subject(you)) == NOTHING or action in {
             Action.SIGN_IN, Action.READ_NETWORK, Action.READ_DOCUMENTATION, Action.WATCH_HEALTH, Action.READ_TRUST,
             Action.READ_MEMBERS, Action.CHANGE_MEMBERS, Action.READ_LOG, Action.COSIGN,
+            Action.READ_NOTICES, Action.KEEP_WEBHOOKS,
         }  # fmt: skip
         if action is not Action.OPERATE:
             assert can(Actor(is_operator=True), action) in (NOTHING, can(ANYONE, action))
