@@ -9,6 +9,7 @@ import pytest
 
 from ledger_service.evidence import Bundle, verify_bundle
 from ledger_service.keys import to_hex
+from ledger_service.trails.index import Index
 from tests.api.house import House, house
 from tests.consortium import NOON, stream_id
 
@@ -224,3 +225,21 @@ def test_findings_of_granted_streams_are_told_to_the_auditor(scene: House) -> No
     give(scene, grant(until=NOON + 1000 * HOUR))
     (hole,) = scene.get("oderland", "/v1/findings").json()["items"]
     assert (hole["first"], hole["last"]) == (3, 4)
+
+
+def test_a_grant_of_units_shows_the_headers_of_their_streams_and_what_names_them(scene: House) -> None:
+    """Statement 1 of a stream names pallet 1, statement 2 pallet 2."""
+    ledger = scene.network.ledger
+    index = Index(ledger.store, b"k" * 32, lambda _: None)
+    ledger.thing_mac = index.mac
+    while index.advance(100):
+        pass
+    give(scene, grant(streams=(), units=["urn:epc:id:sscc:9521000.4000000001"]))
+    assert isinstance(read(scene, "oderland"), dict)
+    assert {one["stream"] for one in scene.get("oderland", "/v1/streams").json()["items"]} >= {
+        to_hex(stream_id(STREAM)), to_hex(stream_id(OTHER))
+    }  # fmt: skip
+    page = scene.get("oderland", "/v1/statements", stream=to_hex(stream_id(STREAM))).json()["items"]
+    shown = [scene.get("oderland", f"/v1/statements/{one['digest']}").json() for one in page]
+    assert ["content" in one for one in shown] == [True, False]
+    assert read(scene, "havelmark") == 404
