@@ -1,5 +1,6 @@
 """Commands that look at evidence: `verify` and `trust`. Offline, but for `trust fetch`."""
 
+import json
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.gateway import read_trust
+from api.cli.record import is_good, naming, record_json, say_record
 from api.cli.terminal import OK, REFUSED, WrongUsage, complain, note, say, say_json
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_BUNDLE_BYTES = 1 << 30
 """Twice what 100,000 ordinary events take, the most the service puts into one."""
+BROKEN = 3
+"""The exit code for a bundle that holds and proves a record that is broken, or one that cannot be told."""
 _INDENT = 16
 _LAST_SECOND = 253_402_300_799
 
@@ -35,16 +39,22 @@ def verify(
     min_witnesses: Annotated[
         int, typer.Option(min=0, help="Refuse a bundle that fewer witnesses of the trust file have cosigned.")
     ] = 0,
+    members: Annotated[
+        Path | None,
+        typer.Option(help="The members.json that `trust fetch` wrote, for their names; nothing rests on it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
 ) -> None:
     """Check a bundle or receipt offline. Exit 0: it holds; 1: it does not, with each record that fails and why.
 
-    Nothing is asked of the network and no clock is looked at: the verdict is as known at the block it names.
+    Exit 3: it holds, and the record of custody that it proves is broken or cannot be told. Nothing is asked of the
+    network and no clock is looked at: the verdict is as known at the block it names.
     """
     from ledger_service.errors import MalformedInput
     from ledger_service.evidence import Bundle, BundleRefused, Failure, verify_bundle
 
     trusted = read_trust(trust)
+    named = naming({} if members is None else _names(members))
     data = _read(bundle)
     try:
         verdict = verify_bundle(Bundle.parse(data), trusted, min_witnesses=min_witnesses)
@@ -57,8 +67,10 @@ def verify(
     if as_json:
         say_json(verdict_json(verdict))
     else:
+        if verdict.custody is not None:
+            say_record(verdict.custody, named)
         _say_verdict(verdict)
-    raise typer.Exit(OK)
+    raise typer.Exit(OK if verdict.custody is None or is_good(verdict.custody) else BROKEN)
 
 
 def trust_show(
@@ -101,6 +113,16 @@ def _read(bundle: Path) -> bytes:
     if len(data) > MAX_BUNDLE_BYTES:
         raise WrongUsage(f"{bundle} has more than {MAX_BUNDLE_BYTES >> 20} MiB: no bundle is so large")
     return data
+
+
+def _names(directory: Path) -> dict[str, str]:
+    """Name by member id, from a directory; raises WrongUsage."""
+    try:
+        return {str(one["id"]): str(one["name"]) for one in json.loads(directory.read_bytes())}
+    except FileNotFoundError:
+        raise WrongUsage(f"there is no directory {directory}: get it by `trust fetch`") from None
+    except (ValueError, KeyError, TypeError):
+        raise WrongUsage(f"{directory} is no directory of members") from None
 
 
 def say_trust(trusted: "Trust") -> None:
@@ -152,7 +174,7 @@ def verdict_json(verdict: "Verdict") -> dict[str, Any]:
         ],
         "findings": [{"record": one.record, "what": one.what} for one in verdict.findings],
         "doesNotProve": list(verdict.does_not_prove),
-    }
+    } | ({} if verdict.custody is None else {"custody": record_json(verdict.custody)})
 
 
 def _say_verdict(verdict: "Verdict") -> None:

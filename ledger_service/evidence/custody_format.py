@@ -95,7 +95,7 @@ class CustodySection:
         reader.only("certificates things units")
         things = tuple(reader.texts("things"))
         for at, thing in enumerate(things):
-            found = identify(thing)
+            found = identify(thing, f"{where}/things/{at}")
             if found is None or found.key != thing:
                 raise MalformedInput(f"{thing[:60]!r} is no identifier in its one spelling", f"{where}/things/{at}")
         if not things or list(things) != sorted(set(things)):
