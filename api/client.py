@@ -17,11 +17,12 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from os import urandom
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import orjson
 
+from api.gateway import Standing, StepAnswer
 from api.outbox import DEFAULT_SOURCE, Draft, Kept, Outbox, State
 from ledger_service import merkle
 from ledger_service.checkpoint import (
@@ -37,15 +38,18 @@ from ledger_service.checkpoint import (
 from ledger_service.envelope import Envelope
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.evidence import Bundle, Trust, read_changes
+from ledger_service.handoffs import Offer, SignedOffer, SignedStep
 from ledger_service.intake import epcis
-from ledger_service.keys import Signer, from_hex, keccak, to_hex
+from ledger_service.keys import SIGNATURE_BYTES, Signer, from_hex, keccak, to_hex
 from ledger_service.mandates import Mandate
 from ledger_service.membership import Membership, RegistryHeadMismatch, UnfitChange, fold
-from ledger_service.statements import Domain, log_entry
+from ledger_service.statements import Domain, log_entry, purpose_of
 
 _BUSY = frozenset({429, 502, 503, 504})
 _NOT_YET_ANCHORED = 409
 _LONGEST_PAUSE_SECONDS = 30.0
+_NO_END = 1 << 62
+"""A block beyond all others: a key that counts there has no end."""
 
 
 class ServiceUnreachable(LedgerError):
@@ -144,6 +148,8 @@ class LedgerClient:
     _http: httpx.Client = field(init=False, repr=False)
     _token: _Token | None = field(init=False, default=None, repr=False)
     _limits: dict[str, Any] | None = field(init=False, default=None, repr=False)
+    _custody: dict[str, Any] | None = field(init=False, default=None, repr=False)
+    _registry: Membership | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         self._http = open_http(self.base_url, self.timeout_seconds)
@@ -415,6 +421,112 @@ class LedgerClient:
             if not mark:
                 return
 
+    # -- custody: the service as a gateway sees it (gateway.Wire) ------------------------------------------------------
+
+    def custody_terms(self) -> dict[str, Any]:
+        """The contract, the step of deadlines and the relay's release times, as the service tells them."""
+        if self._custody is None:
+            told = self._json("GET", "/v1/network", anonymous=True).get("custody")
+            if not isinstance(told, dict):
+                raise UnfitAnswer("the service says nothing of custody: is it older than this program?")
+            self._custody = told
+        return self._custody
+
+    def release_seconds(self) -> int:
+        """The longest that the relay may hold a step back."""
+        release = self.custody_terms().get("release", {})
+        return int(release.get("interval", 0)) + int(release.get("spread", 0))
+
+    def checked_statement(self, digest: bytes) -> Envelope:
+        """A statement with its content, held to its id, its signature and its signer's key in the registry.
+
+        Raises UnfitAnswer, BadSignature, ContentMismatch or KeyNotValid; the registry is held to the newest checkpoint.
+        """
+        told = self.statement(digest)
+        parts = {
+            name: told[name] for name in ("header", "signature", "content", "secret") if told.get(name) is not None
+        }
+        envelope = Envelope.from_json(parts)
+        if envelope.header.digest(self.domain) != digest:
+            raise UnfitAnswer(f"the service gave another statement than {to_hex(digest)}")
+        if told.get("void"):
+            raise UnfitAnswer(f"{to_hex(digest)} counts for nothing: {told['void']}")
+        signer = envelope.verify(self.domain)
+        block = told.get("block")
+        at = block if type(block) is int else _NO_END
+        purpose = purpose_of(envelope.header.kind)
+        if self._registry is None or signer not in self._registry.keys:
+            self._registry = self._checked_membership()
+        self._registry.check_signer(signer, envelope.header.issuer, purpose, at)
+        return envelope
+
+    def _checked_membership(self) -> Membership:
+        membership = self.membership()
+        try:
+            note = self.checkpoint()
+        except ServiceRefused as refusal:
+            if refusal.status != 404:
+                raise
+            return membership  # nothing was published yet that it could be held to
+        registry = Checkpoint.parse(note.text).registry
+        if registry is not None:
+            membership.check_head(*registry)
+        return membership
+
+    def deposits(self, partner: bytes, mark: str) -> Iterator[tuple[Envelope, str]]:
+        """The statements after `mark` by which `partner` has deposited addresses with us, checked, with their marks."""
+        while True:
+            place = f"&after={quote(mark, safe='')}" if mark else ""
+            page = self._json("GET", f"/v1/custody/addresses?of={to_hex(partner)}{place}")
+            if not page["items"]:
+                return
+            found = [self.checked_statement(from_hex(one["digest"], 32, "/digest")) for one in page["items"]]
+            for place_in_page, envelope in enumerate(found, 1):
+                if (envelope.header.kind, envelope.header.issuer) != ("custody-addresses", partner):
+                    raise UnfitAnswer(f"the service gave addresses that {to_hex(partner)} has not deposited")
+                # A mark is for the whole page: cut off within it, it is read again.
+                yield envelope, str(page["next"]) if place_in_page == len(found) else mark
+            mark = str(page["next"])
+
+    def offer_standing(self, despatch: bytes) -> Standing:
+        """How an offer of ours, or one to us, stands."""
+        return _standing(self._json("GET", f"/v1/custody/offers/{to_hex(despatch)}"), despatch)
+
+    def offers(self, side: str | None = None, state: str | None = None) -> Iterator[dict[str, Any]]:
+        """The offers that we made (`side` giver) or got (taker), the oldest first."""
+        wanted = {name: value for name, value in (("side", side), ("state", state)) if value is not None}
+        return self._pages("/v1/custody/offers" + (f"?{urlencode(wanted)}" if wanted else ""))
+
+    def offers_to_us(self) -> Iterator[bytes]:
+        """The despatches that wait for our answer."""
+        for one in self.offers("taker", "open"):
+            yield from_hex(one["despatch"], 32, "/despatch")
+
+    def post_offer(self, despatch: bytes, signatures: Sequence[SignedOffer]) -> None:
+        """Leave the signatures that go with our despatch with the service; raises ServiceRefused."""
+        units = [
+            {
+                "deadline": one.offer.deadline,
+                "from": to_hex(one.offer.giver),
+                "sequence": one.offer.sequence,
+                "signature": to_hex(one.signature),
+                "to": to_hex(one.offer.taker),
+                "unit": to_hex(one.offer.unit),
+            }
+            for one in signatures
+        ]
+        self._json("POST", "/v1/custody/offers", {"despatch": to_hex(despatch), "units": units})
+
+    def post_steps(self, steps: Sequence[SignedStep]) -> list[StepAnswer]:
+        """Hand steps to the relay; an answer for each, in order."""
+        told = self._json("POST", "/v1/custody/steps", {"steps": [one.as_json() for one in steps]})
+        refused = {int(one["item"]): str((one.get("problem") or {}).get("detail")) for one in told.get("refused", [])}
+        return [StepAnswer(one.unit, one.sequence, refused.get(place)) for place, one in enumerate(steps)]
+
+    def steps_of(self, unit: bytes) -> dict[str, Any]:
+        """The steps of a unit that the chain has taken, and those that wait for their release."""
+        return self._json("GET", f"/v1/custody/steps?unit={to_hex(unit)}")
+
     # -- the log -------------------------------------------------------------------------------------------------------
 
     def checkpoint(self, size: int | None = None) -> Note:
@@ -569,6 +681,28 @@ class LedgerClient:
                     continue
             return answer
         raise AssertionError("patience outlasts a million tries")
+
+
+def _standing(told: Mapping[str, Any], despatch: bytes) -> Standing:
+    try:
+        signatures = [
+            SignedOffer(
+                Offer(
+                    from_hex(one["unit"], 32, "/units/unit"),
+                    int(one["sequence"]),
+                    from_hex(one["from"], 20, "/units/from"),
+                    from_hex(one["to"], 20, "/units/to"),
+                    despatch,
+                    int(one["deadline"]),
+                ),
+                from_hex(one["signature"], SIGNATURE_BYTES, "/units/signature"),
+            )
+            for one in told["units"]
+        ]
+        outcomes = {int(one["place"]): str(one["outcome"]) for one in told["answers"]}
+        return Standing(str(told["state"]), outcomes, tuple(signatures))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnfitAnswer(f"the service's word on an offer is not in its form: {error}") from error
 
 
 def _plain(value: Any) -> Any:

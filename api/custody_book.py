@@ -12,8 +12,7 @@ from enum import StrEnum
 import orjson
 
 from api.outbox import Outbox, State
-from ledger_service.handoffs import CustodyDomain, Offer, SignedStep
-from ledger_service.offering import UnitOffer
+from ledger_service.handoffs import CustodyDomain, Offer, SignedOffer, SignedStep
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS custody_counter (
@@ -303,7 +302,7 @@ class Book:
 
     # Offers
 
-    def put_offer(self, one: MadeOffer, signatures: Sequence[UnitOffer]) -> None:
+    def put_offer(self, one: MadeOffer, signatures: Sequence[SignedOffer]) -> None:
         values = (self._network, one.despatch, one.taker, one.deadline, one.state)
         self._connection.execute("INSERT INTO custody_offer VALUES (?, ?, ?, ?, ?)", values)
         self._connection.executemany(
@@ -332,10 +331,10 @@ class Book:
         row = self._row("SELECT * FROM custody_offer WHERE network = ? AND despatch = ?", despatch)
         return None if row is None else MadeOffer(row["despatch"], row["taker"], row["deadline"], row["state"])
 
-    def signatures(self, despatch: bytes) -> list[UnitOffer]:
+    def signatures(self, despatch: bytes) -> list[SignedOffer]:
         rows = self._rows("SELECT * FROM custody_offer_unit WHERE network = ? AND despatch = ? ORDER BY unit", despatch)
         return [
-            UnitOffer(
+            SignedOffer(
                 Offer(row["unit"], row["sequence"], row["giver"], row["taker"], row["despatch"], row["deadline"]),
                 row["signature"],
             )

@@ -33,13 +33,12 @@ from ledger_service.handoffs import (
     HandOff,
     Offer,
     Opening,
+    SignedOffer,
     SignedStep,
     commitment,
     common_deadline,
 )
 from ledger_service.keys import LocalKey, Signer, to_hex
-from ledger_service.ledger import no_step
-from ledger_service.offering import UnitOffer
 from ledger_service.statements import Domain, audience
 
 ADDRESSES_SOURCE, SOURCE = "custody-addresses", "custody"
@@ -102,7 +101,7 @@ class Offered:
     giver: bytes
     audience: tuple[bytes, ...]
     said: Despatch
-    signatures: Mapping[bytes, UnitOffer]
+    signatures: Mapping[bytes, SignedOffer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class Standing:
 
     state: str
     outcomes: Mapping[int, str]
-    signatures: tuple[UnitOffer, ...] = ()
+    signatures: tuple[SignedOffer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ class Wire(Protocol):
         """The despatches that wait for our answer."""
         ...
 
-    def post_offer(self, despatch: bytes, signatures: Sequence[UnitOffer]) -> None:
+    def post_offer(self, despatch: bytes, signatures: Sequence[SignedOffer]) -> None:
         """Leave the giver's signatures with the service; raises ServiceRefused."""
         ...
 
@@ -197,7 +196,7 @@ class CustodyGateway:
         member: bytes,
         custody: CustodyDomain,
         *,
-        steps: Callable[[str], None] = no_step,
+        steps: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self.wire = wire
         self.book = book
@@ -290,13 +289,13 @@ class CustodyGateway:
             digest = self._sign("despatch", content, readers)
             deadline = document.time("deadline")
             seconds = self._deadline(max(deadline - now, 0) // 1000 + 1)
-            signatures: list[UnitOffer] = []
+            signatures: list[SignedOffer] = []
             for unit in ours:
                 address = self.book.take_partner_address(taker, digest)
                 if address is None:
                     raise NoAddressLeft(taker, len(units) - len(signatures))
                 made = Offer(unit.unit, unit.sequence + 1, unit.custodian, address, digest, seconds)
-                signatures.append(UnitOffer(made, made.sign(self._key(unit.custodian), self.custody)))
+                signatures.append(SignedOffer(made, made.sign(self._key(unit.custodian), self.custody)))
                 self.book.put_unit(replace(unit, state=UnitState.OFFERED, offered_in=digest))
             self.book.put_offer(MadeOffer(digest, taker, deadline, "made"), signatures)
             self.book.note_deed(name, digest, said)
@@ -388,7 +387,7 @@ class CustodyGateway:
         if said.taker != self.member:
             raise UnfitOffered(f"{to_hex(despatch)} is offered to {to_hex(said.taker)}, not to us")
         standing = self.wire.offer_standing(despatch)
-        signatures: dict[bytes, UnitOffer] = {}
+        signatures: dict[bytes, SignedOffer] = {}
         chains = {one.chain for one in said.units if one.chain is not None}
         for one in standing.signatures:
             offer = one.offer
@@ -627,7 +626,7 @@ class CustodyGateway:
         self._steps("answered")
         return digest
 
-    def _taken(self, offered: Offered, receipt: Receipt) -> Iterator[tuple[str, UnitOffer]]:
+    def _taken(self, offered: Offered, receipt: Receipt) -> Iterator[tuple[str, SignedOffer]]:
         """The units that a receipt takes over on the chain."""
         if receipt.reason is not None:
             return

@@ -167,6 +167,7 @@ KINDS: dict[type[Exception], Kind] = {
     offers.BeyondTolerance: Kind("beyond-tolerance", 422, "More than may be accepted without a person"),
     offering.OfferReplaced: Kind("offer-replaced", 422, "The giver has another offer"),
     offering.UnfitOffer: Kind("unfit-offer", 422, "The signature does not go with the despatch"),
+    offering.UnfitStep: Kind("unfit-step", 422, "No registered statement asks for this step"),
     handoffs.WrongSigner: Kind("wrong-signer", 422, "Another key had to sign"),
     batch.StatementConflict: Kind("number-taken", 409, "The number is taken in its stream"),
     batch.StreamMismatch: Kind("stream-mismatch", 409, "The stream belongs to another issuer or audience"),

@@ -46,3 +46,9 @@ class Settings(BaseSettings):
     confirmations: int = Field(
         default=0, ge=0, description="Blocks on top of an anchor before it is final; 0 suits QBFT."
     )
+    custody_release_interval_seconds: int = Field(
+        default=86_400, ge=0, description="Time between the cuts at which steps of custody are sent; 0: at once."
+    )
+    custody_release_spread_seconds: int = Field(
+        default=604_800, ge=0, description="Time over which the cut of each step is drawn; 0: the next cut."
+    )

@@ -30,6 +30,11 @@ class Action(StrEnum):
     READ_LOG = "read the log"
     COSIGN = "cosign a checkpoint"
     FOLLOW = "follow the feed"
+    OFFER = "offer units"
+    READ_OFFER = "read an offer"
+    READ_ADDRESSES = "read the addresses that a partner has deposited"
+    HAND_OVER = "have steps of custody sent to the chain"
+    READ_STEPS = "read the steps that the chain has taken of a unit"
     READ_NOTICES = "read notices"
     KEEP_WEBHOOKS = "keep webhooks"
     OPERATE = "operate the service"
@@ -67,13 +72,28 @@ ENVELOPE: Fields = frozenset({"header", "signature", "content", "secret", "origi
 CLOCKS: Fields = frozenset({"digest", "state", "registeredAt", "anchoredAt", "erasedAt", "block", "times", "void"})
 STATEMENT: Fields = ENVELOPE | CLOCKS
 HEADER: Fields = CLOCKS | {"header", "signature"}
+OFFER: Fields = frozenset(
+    {"answers", "deadline", "despatch", "giver", "madeAt", "replacedBy", "state", "taker", "unanswered", "units"}
+)
 DISCLOSED: Fields = frozenset({"disclosed"})
 """Single fields of a content with their proofs: what a grant shows that does not show all."""
 
 _ANYONE = {
     Action.SIGN_IN: DONE,
     Action.READ_NETWORK: frozenset(
-        {"origin", "chainId", "registry", "checkpoints", "demo", "logKey", "limits", "members", "versions", "now"}
+        {
+            "origin",
+            "chainId",
+            "registry",
+            "checkpoints",
+            "demo",
+            "logKey",
+            "limits",
+            "members",
+            "versions",
+            "now",
+            "custody",
+        }
     ),
     Action.READ_DOCUMENTATION: DONE,
     Action.WATCH_HEALTH: DONE,
@@ -103,12 +123,13 @@ _MEMBERS = {
     Action.READ_NOTICES: frozenset({"at", "body", "kind"}),
     Action.KEEP_WEBHOOKS: DONE,
 }
-_ISSUER = {Action.REGISTER: DONE, Action.CAPTURE: DONE, Action.ERASE: DONE}
+_ISSUER = {Action.REGISTER: DONE, Action.CAPTURE: DONE, Action.ERASE: DONE, Action.OFFER: DONE}
 _READERS = {
     Action.READ_STATEMENT: STATEMENT,
     Action.READ_STREAM: frozenset({"stream", "issuer", "audience", "highest", "registered", "holes"}),
     Action.READ_FINDINGS: frozenset({"finding", "stream", "first", "last", "since", "digest", "sequence", "what"}),
     Action.BUNDLE: ENVELOPE,
+    Action.READ_OFFER: OFFER,
     Action.FOLLOW: STATEMENT - ENVELOPE | {"header"},
 }
 _GRANTED = {

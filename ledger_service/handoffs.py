@@ -203,6 +203,14 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedOffer:
+    """An offer with its giver's signature: what the taker needs to complete the handoff alone."""
+
+    offer: Offer
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class HandOff:
     """An offer that its taker completed; `acceptance` is the id of the statement by which it did."""
 

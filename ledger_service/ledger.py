@@ -21,11 +21,13 @@ from ledger_service.anchoring import Anchored, Anchoring
 from ledger_service.batch import Accepted, Batch, Judge, Undo
 from ledger_service.chain.port import Chain
 from ledger_service.checkpoint import Note, NoteKey, VerifierKey, promise_text
+from ledger_service.custody.facts import fact_of
+from ledger_service.custody.policy import Policy, policy_in_force
 from ledger_service.envelope import Envelope, Examined, Refusal
 from ledger_service.errors import LedgerError, ProofError
 from ledger_service.evidence import void_reason
 from ledger_service.keys import Signer, to_hex
-from ledger_service.membership import MemberState
+from ledger_service.membership import Kind, MemberState
 from ledger_service.sight import Sight
 from ledger_service.statements import Domain, Header, log_entry
 from ledger_service.store import Store
@@ -361,6 +363,25 @@ class Ledger:
         if row is None or row.content is None:
             return Envelope(record.header, record.signature), row.erased_at if row else None
         return Envelope(record.header, record.signature, orjson.loads(row.content), row.secret, row.original), None
+
+    def custody_policy(self, at: int) -> Policy:
+        """By what custody is judged at `at` (ms UTC): the policy that the members voted last, or the defaults."""
+        changes = self.anchoring.membership.changes
+        approved = {one.data for one in changes if one.kind == Kind.APPROVED and one.block_time * 1000 <= at}
+        if not approved:
+            return Policy()
+        query = (
+            sa.select(statement, content.c.content)
+            .join(content, content.c.position == statement.c.position)
+            .where(statement.c.digest.in_(approved), statement.c.kind == "custody-policy")
+        )
+        with self.store.read() as connection:
+            rows = [row for row in connection.execute(query) if row.content is not None]
+        told = [
+            fact_of(record_of(row).header, row.digest, row.registered_at, None, orjson.loads(row.content))
+            for row in rows
+        ]
+        return policy_in_force(changes, told, at)
 
     def readers(self, stream_id: bytes) -> frozenset[bytes]:
         """The members who may see a stream: its issuer and its audience; empty for an unknown stream."""

@@ -20,7 +20,7 @@ from ledger_service.custody.offers import OfferRefused
 from ledger_service.custody.policy import Policy
 from ledger_service.envelope import Examined
 from ledger_service.errors import LedgerError
-from ledger_service.handoffs import Closing, CustodyDomain, HandOff, SignedStep
+from ledger_service.handoffs import Closing, CustodyDomain, HandOff, SignedOffer, SignedStep
 from ledger_service.keys import to_hex
 from ledger_service.store import Store
 from ledger_service.store.tables import content, offer, offer_answer, offer_signature, reader, statement
@@ -62,14 +62,6 @@ class OfferState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class UnitOffer:
-    """The giver's signature for one unit of a despatch: step `sequence` of `unit` on the chain goes to `taker`."""
-
-    offer: handoffs.Offer
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """A receipt that answers the unit at `place` of a despatch; `at` is when it was registered (ms)."""
 
@@ -94,7 +86,7 @@ class OfferView:
     replaced_by: bytes | None
     state: OfferState
     answers: tuple[Answer, ...] = ()
-    signatures: tuple[UnitOffer, ...] = ()
+    signatures: tuple[SignedOffer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +345,7 @@ class Offers:
                 found += [Crossing(view, state, row.date) for view, row in zip(views, rows, strict=True)]
         return sorted(found, key=lambda one: (one.at, one.offer.position))[:limit]
 
-    def keep_signatures(self, giver: bytes, despatch: bytes, signatures: Sequence[UnitOffer]) -> OfferView:
+    def keep_signatures(self, giver: bytes, despatch: bytes, signatures: Sequence[SignedOffer]) -> OfferView:
         """Keep the signatures by which `giver` offers units of its own `despatch`; sending them twice changes nothing.
 
         Raises UnfitOffer, or WrongSigner where a custodian did not sign.
@@ -493,15 +485,15 @@ class Offers:
             for row in rows
         ]
 
-    def _signatures(self, connection: sa.Connection, digests: Sequence[bytes]) -> dict[bytes, list[UnitOffer]]:
-        found: dict[bytes, list[UnitOffer]] = {}
+    def _signatures(self, connection: sa.Connection, digests: Sequence[bytes]) -> dict[bytes, list[SignedOffer]]:
+        found: dict[bytes, list[SignedOffer]] = {}
         for ids in _chunks(digests):
             query = sa.select(offer_signature).where(offer_signature.c.despatch.in_(ids))
             for row in connection.execute(query.order_by(offer_signature.c.unit)):
                 made = handoffs.Offer(
                     row.unit, row.sequence, row.giver_address, row.taker_address, row.despatch, row.deadline_seconds
                 )
-                found.setdefault(row.despatch, []).append(UnitOffer(made, row.signature))
+                found.setdefault(row.despatch, []).append(SignedOffer(made, row.signature))
         return found
 
 

@@ -95,3 +95,26 @@ MEMBER_VIEW = {
     "state": "active",
     "voting": True,
 }
+UNIT = "0x11c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5061728394a5b6c7d8e9fa0"
+UNIT_OFFER = {
+    "deadline": 1_790_812_800,
+    "from": "0x52908400098527886e0f7030069857d2e4169ee7",
+    "sequence": 1,
+    "signature": SIGNATURE,
+    "to": "0x8617e340b3d01fa5f11f306f4090fd50e238070d",
+    "unit": UNIT,
+}
+OFFER = {
+    "answers": [
+        {"answeredAt": TIME + 3_600_000, "outcome": "accepted", "place": 0, "receipt": "0x" + "4e" * 32},
+    ],
+    "deadline": TIME + 86_400_000,
+    "despatch": DIGEST,
+    "giver": MEMBER,
+    "madeAt": TIME,
+    "replacedBy": None,
+    "state": "answered",
+    "taker": PARTNER,
+    "unanswered": 0,
+    "units": [UNIT_OFFER],
+}

@@ -18,6 +18,7 @@ from ledger_service.chain import abi
 from ledger_service.chain.abi import MalformedCall
 from ledger_service.chain.errors import ChainUnavailable, TransactionRefused
 from ledger_service.errors import LedgerError, MalformedInput
+from ledger_service.handoffs import DEADLINE_STEP
 from ledger_service.keys import SIGNATURE_BYTES, bytes_from_hex, from_hex, purpose_names, to_hex
 from ledger_service.ledger import Ledger
 from ledger_service.membership import SigningKey
@@ -71,6 +72,11 @@ async def token(request: Request, caller: Caller = asks(Action.SIGN_IN)) -> Resp
         {
             "chainId": 131277,
             "checkpoints": "0x" + "2b" * 20,
+            "custody": {
+                "contract": "0x" + "3c" * 20,
+                "deadlineStep": DEADLINE_STEP,
+                "release": {"interval": 86_400, "spread": 604_800},
+            },
             "demo": True,
             "limits": {"batchItems": 5000, "bodyBytes": 33554432, "clockToleranceMs": 300000},
             "logKey": f"{examples.ORIGIN}+1a2b3c4d+AQ…",
@@ -90,6 +96,14 @@ def read_network(caller: Caller = asks(Action.READ_NETWORK)) -> Response:
     value = {
         "chainId": identity.chain_id,
         "checkpoints": to_hex(identity.checkpoints),
+        "custody": {
+            "contract": to_hex(identity.custody),
+            "deadlineStep": DEADLINE_STEP,
+            "release": {
+                "interval": settings.custody_release_interval_seconds,
+                "spread": settings.custody_release_spread_seconds,
+            },
+        },
         "demo": service.network.is_demo,
         "limits": {
             "batchItems": settings.max_batch_items,

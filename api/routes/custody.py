@@ -1,0 +1,185 @@
+"""Custody: offers with their givers' signatures, addresses to offer to, and steps for the chain."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api import problems
+from api.problems import documented
+from api.routes import examples
+from api.routes.bodies import gives, json_body, json_object
+from api.service import Caller, Json, asks, hash_of
+from api.visibility import Action, Subject, can
+from ledger_service.errors import MalformedInput
+from ledger_service.handoffs import Offer, SignedOffer, WrongSigner
+from ledger_service.keys import SIGNATURE_BYTES, from_hex, to_hex
+from ledger_service.offering import OfferState, OfferView, UnfitOffer
+
+router = APIRouter(prefix="/v1/custody", tags=["custody"])
+MAX_ITEMS = 1000
+_MAX_NUMBER = (1 << 53) - 1
+
+
+@router.post(
+    "/offers",
+    status_code=201,
+    responses=gives(examples.OFFER, "The offer as it stands. Sent again it is the same.", status=201)
+    | documented(
+        problems.Unauthenticated, problems.WrongMediaType, problems.BodyTooLarge, MalformedInput, UnfitOffer,
+        WrongSigner,
+    ),
+    openapi_extra=json_body(
+        {"despatch": examples.DIGEST, "units": [examples.UNIT_OFFER]},
+        "The id of your despatch, and of each of its units on the chain the Give that its custodian signed.",
+    ),
+)  # fmt: skip
+async def make_offer(request: Request, caller: Caller = asks(Action.OFFER)) -> Response:
+    """Leave the signatures that go with your despatch, so that its taker can complete the handoffs alone.
+
+    They lie beside the log, and nobody but the two sides gets them.
+    """
+    value = await json_object(request, "despatch", "units")
+    despatch = from_hex(value["despatch"], 32, "/despatch")
+    signatures = [_unit_offer(one, despatch, where) for where, one in _items(value, "units")]
+    return await run_in_threadpool(_keep, caller, despatch, signatures)
+
+
+def _keep(caller: Caller, despatch: bytes, signatures: list[SignedOffer]) -> Response:
+    service = caller.service
+    service.offers.keep_signatures(caller.member, despatch, signatures)
+    now = service.now()
+    view = service.offers.find(despatch, now, caller.ledger.custody_policy(now))
+    assert view is not None, "it has just been found"
+    return Json(_shown(caller, view, Action.READ_OFFER), 201)
+
+
+@router.get(
+    "/offers",
+    responses=gives({"items": [examples.OFFER], "next": None}, "Up to `limit` offers, the oldest first.")
+    | documented(problems.Unauthenticated, problems.ForeignCursor, RequestValidationError),
+)
+def list_offers(
+    side: Literal["giver", "taker"] | None = Query(None, description="Those that you made, or those made to you."),
+    state: OfferState | None = Query(None, description="Only those that stand so now."),
+    after: str | None = Query(None, max_length=200, description="`next` of the page before."),
+    limit: int = Query(100, ge=1, le=500),
+    caller: Caller = asks(Action.READ_OFFER),
+) -> Response:
+    """The offers that you made or got, and how each stands.
+
+    `answered` and `refused` are the taker's own signed word, and nothing else is. `deemed accepted` is the word of the
+    consortium's policy about a silence.
+    """
+    service = caller.service
+    start = -1 if after is None else service.cursors.open(caller.member, "offers", after, 1)[0]
+    now = service.now()
+    policy = caller.ledger.custody_policy(now)
+    views = service.offers.listed(caller.member, now, policy, side=side, state=state, after=start, limit=limit + 1)
+    more = service.cursors.seal(caller.member, "offers", views[limit - 1].position) if len(views) > limit else None
+    return Json({"items": [_shown(caller, one) for one in views[:limit]], "next": more})
+
+
+@router.get(
+    "/offers/{despatch}",
+    responses=gives(examples.OFFER, "The offer as it stands.")
+    | documented(problems.Unauthenticated, problems.NotThere),
+)
+def read_offer(despatch: str, caller: Caller = asks(Action.READ_OFFER)) -> Response:
+    """One offer, by the id of its despatch, with the giver's signatures as far as they have come."""
+    now = caller.service.now()
+    view = caller.service.offers.find(hash_of(despatch), now, caller.ledger.custody_policy(now))
+    shown = {} if view is None else _shown(caller, view)
+    if not shown:
+        raise problems.NotThere
+    return Json(shown)
+
+
+@router.get(
+    "/addresses",
+    responses=gives(
+        {"items": [{"digest": examples.DIGEST}], "next": examples.CURSOR},
+        "Statements of kind `custody-addresses`, the oldest first; `next` is null where there is none.",
+    )
+    | documented(problems.Unauthenticated, problems.NotThere, problems.ForeignCursor, RequestValidationError),
+)
+def list_addresses(
+    of: str = Query(max_length=80, description="The member whose addresses you want to offer to."),
+    after: str | None = Query(None, max_length=200, description="The last `next` that you were given."),
+    limit: int = Query(100, ge=1, le=500),
+    caller: Caller = asks(Action.READ_ADDRESSES),
+) -> Response:
+    """The statements by which a member has deposited one-time addresses that you may see.
+
+    Read each by its id and check its signature before you hand anything to an address. Which of them you have used is
+    for you to know: each is good once.
+    """
+    cursors = caller.service.cursors
+    name = f"addresses of {of}"
+    start = -1 if after is None else cursors.open(caller.member, name, after, 1)[0]
+    found = caller.service.offers.deposits(hash_of(of), caller.member, start, limit)
+    mark = cursors.seal(caller.member, name, found[-1][0]) if found else None
+    return Json({"items": [{"digest": to_hex(digest)} for _, digest in found], "next": mark})
+
+
+def _shown(caller: Caller, view: OfferView, action: Action = Action.READ_OFFER) -> dict[str, Any]:
+    fields = _sees(caller, action, view)
+    value = {
+        "answers": [
+            {"answeredAt": one.at, "outcome": one.outcome, "place": one.place, "receipt": to_hex(one.receipt)}
+            for one in view.answers
+        ],
+        "deadline": view.deadline,
+        "despatch": to_hex(view.despatch),
+        "giver": to_hex(view.giver),
+        "madeAt": view.made_at,
+        "replacedBy": None if view.replaced_by is None else to_hex(view.replaced_by),
+        "state": view.state,
+        "taker": to_hex(view.taker),
+        "unanswered": view.unanswered,
+        "units": [
+            {
+                "deadline": one.offer.deadline,
+                "from": to_hex(one.offer.giver),
+                "sequence": one.offer.sequence,
+                "signature": to_hex(one.signature),
+                "to": to_hex(one.offer.taker),
+                "unit": to_hex(one.offer.unit),
+            }
+            for one in view.signatures
+        ],
+    }
+    return {name: one for name, one in value.items() if name in fields}
+
+
+def _sees(caller: Caller, action: Action, view: OfferView) -> frozenset[str]:
+    return can(caller.actor, action, Subject(view.giver, frozenset({view.taker})))
+
+
+def _items(value: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    found = value[name]
+    if not isinstance(found, list) or not 0 < len(found) <= MAX_ITEMS:
+        raise MalformedInput(f"expected a list of 1 to {MAX_ITEMS}", f"/{name}")
+    return [(f"/{name}/{place}", one) for place, one in enumerate(found)]
+
+
+def _unit_offer(value: Any, despatch: bytes, where: str) -> SignedOffer:
+    if not isinstance(value, dict) or value.keys() != set(examples.UNIT_OFFER):
+        raise MalformedInput(f"expected an object with {', '.join(sorted(examples.UNIT_OFFER))}", where)
+    numbers = {}
+    for name in ("sequence", "deadline"):
+        number = value[name]
+        if type(number) is not int or not 0 < number <= _MAX_NUMBER:
+            raise MalformedInput("expected a whole number from 1 to 2^53 - 1", f"{where}/{name}")
+        numbers[name] = number
+    offer = Offer(
+        from_hex(value["unit"], 32, f"{where}/unit"),
+        numbers["sequence"],
+        from_hex(value["from"], 20, f"{where}/from"),
+        from_hex(value["to"], 20, f"{where}/to"),
+        despatch,
+        numbers["deadline"],
+    )
+    return SignedOffer(offer, from_hex(value["signature"], SIGNATURE_BYTES, f"{where}/signature"))
