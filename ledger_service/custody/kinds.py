@@ -22,6 +22,7 @@ from ledger_service.keys import from_hex
 
 SINGLE_KINDS = frozenset({"sscc", "sgtin", "licence-plate", "part-serial", "grai", "giai", "itip", "cpi"})
 """Identifiers of one thing, which is in one place; a batch may be in many."""
+BATCH_KINDS = frozenset({"lgtin", "gtin", "part-batch"})
 UNIT_KINDS = SINGLE_KINDS | {"lgtin", "part-batch"}
 PIECE_UNITS = frozenset({"C62", "EA", "H87", "NAR", "PCE", "SET"})
 """Units of measure (UN/ECE Recommendation 20) in which nobody has half of one."""

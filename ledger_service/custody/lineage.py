@@ -26,7 +26,8 @@ _PIECE = "H87"
 class Event:
     """An EPCIS event as custody sees it. `record` is the id of its statement, `time` is in ms UTC.
 
-    `things` are all that it saw; amounts are those of children, inputs and outputs.
+    `things` are all that it saw; amounts are those of children, inputs and outputs. `name` is its eventID;
+    `is_declaration`: it takes back the one with its name.
     """
 
     record: str
@@ -43,6 +44,8 @@ class Event:
     input_amounts: Amounts
     output_amounts: Amounts
     transformation: str | None
+    name: str | None
+    is_declaration: bool
 
     @classmethod
     def read(cls, event: Mapping[str, Any], record: str, issuer: bytes) -> Self:
@@ -69,6 +72,8 @@ class Event:
                 taken,
                 made,
                 event.get("transformationID"),
+                name if isinstance(name := event.get("eventID"), str) else None,
+                "errorDeclaration" in event,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise MalformedInput(f"an EPCIS event that cannot be read: {error!r}", "/content/event") from error
@@ -181,11 +186,11 @@ class _Tracer:
 
     def trace(self, events: Iterable[Event], contained: Iterable[Link]) -> Lineage:
         self.links.update(contained)
-        transformations: dict[str, list[Event]] = defaultdict(list)
+        transformations: dict[tuple[bytes, str], list[Event]] = defaultdict(list)
         packings = []
         for event in events:
             if event.sort == "TransformationEvent":
-                transformations[event.transformation or event.record].append(event)
+                transformations[event.issuer, event.transformation or event.record].append(event)
             elif event.sort in ("AggregationEvent", "AssociationEvent") and event.parent is not None:
                 packings.append(event)
         # Out before in: what is repacked in one and the same moment is not in two places.

@@ -42,6 +42,11 @@ class Fact:
         """How findings name it."""
         return to_hex(self.id)
 
+    @property
+    def rank(self) -> tuple[int, bytes]:
+        """What came first comes first."""
+        return (self.registered_at, self.id)
+
     def known_at(self, clock: Clock) -> int | None:
         return self.registered_at if clock is Clock.REGISTERED else self.anchored_at
 

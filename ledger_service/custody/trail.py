@@ -31,6 +31,10 @@ class LegState(StrEnum):
     HANDED_OVER = "handed over"
 
 
+MOVED = frozenset(
+    {LegState.DEEMED_ACCEPTED, LegState.PENDING, LegState.UNEXPLAINED, LegState.WITHHELD, LegState.HANDED_OVER}
+)
+"""States of a leg after which its taker has the unit."""
 _SIGNED_BY_TAKER = frozenset({LegState.PENDING, LegState.HANDED_OVER})
 
 
@@ -39,7 +43,8 @@ class Leg:
     """One handoff of one unit, from giver to taker, as far as it is known.
 
     `offer`, `acceptance` and `step` are records; `despatched_at` and `received_at` are the stated times (ms). What was
-    deemed accepted has no acceptance. `carried_in` is the unit whose handoff this was, where the unit lay in another.
+    deemed accepted has no acceptance. `order` begins with the start (ms). `carried_in` is the unit whose handoff this
+    was, where the unit lay in another.
     """
 
     giver: bytes | None
@@ -53,6 +58,11 @@ class Leg:
     order: tuple[int, int, int, str]
     discrepancies: tuple[Discrepancy, ...] = ()
     carried_in: str | None = None
+
+    @property
+    def papers(self) -> tuple[str, ...]:
+        """The statements of both sides, as far as they are there."""
+        return tuple(one for one in (self.offer, self.acceptance) if one is not None)
 
     @property
     def evidence(self) -> tuple[str, ...]:
@@ -105,7 +115,7 @@ def finding_id(problem: str, evidence: Sequence[str]) -> str:
 class Unit:
     """Where one unit stands. `claims` are all members who say that they have it; `custodian` is never more than one.
 
-    A unit that is `contested` has no custodian but the one whom the chain names.
+    A unit that is contested has no custodian unless it `is_decided_by_chain`.
     """
 
     key: str
@@ -116,6 +126,7 @@ class Unit:
     closed_at: int | None
     within: str | None
     records: tuple[str, ...]
+    is_decided_by_chain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
