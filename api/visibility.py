@@ -119,6 +119,9 @@ _MEMBERS = {
     Action.CHANGE_MEMBERS: DONE,
     Action.READ_LOG: DONE,
     Action.COSIGN: DONE,
+    Action.READ_ADDRESSES: DONE,
+    Action.HAND_OVER: DONE,
+    Action.READ_STEPS: DONE,
     # Each its own alone: these are asked for by nothing but the caller's own id.
     Action.READ_NOTICES: frozenset({"at", "body", "kind"}),
     Action.KEEP_WEBHOOKS: DONE,
