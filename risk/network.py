@@ -18,6 +18,7 @@ from functools import cached_property
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from risk.errors import MalformedFact
 
@@ -377,6 +378,37 @@ class Arrays:
             inbound=inbound,
             level=np.array([depth[one.site, one.part] for one in lines], np.int64),
         )
+
+    @cached_property
+    def lines_of(self) -> Mapping[str, tuple[int, ...]]:
+        """The lines of each site."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for at, line in enumerate(self.lines):
+            found[line.site].append(at)
+        return {site: tuple(lines) for site, lines in found.items()}
+
+    @cached_property
+    def _users(self) -> tuple[Index, Index]:
+        """The lines that use what each line makes, as rows of a sparse matrix: where each begins, and their numbers."""
+        count, bins = len(self.lines), len(self.bins)
+        goes_to = sparse.csr_array((np.ones(len(self.link_line)), (self.link_line, self.link_bin)), shape=(count, bins))
+        used_by = sparse.csr_array((np.ones(len(self.need_bin)), (self.need_bin, self.need_line)), shape=(bins, count))
+        users = sparse.csr_array(goes_to @ used_by)
+        return users.indptr.astype(np.int64), users.indices.astype(np.int64)
+
+    def reach(self, start: Iterable[int]) -> Index:
+        """The lines `start` and all that is made of what they make, at any remove, in order."""
+        first, users = self._users
+        seen = np.zeros(len(self.lines), bool)
+        wave = np.unique(np.fromiter(start, np.int64))
+        while len(wave):
+            seen[wave] = True
+            counts = first[wave + 1] - first[wave]
+            ends = np.cumsum(counts)
+            places = np.arange(ends[-1]) + np.repeat(first[wave] - ends + counts, counts)
+            found = users[places]
+            wave = np.unique(found[~seen[found]])
+        return np.flatnonzero(seen)
 
 
 def _levels(

@@ -100,37 +100,15 @@ def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 
 def _hit_lines(
     network: SupplyNetwork, arrays: Arrays, outages: Iterable[Outage]
 ) -> dict[int, list[tuple[tuple[date, float], ...]]]:
-    at_site: dict[str, list[int]] = defaultdict(list)
-    for index, line in enumerate(arrays.lines):
-        at_site[line.site].append(index)
     hit: dict[int, list[tuple[tuple[date, float], ...]]] = defaultdict(list)
     for outage in outages:
         outage.check()
         if outage.site not in network.sites:
             raise MalformedFact("nobody has described this site", outage.site)
-        for index in at_site[outage.site]:
+        for index in arrays.lines_of.get(outage.site, ()):
             if outage.part in (None, arrays.lines[index].part):
                 hit[index].append(outage.left)
     return hit
-
-
-def reach(arrays: Arrays, start: Iterable[int]) -> Index:
-    """The lines that `start` and everything made of it can touch, suppliers before customers."""
-    bins_of_line: dict[int, list[int]] = defaultdict(list)
-    for line, bin_ in zip(arrays.link_line.tolist(), arrays.link_bin.tolist(), strict=True):
-        bins_of_line[line].append(bin_)
-    users: dict[int, list[int]] = defaultdict(list)
-    for line, bin_ in zip(arrays.need_line.tolist(), arrays.need_bin.tolist(), strict=True):
-        users[bin_].append(line)
-    seen = set(start)
-    waiting = list(seen)
-    while waiting:
-        for bin_ in bins_of_line[waiting.pop()]:
-            for user in users[bin_]:
-                if user not in seen:
-                    seen.add(user)
-                    waiting.append(user)
-    return np.array(sorted(seen), np.int64)
 
 
 class Shape:
@@ -151,7 +129,7 @@ class Shape:
         self.network = network
         self.days = days_from(network.day, days)
         self.arrays = arrays
-        cone = reach(arrays, hit)
+        cone = arrays.reach(hit)
         in_cone = np.zeros(len(arrays.lines), bool)
         in_cone[cone] = True
         need = np.flatnonzero(in_cone[arrays.need_line])
