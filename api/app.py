@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.capture import Custodian
 from api.network import Network, now_ms, read_passphrase
-from api.routes import capture, custody, docs, feed, health, log, members, operator, statements, streams
+from api.routes import capture, custody, docs, feed, health, log, members, operator, pages, paper, statements, streams, webhooks
 from api.service import Service
 from api.settings import Settings
 from ledger_service import __version__
 
-ROUTERS = (members, statements, streams, log, feed, custody, capture, health, operator, docs)
+ROUTERS = (members, statements, streams, log, feed, webhooks, custody, paper, capture, health, operator, docs, pages)
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "POST"})
 DESCRIPTION = (
     "Signed supply-chain statements, registered in an append-only log that is anchored on a permissioned chain. All "

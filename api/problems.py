@@ -16,7 +16,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api import outbound
 from api.backup import CannotWrite, FolderNotEmpty
+from api.pages.notes import UnfitPin
+from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, UnfitStatement, UnknownRequest
+from api.paper import CannotPrint, NoRecord, NothingToPrint
 from ledger_service import (
     anchoring,
     batch,
@@ -101,6 +105,14 @@ class ForeignCursor(ApiError):
     """A cursor that was not given to this caller for this list."""
 
 
+class TooManyWebhooks(ApiError):
+    """More webhooks than one member may have."""
+
+
+class UnknownWebhook(ApiError):
+    """No such webhook of this member."""
+
+
 class Busy(ApiError):
     """More is in the house already than there is room for."""
 
@@ -181,11 +193,24 @@ KINDS: dict[type[Exception], Kind] = {
     anchoring.UnknownWitness: Kind("unknown-witness", 403, "Not a witness of this log"),
     checkpoint.UnverifiedNote: Kind("unverified-note", 422, "The cosignature does not fit"),
     ProofError: Kind("no-such-proof", 400, "No such proof"),
+    # paper
+    UnfitPin: Kind("unfit-pin", 422, "Not a PIN that may be set"),
+    AlreadyAsked: Kind("already-asked", 409, "An answer waits for its signature"),
+    UnknownRequest: Kind("not-found", 404, "Nothing here"),
+    UnfitStatement: Kind("unfit-statement", 422, "Not the statement that was asked for"),
+    NothingToPrint: Kind("nothing-to-print", 422, "Of this no note can be printed"),
+    AnsweredMeanwhile: Kind("answered-meanwhile", 409, "Somebody else has answered"),
+    CannotPrint: Kind("cannot-print", 500, "The page could not be set"),
+    NoRecord: Kind("no-record-of-custody", 422, "The bundle says nothing of custody"),
     # the chain
     MalformedCall: Kind("malformed-call", 400, "Arguments that do not fit the function"),
     TransactionRefused: Kind("chain-refuses", 409, "The contract refuses it"),
     ChainUnavailable: Kind("chain-unavailable", 503, "The chain does not answer"),
     anchoring.Divergence: Kind("divergence", 503, "Ledger and chain tell different histories"),
+    # webhooks
+    outbound.UnfitAddress: Kind("unfit-address", 422, "This address is not called from here"),
+    TooManyWebhooks: Kind("too-many-webhooks", 409, "As many webhooks as there may be"),
+    UnknownWebhook: Kind("not-found", 404, "Nothing here"),
     # the service
     FolderNotEmpty: Kind("folder-not-empty", 409, "The folder is not empty"),
     CannotWrite: Kind("cannot-write", 422, "The folder cannot be written"),

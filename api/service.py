@@ -16,23 +16,27 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.responses import Response
 
 from api.capture import Custodian
+from api.courier import Courier
 from api.door import Door
 from api.examination import Examiners, Result
 from api.feed import Feed
 from api.identity import Cursors, Identity, Session
 from api.network import Network
 from api.notices import Notices
+from api.pages.desk import Desk
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
 from api.publisher import Publisher
 from api.rounds import Rounds
 from api.settings import Settings
 from api.visibility import ANYONE, Action, Actor, Fields, Subject, can, content_for
+from api.webhooks import Webhooks
 from ledger_service.anchoring import Anchored
 from ledger_service.custody.policy import Policy
 from ledger_service.envelope import Examined, Refusal
 from ledger_service.grants import Shown
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
+from ledger_service.membership import MemberState
 from ledger_service.offering import Offers
 from ledger_service.sight import Sight
 
@@ -143,21 +147,44 @@ class Service:
             on_trouble=lambda error: self.metrics.publish_errors.labels(kind_of(error).name).inc(),
         )
         self.offers = Offers(self.ledger.store, network.trust().custody_domain)
+        self.desk = Desk(
+            self.ledger,
+            self.door,
+            self.offers,
+            custodian,
+            network.directory,
+            key=keys.derive("printed notes"),
+            now=now,
+            randomness=randomness,
+        )
         self.rounds = Rounds(now)
         self.rounds.add("notices of statements", self.notices.follow)
-        self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, Policy()))
+        self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
+        self.webhooks = Webhooks(
+            self.ledger.store,
+            keys.derive("webhook"),
+            randomness=randomness,
+            draw=lambda: int.from_bytes(randomness(6)) / 2**48,
+            give_up_after=settings.webhook_give_up_days * 86_400_000,
+            allowed=frozenset(settings.webhook_allowed_hosts),
+            is_active=self._is_active,
+            on_told=self._told,
+        )
+        self.courier = Courier(self.webhooks, now)
         self.metrics = Metrics(self)
 
     def start(self) -> None:
         self.examiners.warm_up()
         self.publisher.start()
         self.rounds.start()
+        self.courier.start()
 
     def close(self) -> None:
         """Stop everything that was started; what was answered is on disk already."""
         self.feed.close()
         self.door.close()
         self.rounds.close()
+        self.courier.close()
         self.publisher.close()
         self.examiners.close()
 
@@ -173,6 +200,14 @@ class Service:
 
     def _told(self) -> None:
         self.feed.ring()
+        self.courier.nudge()
+
+    def _policy(self, at: int) -> Policy:
+        return self.ledger.custody_policy(at)
+
+    def _is_active(self, member: bytes) -> bool:
+        known = self.ledger.anchoring.membership.members.get(member)
+        return known is not None and known.states[-1][1] is MemberState.ACTIVE
 
     def count_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Count the refused items of a call by their kind of problem."""

@@ -52,3 +52,10 @@ class Settings(BaseSettings):
     custody_release_spread_seconds: int = Field(
         default=604_800, ge=0, description="Time over which the cut of each step is drawn; 0: the next cut."
     )
+    webhook_give_up_days: int = Field(
+        default=5, ge=1, le=90, description="Days without any success after which a webhook is disabled."
+    )
+    webhook_allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="host:port of webhooks that may be private and without TLS, as a JSON list; for tests and demos.",
+    )

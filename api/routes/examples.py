@@ -73,6 +73,17 @@ RECEIPT = {
     "statements": [],
     "streams": [],
 }
+WEBHOOK = {
+    "disabledAt": None,
+    "failingSince": None,
+    "id": "5f1c9a7e2b3d4c5e6f708192",
+    "kinds": ["offer-made", "overdue"],
+    "madeAt": TIME,
+    "setAside": 0,
+    "trouble": None,
+    "url": "https://erp.example.org/tallystick",
+}
+WEBHOOK_SECRET = "whsec_ZXhhbXBsZSBvbmx5LCBuZXZlciBhIHNlY3JldCE="  # noqa: S105 - it is none
 NOTICE = {
     "at": TIME,
     "body": {
@@ -118,3 +129,17 @@ OFFER = {
     "unanswered": 0,
     "units": [UNIT_OFFER],
 }
+STEP = {
+    "acceptance": "0x" + "4e" * 32,
+    "deadline": 1_790_812_800,
+    "from": UNIT_OFFER["from"],
+    "giverSignature": SIGNATURE,
+    "offer": DIGEST,
+    "sequence": 1,
+    "takerSignature": SIGNATURE,
+    "to": UNIT_OFFER["to"],
+    "type": "handoff",
+    "unit": UNIT,
+}
+TAKEN_STEP = STEP | {"block": 57, "head": "0x" + "8f" * 32, "time": TIME // 1000 + 86_400}
+WAITING_STEP = {"item": 0, "releaseAt": TIME + 86_400_000, "sequence": 1, "state": "waiting", "unit": UNIT}
