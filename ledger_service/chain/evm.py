@@ -378,6 +378,11 @@ class EvmChain:
         to = self._address(wanted.contract)
         return self._sign(to, wanted.encode(arguments), nonce, gas, key)
 
+    def sign_again(self, raw: bytes, key: Signer) -> SignedTransaction:
+        """The same call under the same nonce, with the fee that the chain takes now."""
+        asked, _ = read_transaction(raw)
+        return self._sign(asked.to, asked.data, asked.nonce, asked.gas, key)
+
     def _sign(self, to: bytes, data: bytes, nonce: int, gas: int, key: Signer) -> SignedTransaction:
         with self._lock:
             if self._chain_id is None:

@@ -191,6 +191,10 @@ class Chain(Protocol):
         """The transaction that calls a contract function with at most `gas`, signed but not sent."""
         ...
 
+    def sign_again(self, raw: bytes, key: Signer) -> SignedTransaction:
+        """The same call under the same nonce, with today's fee: the chain takes one of the two at most."""
+        ...
+
     def send(self, raw: bytes) -> None:
         """Hand a signed transaction to the chain; sending it twice is sending it once.
 

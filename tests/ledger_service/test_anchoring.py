@@ -96,6 +96,9 @@ class FaultyChain:
     ) -> SignedTransaction:
         return self._chain.sign_call(function, arguments, nonce, gas, key)
 
+    def sign_again(self, raw: bytes, key: Signer) -> SignedTransaction:
+        return self._chain.sign_again(raw, key)
+
     def deploy(self, founding: Founding, key: Signer) -> Contracts:
         return self._chain.deploy(founding, key)
 
