@@ -7,6 +7,7 @@ import asyncio
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from api.keyfiles import read_key_file
 from api.network import ServiceKeys
@@ -99,6 +100,37 @@ class Custodian:
             ).data
             for number, event in enumerate(events, 1)
         ]
+
+    def seal_fact(
+        self,
+        ledger: Ledger,
+        member: bytes,
+        audience: Sequence[bytes],
+        source: str,
+        kind: str,
+        content: Mapping[str, Any],
+        now: int,
+    ) -> bytes:
+        """One statement of `kind`, signed for `member`, under the next number of its stream; hold the `lane` until it
+        is registered.
+        """
+        key = self.key_of(member, ledger)
+        stream = self.stream_of(member, source, audience)
+        try:
+            highest = ledger.stream(stream).highest
+        except UnknownStatement:
+            highest = 0
+        return Envelope.seal(
+            dict(content),
+            issuer=member,
+            kind=kind,
+            stream=stream,
+            sequence=highest + 1,
+            issued_at=now,
+            secret=self._randomness(32),
+            signer=key,
+            domain=ledger.domain,
+        ).data
 
 
 def audience_of(text: str) -> list[bytes]:

@@ -37,6 +37,12 @@ class Action(StrEnum):
     READ_STEPS = "read the steps that the chain has taken of a unit"
     READ_NOTICES = "read notices"
     KEEP_WEBHOOKS = "keep webhooks"
+    READ_NOTE = "read the page of a printed note"
+    ANSWER_NOTE = "answer a printed note"
+    PRINT_NOTE = "print the note of a despatch"
+    KEEP_PINS = "set the PINs of own sites"
+    READ_REQUESTS = "read own signing requests"
+    SETTLE_REQUEST = "say what became of a signing request"
     OPERATE = "operate the service"
 
 
@@ -78,6 +84,10 @@ OFFER: Fields = frozenset(
 DISCLOSED: Fields = frozenset({"disclosed"})
 """Single fields of a content with their proofs: what a grant shows that does not show all."""
 
+REQUEST: Fields = frozenset(
+    {"id", "state", "despatch", "kind", "content", "madeAt", "settledAt", "statement", "declined"}
+)
+
 _ANYONE = {
     Action.SIGN_IN: DONE,
     Action.READ_NETWORK: frozenset(
@@ -96,6 +106,9 @@ _ANYONE = {
         }
     ),
     Action.READ_DOCUMENTATION: DONE,
+    # Whoever holds the paper; what the page shows stands on it, and to answer takes the PIN of the taker's site.
+    Action.READ_NOTE: DONE,
+    Action.ANSWER_NOTE: DONE,
     Action.WATCH_HEALTH: DONE,
 }
 _MEMBERS = {
@@ -125,8 +138,11 @@ _MEMBERS = {
     # Each its own alone: these are asked for by nothing but the caller's own id.
     Action.READ_NOTICES: frozenset({"at", "body", "kind"}),
     Action.KEEP_WEBHOOKS: DONE,
+    Action.KEEP_PINS: frozenset({"site", "setAt"}),
+    Action.READ_REQUESTS: REQUEST,
+    Action.SETTLE_REQUEST: REQUEST,
 }
-_ISSUER = {Action.REGISTER: DONE, Action.CAPTURE: DONE, Action.ERASE: DONE, Action.OFFER: DONE}
+_ISSUER = {Action.REGISTER: DONE, Action.CAPTURE: DONE, Action.ERASE: DONE, Action.OFFER: DONE, Action.PRINT_NOTE: DONE}
 _READERS = {
     Action.READ_STATEMENT: STATEMENT,
     Action.READ_STREAM: frozenset({"stream", "issuer", "audience", "highest", "registered", "holes"}),

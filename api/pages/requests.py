@@ -27,6 +27,10 @@ class AlreadyAsked(LedgerError):
     """An answer to this despatch waits for the gateway already."""
 
 
+class AnsweredMeanwhile(LedgerError):
+    """The offer was answered, taken back or ran out between the form and its sending."""
+
+
 class UnknownRequest(LedgerError):
     """The member has no such signing request."""
 

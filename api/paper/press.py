@@ -11,22 +11,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import segno
-import typst
+from api.paper import CannotPrint
 
-from ledger_service.errors import LedgerError
+if TYPE_CHECKING:
+    import typst
 
 _TEMPLATES = Path(__file__).parent
 _FONTS = (("fontpkg_noto_sans", "files"), ("noto_cjk_sans_jp_regular", "."))
 _LONG_WORD = re.compile(r"\S{25,}")
 _LONG_RUN = re.compile(r"[^\u200b\s]{40,}")
 _LAST_SECOND = 253_402_300_799
-
-
-class CannotPrint(LedgerError):
-    """The page could not be set. The message says what the typesetter said."""
 
 
 def pdf(template: str, data: Mapping[str, Any], *, at: int) -> bytes:
@@ -48,6 +44,8 @@ def pictures(template: str, data: Mapping[str, Any], *, at: int, pixels_per_inch
 
 def square_code(text: str) -> str:
     """`text` as a QR code, an SVG image with its quiet zone; a quarter of it may be smudged."""
+    import segno
+
     file = io.BytesIO()
     segno.make(text, error="q", micro=False).save(file, kind="svg", border=4, omitsize=True, xmldecl=False)
     return file.getvalue().decode()
@@ -60,6 +58,8 @@ def breakable(text: str) -> str:
 
 
 def _compile(template: str, data: Mapping[str, Any], at: int, form: Any, **options: Any) -> bytes | list[bytes]:
+    import typst
+
     try:
         compiler = typst.Compiler(
             str(_TEMPLATES / template),
@@ -87,7 +87,9 @@ def _broken(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _fonts() -> typst.Fonts:
+def _fonts() -> "typst.Fonts":
+    import typst
+
     folders = []
     for package, folder in _FONTS:
         found = importlib.util.find_spec(package)

@@ -6,11 +6,10 @@ from hashlib import sha256
 from typing import Any, Self
 
 from api.network import Directory
-from api.paper import press
+from api.paper import NoRecord, press
 from api.texts import identifier, plain, quantity_text, shortened, time_text
 from ledger_service.custody import Answer, Finding, Leg, LegState, Problem, Trail, Weight
 from ledger_service.custody.kinds import Discrepancy
-from ledger_service.errors import LedgerError
 from ledger_service.evidence import STRENGTH_MEANS, Bundle, Trust, Verdict, verify_bundle
 from ledger_service.evidence.verdict import CustodyVerdict
 from ledger_service.keys import to_hex
@@ -70,10 +69,6 @@ class Said:
     issuer: bytes
     kind: str
     words: str = ""
-
-
-class NoRecord(LedgerError):
-    """A bundle without a record of custody, of which there is nothing to report."""
 
 
 @dataclass(frozen=True, slots=True)
