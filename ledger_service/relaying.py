@@ -690,17 +690,7 @@ class Relaying:
 
     def taken(self, units: Iterable[bytes]) -> dict[bytes, list[TakenStep]]:
         """The steps that the chain has taken of each of `units`, as far as it was read; [] for one never opened."""
-        found: dict[bytes, list[TakenStep]] = {unit: [] for unit in units}
-        with self._store.read() as connection:
-            for chunk in _chunks(list(found)):
-                rows = connection.execute(
-                    sa.select(custody_step.c.unit, custody_step.c.step)
-                    .where(custody_step.c.unit.in_(chunk))
-                    .order_by(custody_step.c.unit, custody_step.c.sequence)
-                )
-                for row in rows:
-                    found[row.unit].append(TakenStep.read(orjson.loads(row.step)))
-        return found
+        return taken_steps(self._store, units)
 
     def taken_since(self, place: int, limit: int = 1000) -> list[tuple[int, TakenStep]]:
         """Steps from `place` on in the order of the chain, each with its place, which is dense from 0."""
@@ -792,6 +782,12 @@ class Relaying:
             if found is None:
                 raise NotYetCertified("the certificate was sent and is not final yet: ask again in a moment")
             return found
+
+    def certificates(self, units: Iterable[bytes], now: int) -> list[CertificateProof]:
+        """The same for any number of units, in as many transactions as it takes."""
+        wanted = sorted(set(units))
+        starts = range(0, len(wanted), CERTIFIED_AT_ONCE)
+        return [self.certify(wanted[at : at + CERTIFIED_AT_ONCE], now) for at in starts]
 
     def _certificate(self, units: tuple[bytes, ...]) -> CertificateProof | None:
         """A stored certificate of exactly these units that still holds."""
@@ -1006,6 +1002,21 @@ def _digest(units: tuple[bytes, ...]) -> bytes:
 
 def _units(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[at : at + 32] for at in range(0, len(joined), 32))
+
+
+def taken_steps(store: Store, units: Iterable[bytes]) -> dict[bytes, list[TakenStep]]:
+    """The steps that the chain has taken of each of `units`, as far as `store` has read it; [] for one never opened."""
+    found: dict[bytes, list[TakenStep]] = {unit: [] for unit in units}
+    with store.read() as connection:
+        for chunk in _chunks(list(found)):
+            rows = connection.execute(
+                sa.select(custody_step.c.unit, custody_step.c.step)
+                .where(custody_step.c.unit.in_(chunk))
+                .order_by(custody_step.c.unit, custody_step.c.sequence)
+            )
+            for row in rows:
+                found[row.unit].append(TakenStep.read(orjson.loads(row.step)))
+    return found
 
 
 def _chunks(values: Sequence[_T]) -> Iterable[Sequence[_T]]:
