@@ -5,8 +5,8 @@ the contents only those of the trail, as far as the reader may see them. The ste
 them, with a certificate that there is no other.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -21,14 +21,77 @@ from ledger_service.bundle import (
     runs,
 )
 from ledger_service.evidence import BUNDLE_FORMAT, Bundle, CertificateProof, CustodySection, StreamSpan, UnitSteps
+from ledger_service.evidence.custody_judge import chain_units
 from ledger_service.handoffs import NO_HEAD, TakenStep
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger, Record, UnknownStatement, record_of
 from ledger_service.membership import Kind
+from ledger_service.sight import Sight
 from ledger_service.store.tables import anchor, statement
+from ledger_service.trails import Direction, Trails
 
-Taken = Callable[[Collection[bytes]], Mapping[bytes, Sequence[TakenStep]]]
+MAX_THINGS = 1_000
+"""How many things a genealogy may comprise: their streams come whole."""
+
+Taken = Callable[[Sequence[bytes]], Mapping[bytes, Sequence[TakenStep]]]
 """The steps of some units as the chain took them, in order."""
+Certify = Callable[[Sequence[bytes]], Sequence[CertificateProof]]
+"""Has the chain say where some units stand, in the newest anchor's block or a later one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A record as it was put together; `hidden` statements about it are not for its reader."""
+
+    bundle: Bundle
+    hidden: int
+
+
+def custody_bundle(
+    ledger: Ledger,
+    trails: Trails,
+    things: Iterable[str],
+    sight: Sight | None,
+    showing: Showing,
+    certify: Certify,
+    taken: Taken,
+    *,
+    genealogy: bool = False,
+    pin_block: int | None = None,
+) -> Made:
+    """The record of `things` (keys of identifiers) for a reader who has `sight` (None: all) and is shown what `showing`
+    says; with `genealogy` that of all that they came from and went into as well.
+
+    Raises UnknownThing, NotYetAnchored, TooLarge, ChainUnavailable.
+    """
+    unread = trails.catch_up()
+    if unread:
+        raise NotYetAnchored(f"{unread} statements have not been looked through yet: ask again in a moment")
+    asked = _genealogy(trails, things, sight) if genealogy else sorted(set(things))
+    gathered = trails.gather(asked, sight)
+    named = chain_units(trails.facts(gathered.records))
+    units = sorted({*gathered.units, *(unit for unit, thing in named.items() if thing in gathered.things)})
+    # First where they stand and then by which steps: what the chain takes in between is left out again.
+    certificates = certify(units) if units else ()
+    made = record_bundle(ledger, asked, gathered.records, certificates, taken, showing, pin_block=pin_block)
+    return Made(made, gathered.hidden)
+
+
+def _genealogy(trails: Trails, things: Iterable[str], sight: Sight | None) -> list[str]:
+    """`things`, and all that they went into and came from."""
+    found = set(things)
+    for thing in sorted(found):
+        for direction in Direction:
+            after = None
+            while True:
+                page = trails.lineage(thing, direction, sight, after, 500)
+                found.update(page.items)
+                if len(found) > MAX_THINGS:
+                    raise TooLarge(f"its genealogy has more than {MAX_THINGS} things: ask for single units")
+                after = page.after
+                if after is None:
+                    break
+    return sorted(found)
 
 
 def record_bundle(

@@ -1,6 +1,6 @@
 """Records of custody on the consortium's own chain: what members with custody seeds say, and the steps it takes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -75,17 +75,15 @@ class House:
         self.records[accepted.digest] = self.consortium.ledger.record(accepted.digest)
         return accepted.digest
 
-    def scan(self, issuer: str, things: Sequence[str], time: int, *, late_minutes: int = 10, **more: Any) -> bytes:
-        event = {
-            "type": "ObjectEvent",
-            "action": "OBSERVE",
-            "epcList": list(things),
-            "eventTime": clock_text(time),
-            "eventTimeZoneOffset": "+00:00",
-            **more,
-        }
+    def event(self, issuer: str, event: Mapping[str, Any], time: int, *, late_minutes: int = 10) -> bytes:
+        """An EPCIS event at `time`."""
+        body = {"eventTime": clock_text(time), "eventTimeZoneOffset": "+00:00", **event}
         context = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"]
-        return self.say(issuer, "epcis-event", {"event": event, "context": context}, time, late_minutes=late_minutes)
+        return self.say(issuer, "epcis-event", {"event": body, "context": context}, time, late_minutes=late_minutes)
+
+    def scan(self, issuer: str, things: Sequence[str], time: int, *, late_minutes: int = 10, **more: Any) -> bytes:
+        event = {"type": "ObjectEvent", "action": "OBSERVE", "epcList": list(things), **more}
+        return self.event(issuer, event, time, late_minutes=late_minutes)
 
     def offer(
         self, giver: str, taker: str, things: Sequence[str], time: int, legs: Sequence[tuple[str, str]] = ()
@@ -234,7 +232,7 @@ class House:
             line = cosigner.sign(text, self.consortium.clock.seconds()).line
             ledger.cosign(ledger.anchoring.checkpoint_size, line, [cosigner.verifier], self.consortium.clock.now)
 
-    def steps(self, units: Collection[bytes]) -> dict[bytes, list[TakenStep]]:
+    def steps(self, units: Sequence[bytes]) -> dict[bytes, list[TakenStep]]:
         return {unit: self.taken.get(unit, []) for unit in units}
 
     def bundle(

@@ -227,13 +227,13 @@ class Trails:
             if not named[0]:
                 raise UnknownThing
             seen, hidden = self._named(connection, within, visible)
-            positions = self._cited(connection, seen, visible)
+            units = self._units(connection, within, visible)
+            positions = self._cited(connection, seen, visible) | self._binding(connection, units, visible)
             if len(positions) > MAX_RECORDS:
                 raise TooMuchToFold(len(positions))
             records = self._records(connection, positions)
             if at is not None:
                 records = [one for one in records if one.registered_at <= at]
-            units = self._units(connection, within, visible)
             names = self._index.names(connection, within)
             return Gathered(
                 things=tuple(sorted(name for name, _ in names.values() if name is not None)),
@@ -513,6 +513,20 @@ class Trails:
                 if _sees(visible, stream, position) and unit not in units[number]:
                     units[number].append(unit)
         return dict(units)
+
+    def _binding(self, connection: sa.Connection, units: Mapping[int, list[bytes]], visible: Visible) -> set[int]:
+        """The visible statements by which members bind the one-time addresses that took over `units`."""
+        taken = self._taken(sorted({unit for some in units.values() for unit in some}))
+        steps = [one.step for some in taken.values() for one in some]
+        addresses = sorted({one.offer.taker.rjust(32, b"\x00") for one in steps if isinstance(one, HandOff)})
+        found: set[int] = set()
+        for chunk in chunks(addresses):
+            query = sa.select(citation.c.position, saying.c.stream).join(
+                saying, saying.c.position == citation.c.position
+            )
+            rows = connection.execute(query.where(citation.c.what.in_(chunk)))
+            found.update(position for position, stream in rows if _sees(visible, stream, position))
+        return found
 
     def _headers(
         self, streams: Sequence[bytes], known: Collection[int], at: int, clock: Clock
