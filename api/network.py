@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Self
 
 import orjson
@@ -28,6 +29,7 @@ from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.evidence import Trust
 from ledger_service.keys import LocalKey, from_hex, keccak, to_hex
 from ledger_service.ledger import Ledger, Rules, no_step
+from ledger_service.relaying import Relaying
 from ledger_service.store import Store
 
 MAX_DIRECTORY_BYTES = 4 << 20
@@ -121,6 +123,11 @@ class ServiceKeys:
         return LocalKey.from_bytes(self.derive("relay"))
 
     @property
+    def custody_relay(self) -> LocalKey:
+        """Sends members' steps of custody, and nothing else, so that its nonces are the relay's own."""
+        return LocalKey.from_bytes(self.derive("custody relay"))
+
+    @property
     def root(self) -> LocalKey:
         """The service's own root key in the registry."""
         return LocalKey.from_bytes(self.derive("root"))
@@ -204,12 +211,13 @@ class Plan:
 
 
 class Network:
-    """An open network folder: the ledger with its chain and keys, the directory and the witnesses."""
+    """An open network folder: the ledger with its chain, relay and keys, the directory and the witnesses."""
 
     def __init__(
         self,
         folder: Path,
         ledger: Ledger,
+        relaying: Relaying,
         service: ServiceKeys,
         description: Mapping[str, Any],
         now: Callable[[], int] = now_ms,
@@ -217,6 +225,7 @@ class Network:
         self.folder = folder
         self.now = now
         self.ledger = ledger
+        self.relaying = relaying
         self.service = service
         self.salt = from_hex(description["salt"], 32, "/salt")
         self.witnesses = tuple(VerifierKey.parse(one) for one in description["witnesses"])
@@ -257,11 +266,12 @@ class Network:
             keys=(
                 FirstKey(service.operator.address, keys.CHECKPOINT | keys.REPORT),
                 FirstKey(service.relay.address, keys.RELAY),
+                FirstKey(service.custody_relay.address, keys.RELAY),
             ),
         )
         founding = Founding(
             founders=(*(founder for _, founder in plan.founders), own),
-            relayers=(service.relay.address,),
+            relayers=(service.relay.address, service.custody_relay.address),
             operators=((keccak(plan.origin.encode()), service.operator.address),),
             retirement_blocks=plan.retirement_blocks,
         )
@@ -337,10 +347,19 @@ class Network:
                 rules=rules,
                 steps=steps,
             )
+            relaying = Relaying(
+                ledger.store,
+                chain,
+                service.custody_relay,
+                interval=settings.custody_release_interval_seconds,
+                spread=settings.custody_release_spread_seconds,
+                random=SystemRandom(),
+                steps=steps,
+            )
         except BaseException:
             chain.close()
             raise
-        return cls(folder, ledger, service, description, clock)
+        return cls(folder, ledger, relaying, service, description, clock)
 
     def trust(self, *, pin: bool = False) -> Trust:
         """The trust file of this network with its witnesses."""

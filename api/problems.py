@@ -32,6 +32,7 @@ from ledger_service import (
     ledger,
     membership,
     offering,
+    relaying,
     statements,
 )
 from ledger_service.canonical import MalformedJson
@@ -192,6 +193,12 @@ KINDS: dict[type[Exception], Kind] = {
     anchoring.UnknownCheckpoint: Kind("unknown-checkpoint", 404, "No such checkpoint"),
     anchoring.UnknownWitness: Kind("unknown-witness", 403, "Not a witness of this log"),
     checkpoint.UnverifiedNote: Kind("unverified-note", 422, "The cosignature does not fit"),
+    relaying.StepRefused: Kind("step-refused", 409, "The chain can never take this step"),
+    relaying.UncommonDeadline: Kind("uncommon-deadline", 422, "A deadline that nobody else has"),
+    relaying.RelayFull: Kind("relay-full", 503, "Too many steps wait for the chain"),
+    relaying.RelayNotAllowed: Kind("relay-not-allowed", 503, "The members want another relayer"),
+    relaying.NotYetCertified: Kind("not-yet-certified", 503, "The certificate is under way"),
+    relaying.TooManyUnits: Kind("too-many-units", 422, "More units than one certificate holds"),
     ProofError: Kind("no-such-proof", 400, "No such proof"),
     # paper
     UnfitPin: Kind("unfit-pin", 422, "Not a PIN that may be set"),
@@ -226,6 +233,9 @@ _RETRY_SECONDS = {
     Busy: 1,
     StorageUnavailable: 30,
     bundle.NotYetAnchored: 1,
+    relaying.NotYetCertified: 1,
+    relaying.RelayFull: 60,
+    relaying.RelayNotAllowed: 60,
     ChainUnavailable: 5,
     anchoring.Divergence: 60,
 }

@@ -75,7 +75,7 @@ class Publisher:
 
     def _run(self) -> None:
         while not self._is_closing.is_set():
-            if self._is_chain_ahead():
+            if self.is_chain_ahead():
                 self._is_closing.wait(1)
             self._wake.clear()
             started = time.monotonic()
@@ -88,7 +88,8 @@ class Publisher:
             elif not self._wake.wait(IDLE_SECONDS):
                 continue
 
-    def _is_chain_ahead(self) -> bool:
+    def is_chain_ahead(self) -> bool:
+        """Whether the blocks of the chain have run ahead of the clock, so that more of them should wait."""
         try:
             return self._ledger.anchoring.chain.head().timestamp * 1000 > self._now() + MAX_LEAD_SECONDS * 1000
         except ChainUnavailable:

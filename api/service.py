@@ -13,6 +13,8 @@ import orjson
 from fastapi import Depends, Request
 from fastapi.security.utils import get_authorization_scheme_param
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from api.capture import Custodian
@@ -80,6 +82,15 @@ class Metrics:
             ["problem"],
             registry=registry,
         )
+        self.round_errors = Counter(
+            "tallystick_round_errors",
+            "Failed rounds of a task in the background by kind of problem.",
+            ["task", "problem"],
+            registry=registry,
+        )
+        self.custody_steps = Counter(
+            "tallystick_custody_steps", "Steps of custody that the chain has taken.", registry=registry
+        )
         self.anchor_seconds = Histogram(
             "tallystick_anchor_seconds",
             "From registration to anchor, of the oldest statement of each anchored checkpoint.",
@@ -96,6 +107,26 @@ class Metrics:
             ("tallystick_examiners_replaced", "Pools replaced after a death.", lambda: service.examiners.replaced),
         ):
             Gauge(name, text, registry=registry).set_function(read)
+        registry.register(_RelayQueue(service))
+
+
+class _RelayQueue(Collector):
+    """How many steps of custody stand how, counted when it is asked for."""
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+
+    def describe(self) -> list[Metric]:
+        return []  # else they would be counted before the service is whole
+
+    def collect(self) -> list[Metric]:
+        queue = self._service.relaying.queue(self._service.now())
+        gauge = GaugeMetricFamily(
+            "tallystick_custody_requests", "Steps of custody that were given to the relay.", labels=["standing"]
+        )
+        for standing in ("drawn", "blocked", "due", "sent", "refused"):
+            gauge.add_metric([standing], getattr(queue, standing))
+        return [gauge]
 
 
 class Service:
@@ -157,7 +188,11 @@ class Service:
             now=now,
             randomness=randomness,
         )
-        self.rounds = Rounds(now)
+        self.relaying = network.relaying
+        self.rounds = Rounds(
+            now, on_trouble=lambda name, error: self.metrics.round_errors.labels(name, kind_of(error).name).inc()
+        )
+        self.rounds.add("relay of custody", self._relay)
         self.rounds.add("notices of statements", self.notices.follow)
         self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
         self.webhooks = Webhooks(
@@ -201,6 +236,14 @@ class Service:
     def _told(self) -> None:
         self.feed.ring()
         self.courier.nudge()
+
+    def _relay(self, now: int) -> bool:
+        """Bring steps of custody to the chain; whether it took any."""
+        if self.publisher.is_chain_ahead():
+            return False  # each block has a second of its own, and anchors come first
+        taken = self.relaying.run(now)
+        self.metrics.custody_steps.inc(len(taken))
+        return bool(taken)
 
     def _policy(self, at: int) -> Policy:
         return self.ledger.custody_policy(at)

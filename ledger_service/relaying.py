@@ -179,9 +179,9 @@ class _Sent:
 class Relaying:
     """The lane from members' completed steps to `CustodyLedger`, with a key and a nonce sequence of its own.
 
-    `interval` and `spread` are seconds; with either at 1 or less everything is sent at once. `random` has to be a
-    SystemRandom wherever drawing matters. `steps` is called with the name of each durable step as it is taken. All
-    methods may be called from several threads; `now` is ms UTC.
+    `interval` and `spread` are seconds: with an `interval` of 1 or less everything is sent at once, with a `spread`
+    below it at the next cut. `random` has to be a SystemRandom wherever drawing matters. `steps` is called with the
+    name of each durable step as it is taken. All methods may be called from several threads; `now` is ms UTC.
     """
 
     def __init__(
@@ -296,7 +296,7 @@ class Relaying:
     def _draw(self, one: SignedStep, now: int) -> int:
         """When it is sent, in seconds: at one of the cuts before its deadline, or now where there is none."""
         seconds = now // 1000
-        if self.interval <= 1 or self.spread <= 1:
+        if self.interval <= 1:
             return seconds
         room = (one.deadline - seconds) // self.interval * self.interval
         spread = min(self.spread // self.interval * self.interval or self.interval, room - self.interval)
