@@ -521,6 +521,9 @@ class LedgerClient:
         """Hand steps to the relay; an answer for each, in order."""
         told = self._json("POST", "/v1/custody/steps", {"steps": [one.as_json() for one in steps]})
         refused = {int(one["item"]): str((one.get("problem") or {}).get("detail")) for one in told.get("refused", [])}
+        refused |= {
+            int(one["item"]): str(one.get("reason")) for one in told.get("steps", []) if one.get("state") == "refused"
+        }
         return [StepAnswer(one.unit, one.sequence, refused.get(place)) for place, one in enumerate(steps)]
 
     def steps_of(self, unit: bytes) -> dict[str, Any]:

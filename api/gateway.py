@@ -138,10 +138,21 @@ class Wire(Protocol):
     Every call may be repeated. `submit` sends what waits in the outbox and notes the answers there.
     """
 
-    outbox: Outbox
-    signer: Signer
-    now: Callable[[], int]
-    random: Callable[[int], bytes]
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def signer(self) -> Signer: ...
+
+    @property
+    def now(self) -> Callable[[], int]:
+        """The member's clock, ms UTC."""
+        ...
+
+    @property
+    def random(self) -> Callable[[int], bytes]:
+        """What secrets are drawn from."""
+        ...
 
     @property
     def domain(self) -> Domain:

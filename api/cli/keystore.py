@@ -24,6 +24,10 @@ USES = {
 }
 
 
+CUSTODY_SEED = "custody-seed"
+"""Not among the keys: it signs nothing itself and is made when custody begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyFile:
     """A key file as anybody may see it: no secret. `public` is an address, or a witness's C2SP key."""
@@ -122,6 +126,14 @@ def purposes_named(names: str) -> int:
 def open_signer(path: Path, passphrase: bytes) -> LocalKey:
     """The secp256k1 key in `path`; raises NoKeyFile, WrongPassphrase or MalformedInput."""
     return LocalKey.from_bytes(read_key_file(path, passphrase))
+
+
+def open_secret(path: Path, passphrase: bytes) -> bytes:
+    """The 32 bytes in the file of a custody seed; raises MalformedInput where it is some other file."""
+    about = KeyFile.read(path)
+    if about.use != CUSTODY_SEED:
+        raise MalformedInput(f"{path} is a {about.use} key, and no custody seed")
+    return read_key_file(path, passphrase)
 
 
 def open_witness(path: Path, passphrase: bytes) -> NoteKey:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import evidence, gateway, operation, registry
+from api.cli import custody, evidence, gateway, operation, registry
 from api.cli.terminal import FAULT, INTERRUPTED, OK, REFUSED, USAGE, WrongUsage, complain
 from ledger_service import __version__
 from ledger_service.errors import LedgerError
@@ -41,6 +41,7 @@ def _top(
 
 evidence.add_to(app)
 registry.add_to(gateway.add_to(app))
+custody.add_to(app)
 operation.add_to(app)
 
 

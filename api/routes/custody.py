@@ -13,10 +13,12 @@ from api.routes import examples
 from api.routes.bodies import gives, json_body, json_object
 from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action, Subject, can
-from ledger_service.errors import MalformedInput
-from ledger_service.handoffs import Offer, SignedOffer, WrongSigner
+from ledger_service.envelope import Refusal
+from ledger_service.errors import LedgerError, MalformedInput
+from ledger_service.handoffs import Offer, Opening, SignedOffer, SignedStep, WrongSigner
 from ledger_service.keys import SIGNATURE_BYTES, from_hex, to_hex
-from ledger_service.offering import OfferState, OfferView, UnfitOffer
+from ledger_service.offering import OfferState, OfferView, UnfitOffer, UnfitStep
+from ledger_service.relaying import Waiting
 
 router = APIRouter(prefix="/v1/custody", tags=["custody"])
 MAX_ITEMS = 1000
@@ -122,6 +124,82 @@ def list_addresses(
     found = caller.service.offers.deposits(hash_of(of), caller.member, start, limit)
     mark = cursors.seal(caller.member, name, found[-1][0]) if found else None
     return Json({"items": [{"digest": to_hex(digest)} for _, digest in found], "next": mark})
+
+
+@router.post(
+    "/steps",
+    status_code=202,
+    responses=gives(
+        {"refused": [], "steps": [examples.WAITING_STEP]},
+        "How each step stands, and the problem of each that was not taken; `item` is its place in what was sent.",
+        status=202,
+    )
+    | documented(
+        problems.Unauthenticated, problems.WrongMediaType, problems.BodyTooLarge, MalformedInput, UnfitStep, WrongSigner
+    ),
+    openapi_extra=json_body(
+        {"steps": [examples.STEP]},
+        "Openings, handoffs and closings with all their signatures: `opening` has custodian, commitment, deadline and "
+        "signature; `closing` unit, sequence, custodian, reason, deadline and signature.",
+    ),
+)  # fmt: skip
+async def hand_over(request: Request, caller: Caller = asks(Action.HAND_OVER)) -> Response:
+    """Have steps sent to the chain, at a time drawn for each. Sending them twice sends them once.
+
+    A handoff follows from a receipt of yours that is no refusal, and from the despatch it answers, which names the
+    unit; both are registered first. A step on which another one has been quicker is refused by the chain, not here.
+    """
+    value = await json_object(request, "steps")
+    steps = [SignedStep.read(one, where) for where, one in _items(value, "steps")]
+    return await run_in_threadpool(_relay, caller, steps)
+
+
+def _relay(caller: Caller, steps: list[SignedStep]) -> Response:
+    service = caller.service
+    outcomes: dict[int, Waiting | LedgerError] = {}
+    for place, one in enumerate(steps):
+        try:
+            service.offers.check_step(one, caller.member)
+        except LedgerError as error:
+            outcomes[place] = error
+    good = [place for place in range(len(steps)) if place not in outcomes]
+    answers = service.network.relaying.submit([steps[place] for place in good], service.now())
+    outcomes |= dict(zip(good, answers, strict=True))
+    service.rounds.nudge()
+    refusals = [Refusal(place, one) for place, one in sorted(outcomes.items()) if isinstance(one, LedgerError)]
+    service.count_refusals(refusals)
+    waiting = [
+        one.as_json() | {"item": place} for place, one in sorted(outcomes.items()) if not isinstance(one, LedgerError)
+    ]
+    return Json({"refused": problems.refusals(refusals), "steps": waiting}, 202)
+
+
+@router.get(
+    "/steps",
+    responses=gives(
+        {"steps": [examples.TAKEN_STEP], "waiting": [examples.WAITING_STEP]},
+        "The steps that the chain has taken, in order, and those of yours that it has not taken yet.",
+    )
+    | documented(problems.Unauthenticated, problems.NotThere, RequestValidationError),
+)
+def read_steps(
+    unit: str = Query(max_length=80, description="The unit on the chain: 0x and 64 digits."),
+    caller: Caller = asks(Action.READ_STEPS),
+) -> Response:
+    """The steps of a unit. What it is, the chain does not say: that is in the statements that name it."""
+    wanted, relaying = hash_of(unit), caller.service.network.relaying
+    taken = relaying.taken([wanted]).get(wanted, [])
+    waiting = [one for one in relaying.waiting(wanted) if _is_mine(caller, one.step)]
+    return Json({"steps": [one.as_json() for one in taken], "waiting": [one.as_json() for one in waiting]})
+
+
+def _is_mine(caller: Caller, step: SignedStep) -> bool:
+    """Whether the caller could have handed over this step: what others have under way is theirs to know."""
+    try:
+        caller.service.offers.check_step(step, caller.member)
+    except UnfitStep:
+        return False
+    return not isinstance(step.step, Opening)
 
 
 def _shown(caller: Caller, view: OfferView, action: Action = Action.READ_OFFER) -> dict[str, Any]:
