@@ -140,7 +140,7 @@ class Record:
             block=100 + len(self.steps),
             time=START + int(hour * HOUR) + 30 * MINUTE,
         )
-        self.custodians[unit.hex()] = (taker or b"", sequence)
+        self.custodians[unit.hex()] = (taker or giver or b"", sequence)
         self.steps.append(step)
         return step
 
@@ -201,6 +201,7 @@ class Record:
         corrects: Fact | None = None,
         basis: str = "scanned",
         late: float = 0,
+        automatic: str | None = None,
     ) -> Fact:
         content: dict[str, Any] = {
             "document": {"type": "goods-receipt", "number": f"{taker}-{len(self.facts)}"},
@@ -212,6 +213,8 @@ class Record:
         }
         if discrepancies:
             content["discrepancies"] = list(discrepancies)
+        if automatic is not None:
+            content["automatic"] = {"tolerance": automatic}
         if outcome == "refused":
             content["reason"] = "not ordered"
         if corrects is not None:

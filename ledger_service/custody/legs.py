@@ -59,6 +59,8 @@ class _Making:
     records: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     by_offer: dict[bytes, list[Step]] = field(default_factory=lambda: defaultdict(list))
     used: set[tuple[bytes, int]] = field(default_factory=set)
+    agreed: dict[str, set[tuple[bytes, bytes]]] = field(default_factory=dict)
+    """Of each despatch with legs of carriers between giver and taker: these."""
 
     def handling(self) -> Handling:
         for step in self.chain.steps:
@@ -71,13 +73,16 @@ class _Making:
                     self.legs[identifier.key].append(self.unoffered_leg(paper, identifier.key))
         self.take_bare_steps()
         closed = self.see_all()
+        despatches = {one.record: one.read for one in self.papers.of("despatch")}
+        self.agreed = {
+            record: {(leg.giver, leg.taker) for leg in one.legs} for record, one in despatches.items() if one.legs
+        }
         for key, legs in self.legs.items():
-            self.legs[key] = _withdrawn(_in_order(legs))
+            self.legs[key] = self.withdrawn(self.after_agreed_legs(_in_order(legs)))
             for leg in self.legs[key]:
                 self.look_at_silence(key, leg)
         for seen in self.sightings.values():
             seen.sort()
-        despatches = {one.record: one.read for one in self.papers.of("despatch")}
         return Handling(self.legs, self.sightings, self.contents, closed, despatches, self.records)
 
     def answer_despatches(self) -> set[bytes]:
@@ -275,6 +280,42 @@ class _Making:
         if time is not None:
             self.sightings[key].append(Sighting(time, paper.record, paper.fact.issuer))
 
+    def after_agreed_legs(self, legs: list[Leg]) -> list[Leg]:
+        """The legs, but what carriers were to bring in parts comes after the parts they signed for: it ends them."""
+        if not self.agreed or self.agreed.keys().isdisjoint(leg.offer for leg in legs):
+            return legs
+        result = []
+        for leg in legs:
+            agreed = self.agreed.get(leg.offer or "", set())
+            if agreed and leg.step is None and leg.state in MOVED:
+                tolerance = self.findings.policy.clock_tolerance
+                end = self.at if leg.received_at is None else leg.received_at + tolerance
+                parts = [
+                    one.start
+                    for one in legs
+                    if one.state in MOVED and (one.giver, one.taker) in agreed and one.start <= end
+                ]
+                if parts and max(parts) >= leg.start:
+                    leg = replace(leg, order=(max(parts) + 1, *leg.order[1:]))
+            result.append(leg)
+        return sorted(result, key=lambda one: one.order)
+
+    def withdrawn(self, legs: list[Leg]) -> list[Leg]:
+        """An offer that nobody took is withdrawn by the next handoff of its giver, unless that is a part of it."""
+        if not any(leg.state in _OPEN for leg in legs):
+            return legs
+        moved = [leg for leg in legs if leg.state in MOVED and leg.state is not LegState.DEEMED_ACCEPTED]
+        result = []
+        for leg in legs:
+            agreed = self.agreed.get(leg.offer or "", set())
+            if leg.state in _OPEN and any(
+                one.giver == leg.giver and one.start > leg.start and (one.giver, one.taker) not in agreed
+                for one in moved
+            ):
+                leg = replace(leg, state=LegState.WITHDRAWN)
+            result.append(leg)
+        return result
+
     def look_at_silence(self, key: str, leg: Leg) -> None:
         if leg.state is LegState.OVERDUE:
             self.findings.add(Problem.ONE_SIDED_HANDOFF, "the taker never answered", leg.evidence, [key])
@@ -310,19 +351,3 @@ def _in_order(legs: Iterable[Leg]) -> list[Leg]:
         result.append(leg)
     result.sort(key=lambda one: one.order)
     return result
-
-
-def _withdrawn(legs: list[Leg]) -> list[Leg]:
-    """An offer that nobody took is withdrawn by the next handoff of its giver."""
-    if not any(leg.state in _OPEN for leg in legs):
-        return legs
-    last: dict[bytes | None, int] = {}
-    for leg in legs:
-        if leg.state in MOVED and leg.state is not LegState.DEEMED_ACCEPTED:
-            last[leg.giver] = max(last.get(leg.giver, leg.start), leg.start)
-    return [
-        replace(leg, state=LegState.WITHDRAWN)
-        if leg.state in _OPEN and leg.giver in last and leg.start < last[leg.giver]
-        else leg
-        for leg in legs
-    ]

@@ -90,7 +90,7 @@ class _Walking:
     def walk_one(self, key: str, legs: Sequence[Leg]) -> Unit:
         tolerance = self.findings.policy.clock_tolerance
         sightings = self.handling.sightings.get(key, ())
-        moved = _linked([one for one in legs if one.state in MOVED])
+        moved = self.linked([one for one in legs if one.state in MOVED])
         holder: bytes | None = None
         gave: dict[bytes, Leg] = {}
         claims: set[bytes] = set()
@@ -101,7 +101,9 @@ class _Walking:
         for leg in moved:
             giver = leg.giver
             # After a fork each taker may hand on what it has: that was said once, and is not said again.
-            if before is not None and giver is not None and holder is not None and giver not in {holder, *claims}:
+            if before is not None and holder is not None and self.brought_by(holder, leg):
+                claims.discard(holder)
+            elif before is not None and giver is not None and holder is not None and giver not in {holder, *claims}:
                 first = gave.get(giver)
                 if first is not None:
                     forked |= {first.taker, leg.taker}
@@ -141,6 +143,30 @@ class _Walking:
             records=(),
             is_decided_by_chain=is_decided,
         )
+
+    def linked(self, legs: list[Leg]) -> list[Leg]:
+        """The legs, with one that closes a gap taken before the leg that it was stated after."""
+        rest = list(reversed(legs))
+        result: list[Leg] = []
+        holder: bytes | None = None
+        while rest:
+            place = len(rest) - 1
+            leg = rest[place]
+            if holder is not None and leg.giver not in (None, holder) and not self.brought_by(holder, leg):
+                for behind in range(place - 1, max(place - 8, -1), -1):
+                    other = rest[behind]
+                    if other.giver == holder and other.taker == leg.giver and (other.step is None or leg.step is None):
+                        place = behind
+                        break
+            leg = rest.pop(place)
+            result.append(leg)
+            holder = leg.taker
+        return result
+
+    def brought_by(self, holder: bytes, leg: Leg) -> bool:
+        """Whether `holder` has the unit by an agreed part of the leg, which then completes what carriers signed for."""
+        despatch = self.handling.despatches.get(leg.offer or "")
+        return despatch is not None and any(one.taker == holder for one in despatch.legs)
 
     def own(self, problem: Problem, what: str, key: str, *legs: Leg) -> None:
         """A finding about legs, unless all of them are those of a carrier, which has the finding itself."""
@@ -284,26 +310,6 @@ class _Walking:
 
 def _is_reversed(earlier: int | None, later: int | None, tolerance: int) -> bool:
     return earlier is not None and later is not None and later < earlier - tolerance
-
-
-def _linked(legs: list[Leg]) -> list[Leg]:
-    """The legs, with one that closes a gap taken before the leg that it was stated after."""
-    rest = list(reversed(legs))
-    result: list[Leg] = []
-    holder: bytes | None = None
-    while rest:
-        place = len(rest) - 1
-        leg = rest[place]
-        if holder is not None and leg.giver is not None and leg.giver != holder:
-            for behind in range(place - 1, max(place - 8, -1), -1):
-                other = rest[behind]
-                if other.giver == holder and other.taker == leg.giver and (other.step is None or leg.step is None):
-                    place = behind
-                    break
-        leg = rest.pop(place)
-        result.append(leg)
-        holder = leg.taker
-    return result
 
 
 def _received(amounts: Mapping[tuple[str, str], Fraction], discrepancies: Iterable[Discrepancy]) -> Range | None:
