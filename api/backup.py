@@ -25,8 +25,8 @@ def back_up(network: Network, folder: Path) -> int:
     """Copy the network into `folder` and give back how many statements it holds; raises FolderNotEmpty or
     FolderInside.
 
-    Nothing is registered or published meanwhile. `network.json` is written last: a folder without it is no network,
-    so a backup that was interrupted is never taken for one.
+    Nothing is registered, published or relayed meanwhile. `network.json` is written last: a folder without it is no
+    network, so a backup that was interrupted is never taken for one.
     """
     from ledger_service.chain.embedded import EmbeddedChain
 
@@ -36,7 +36,7 @@ def back_up(network: Network, folder: Path) -> int:
     if any(folder.iterdir()):
         raise FolderNotEmpty(f"{folder} is not empty: name another folder")
     ledger = network.ledger
-    with ledger.paused():
+    with network.relaying.paused(), ledger.paused():
         ledger.store.snapshot(folder / "ledger.sqlite")
         chain = ledger.anchoring.chain
         if isinstance(chain, EmbeddedChain):

@@ -4,7 +4,8 @@ Nothing here trusts a counter, a cached root or the code that wrote the rows: di
 proofs and anchors are computed again. An auditor of the operator runs it as `tallystick check`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,11 @@ import sqlalchemy as sa
 from ledger_service import blocks, canonical, merkle
 from ledger_service.checkpoint import Checkpoint, Note, NoteSignature
 from ledger_service.errors import LedgerError
+from ledger_service.handoffs import TakenStep, verify_sequence
 from ledger_service.keys import recover, to_hex
 from ledger_service.ledger import Ledger, Record, record_of
 from ledger_service.membership import Change, fold
+from ledger_service.relaying import REFUSED, SENT, TAKEN, WAITING, Relaying
 from ledger_service.statements import audience, content_root
 from ledger_service.store.tables import (
     anchor,
@@ -25,6 +28,9 @@ from ledger_service.store.tables import (
     checkpoint,
     content,
     cosignature,
+    custody_batch,
+    custody_request,
+    custody_step,
     fork,
     reader,
     statement,
@@ -33,6 +39,7 @@ from ledger_service.store.tables import (
 )
 
 CHUNK = 5_000
+LATE_SECONDS = 86_400
 
 Progress = Callable[[int, int], None]
 """Called with how many statements have been looked at, and how many there are."""
@@ -50,13 +57,14 @@ class Violation:
         return f"{self.record}: {self.promise}; {self.found}"
 
 
-def check(ledger: Ledger, progress: Progress | None = None) -> list[Violation]:
-    """Everything that is wrong with the ledger, its database and its chain; empty when all holds.
+def check(ledger: Ledger, progress: Progress | None = None, *, relaying: Relaying | None = None) -> list[Violation]:
+    """Everything that is wrong with the ledger, its relay, its database and its chain; empty when all holds.
 
     Reads the whole ledger once, in one consistent view, and keeps 32 bytes of each statement. Registration goes on
     meanwhile, publication waits.
     """
-    with ledger.anchoring.lane, ledger.store.read() as connection:
+    pause = nullcontext() if relaying is None else relaying.paused()
+    with pause, ledger.anchoring.lane, ledger.store.read() as connection:
         walk = _Walk(ledger, connection)
         found = [Violation("the database file is sound", "database", line) for line in ledger.store.integrity()]
         for part in (
@@ -67,6 +75,7 @@ def check(ledger: Ledger, progress: Progress | None = None) -> list[Violation]:
             walk.anchors(),
             walk.registry(),
             walk.forks(),
+            () if relaying is None else walk.custody(relaying),
         ):
             found.extend(part)
     return found
@@ -295,6 +304,74 @@ class _Walk:
                 yield Violation(
                     "a fork is kept beside the number's holder", f"fork {to_hex(row.digest)}", "it is not one"
                 )
+
+    def custody(self, relaying: Relaying) -> Iterator[Violation]:
+        """The steps are the chain's, all of them; every step that was given to the relay is on its way or at an end."""
+        chain, followed = self.ledger.anchoring.chain, relaying.followed
+        head = chain.final()
+        if followed > head.number:
+            yield Violation("the chain has the blocks that were read", "custody", f"block {followed} is beyond its end")
+            return
+        place, first = 0, 0
+        tips: dict[bytes, TakenStep] = {}
+        while first <= followed:
+            last = min(first + CHUNK - 1, followed)
+            on_chain = chain.custody_steps(first, last)
+            rows = self.connection.execute(
+                sa.select(custody_step).where(custody_step.c.block.between(first, last)).order_by(custody_step.c.place)
+            ).all()
+            stored = [TakenStep.read(orjson.loads(row.step)) for row in rows]
+            if stored != on_chain:
+                at = next((n for n, pair in enumerate(zip(stored, on_chain, strict=False)) if pair[0] != pair[1]), -1)
+                yield Violation(
+                    "stored steps are those of the chain",
+                    f"blocks {first} to {last}",
+                    f"{len(stored)} here, {len(on_chain)} there, the first other one is number {at}",
+                )
+            for row, step in zip(rows, stored, strict=True):
+                name = f"step {step.sequence} of unit {to_hex(step.unit)[:18]}…"
+                shown = (step.unit, step.sequence, step.block, step.struct_hash, place)
+                if shown != (row.unit, row.sequence, row.block, row.struct_hash, row.place):
+                    yield Violation("a step's row says what the step says", name, "the two differ")
+                place += 1
+                try:
+                    step.signed.verify(relaying.domain)
+                    verify_sequence([step], tips.get(step.unit))
+                except LedgerError as error:
+                    yield Violation("a step is signed and follows on the one before", name, str(error))
+                tips[step.unit] = step
+            first = last + 1
+        yield from self._requests(tips, chain.head().timestamp)
+
+    def _requests(self, tips: Mapping[bytes, TakenStep], chain_time: int) -> Iterator[Violation]:
+        open_batches = {
+            row.number
+            for row in self.connection.execute(sa.select(custody_batch).where(custody_batch.c.outcome.is_(None)))
+        }
+        taken = custody_step.alias()
+        rows = self.connection.execute(
+            sa.select(custody_request, taken.c.struct_hash.label("taken_hash")).outerjoin(
+                taken,
+                sa.and_(taken.c.unit == custody_request.c.unit, taken.c.sequence == custody_request.c.sequence),
+            )
+        )
+        for row in rows:
+            name = f"step {row.sequence} of unit {to_hex(row.unit)[:18]}… as it was given to the relay"
+            tip = tips.get(row.unit)
+            if row.state == TAKEN and row.taken_hash != row.struct_hash:
+                yield Violation("what counts as taken was taken", name, "the chain has it not")
+            elif row.state != TAKEN and row.taken_hash == row.struct_hash:
+                yield Violation("what was taken counts as taken", name, f"it is {row.state}")
+            elif row.state == REFUSED and not row.reason:
+                yield Violation("what is refused has its reason", name, "none is told")
+            elif row.state == SENT and row.batch not in open_batches:
+                yield Violation("what was sent is under way or settled", name, f"batch {row.batch} is settled")
+            elif row.state in (WAITING, SENT) and tip is not None and tip.sequence >= row.sequence:
+                yield Violation("nothing waits for a number that is taken", name, f"the unit is at {tip.sequence}")
+            elif row.state == WAITING and row.deadline_seconds + LATE_SECONDS < chain_time:
+                yield Violation("nothing waits for ever", name, f"its deadline, {row.deadline_seconds}, is long over")
+            elif row.state not in (WAITING, SENT, TAKEN, REFUSED):
+                yield Violation("a step has one of four states", name, row.state)
 
 
 def _reader_of(tiles: dict[tuple[int, int], bytes]) -> merkle.ReadTile:

@@ -11,7 +11,8 @@ chain can never take is set aside with the reason; it holds up nobody else.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
@@ -65,6 +66,7 @@ MAX_TRIES = 3
 MAX_LIFETIME_SECONDS = 400 * 24 * 60 * 60
 EXPIRY_MARGIN_SECONDS = 300
 _T = TypeVar("_T")
+_IDLE_BLOCKS = 256
 _SPAN = 2_000  # blocks read at once
 _CHUNK = 500  # values in one query
 
@@ -213,7 +215,8 @@ class Relaying:
         self._door = threading.Lock()
         with store.read() as connection:
             row = connection.execute(sa.select(custody_block)).first()
-        self._followed = -1 if row is None else row.number
+        # Blocks without steps are noted now and then only: to read them again is cheaper than a write for each.
+        self._stored = self._followed = -1 if row is None else row.number
         if row is not None:
             self._require_same_chain(row.number, row.hash)
 
@@ -221,6 +224,17 @@ class Relaying:
     def relayer(self) -> bytes:
         """The address that sends; the members vote it a relayer."""
         return self._key.address
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing is sent and nothing is read from the chain inside the block."""
+        with self._lane:
+            yield
+
+    @property
+    def followed(self) -> int:
+        """The last block whose steps have been read, -1 before the first."""
+        return self._followed
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
@@ -581,7 +595,9 @@ class Relaying:
             refusals = self._chain.custody_refusals(first, last)
             is_last = last == final.number
             block_hash = final.hash if is_last else keccak(self._chain.headers(last, last)[0])
-            self._take_over(steps, refusals, last, block_hash)
+            if steps or refusals or last - self._stored >= _IDLE_BLOCKS:
+                self._take_over(steps, refusals, last, block_hash)
+                self._stored = last
             self._followed = last
             fresh.extend(steps)
 
@@ -601,7 +617,7 @@ class Relaying:
             self._insert_steps(connection, steps)
             self._settle_requests(connection, by_unit)
             self._refuse_items(connection, refusals)
-            if self._followed < 0:
+            if self._stored < 0:
                 connection.execute(sa.insert(custody_block).values(id=1, number=last, hash=block_hash))
             else:
                 connection.execute(sa.update(custody_block).values(number=last, hash=block_hash))

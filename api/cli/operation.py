@@ -167,7 +167,7 @@ def check(data: Data = None, as_json: Json = False) -> None:
 
 def _walk(network: "Network", walk: Callable[..., list["Violation"]]) -> list["Violation"]:
     with bar("checking", network.ledger.size) as progress:
-        return walk(network.ledger, progress.reach)
+        return walk(network.ledger, progress.reach, relaying=network.relaying)
 
 
 def backup(

@@ -1,5 +1,6 @@
 """What the operator does at the machine itself."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from api.service import Caller, Json, asks
 from api.visibility import Action
 from ledger_service import invariants
 from ledger_service.errors import MalformedInput
+from ledger_service.keys import to_hex
 
 router = APIRouter(prefix="/v1/operator", tags=["operator"])
 
@@ -53,7 +55,7 @@ def _back_up(network: Network, folder: Path) -> int:
 )
 def check(caller: Caller = asks(Action.OPERATE)) -> Response:
     """Walk every invariant of ledger and chain."""
-    violations = [str(one) for one in invariants.check(caller.ledger)]
+    violations = [str(one) for one in invariants.check(caller.ledger, relaying=caller.service.relaying)]
     return Json({"isClean": not violations, "violations": violations})
 
 
@@ -63,14 +65,16 @@ def check(caller: Caller = asks(Action.OPERATE)) -> Response:
     | documented(problems.Unauthenticated, problems.Forbidden),
 )
 def status(caller: Caller = asks(Action.OPERATE)) -> Response:
-    """How the service stands: sizes, backlog, the last anchor, what keeps publication from going on."""
+    """How the service stands: sizes, backlog, the last anchor, what keeps publication and the rounds from going on."""
     service, ledger = caller.service, caller.ledger
     condition = service.publisher.condition
+    queue = service.relaying.queue(service.now())
     value: dict[str, Any] = {
         "anchored": ledger.anchoring.anchored_size,
         "anchoredAt": condition.anchored_at,
         "backlog": ledger.waiting,
         "checkpointed": ledger.anchoring.checkpoint_size,
+        "custody": {**asdict(queue), "relayer": to_hex(service.relaying.relayer)},
         "examinersReplaced": service.examiners.replaced,
         "failures": condition.failures,
         "feedReaders": service.feed.readers,
@@ -78,6 +82,7 @@ def status(caller: Caller = asks(Action.OPERATE)) -> Response:
         "isHalted": condition.is_halted,
         "origin": ledger.origin,
         "registered": ledger.size,
+        "rounds": {name: asdict(one) for name, one in service.rounds.conditions.items()},
         "since": condition.since,
         "trouble": condition.trouble,
     }

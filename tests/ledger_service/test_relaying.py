@@ -15,6 +15,7 @@ from ledger_service.anchoring import ChainBehind, ChainReplaced
 from ledger_service.chain.errors import ChainUnavailable
 from ledger_service.errors import LedgerError
 from ledger_service.handoffs import DEADLINE_STEP, HandOff, Opening, SignedStep, WrongSigner, verify_sequence
+from ledger_service.invariants import check
 from ledger_service.keys import keccak
 from ledger_service.membership import RelayerRemoved
 from ledger_service.relaying import (
@@ -527,6 +528,45 @@ def test_a_database_restored_from_an_older_copy_reads_the_steps_anew(tmp_path: P
     assert [one.signed for one in relay.taken([opened.unit])[opened.unit]] == [opened, handed]
     assert states(relay, opened.unit) == [(0, TAKEN)]
     assert transactions(relay) == []
+    consortium.close()
+
+
+# The check
+
+
+def test_the_check_finds_nothing_wrong_with_an_honest_relay(
+    relay: Relaying, consortium: Consortium, parties: Parties
+) -> None:
+    opened = [parties.open() for _ in range(4)]
+    submit(relay, consortium, *opened, *(parties.hand(one.unit) for one in opened[1:]), parties.close(opened[0].unit))
+    assert check(consortium.ledger, relaying=relay) == []
+    settle(relay, consortium)
+    early = parties.hand(opened[1].unit, giver=parties.key("nobody"), sequence=7)
+    submit(relay, consortium, early)
+    assert check(consortium.ledger, relaying=relay) == []
+
+
+DAMAGE = {
+    "a step's head": "UPDATE custody_step SET step = replace(step, '\"time\":1', '\"time\":2') WHERE place = 1",
+    "a step's number": "UPDATE custody_step SET sequence = 5 WHERE place = 3",
+    "a step is gone": "DELETE FROM custody_step WHERE place = 5",
+    "a request forgotten": "UPDATE custody_request SET state = 'waiting' WHERE sequence = 1",
+    "a request sent by nobody": "UPDATE custody_request SET state = 'sent' WHERE sequence = 0",
+    "a refusal without reason": "UPDATE custody_request SET state = 'refused', reason = NULL WHERE sequence = 1",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_the_check_finds_what_was_damaged(tmp_path: Path, damage: str) -> None:
+    consortium = Consortium(tmp_path)
+    relay = relaying(consortium)
+    parties = Parties(relay.domain, consortium.clock.seconds())
+    opened = [parties.open() for _ in range(3)]
+    submit(relay, consortium, *opened, *(parties.hand(one.unit) for one in opened))
+    settle(relay, consortium)
+    with consortium.ledger.store.write() as connection:
+        connection.exec_driver_sql(damage)
+    assert check(consortium.ledger, relaying=relay)
     consortium.close()
 
 
