@@ -133,7 +133,7 @@ def offer_page(
         shown,
         _facts(frame, offered),
         forms,
-        _units(frame, offered) if not any(one.name == "form" and _is_answer(one) for one in forms) else None,
+        _units(frame, offered),
         e("p", say("only_a_signature"), class_="quiet"),
         closed,
     )
@@ -273,10 +273,6 @@ def remark_text(say: Words, one: Remark) -> str:
     return f"{unit}: {say(str(one.what))}: {say('line_of', quantity=amount, part=identifier(one.part or ''))}{found}"
 
 
-def _is_answer(form: Element) -> bool:
-    return ("id", "answer") in form.attributes
-
-
 def _facts(frame: Frame, offered: Offered) -> Element:
     say, despatch = frame.say, offered.despatch
     pairs: list[tuple[str, str]] = [
@@ -380,7 +376,13 @@ def _acceptance(frame: Frame, offered: Offered, places: Sequence[int], form: For
         e("h2", say("answer_title")),
         form.hidden(),
         e("input", type="hidden", name="answer", value="accept"),
-        [_unit_fields(frame, offered.despatch.units[place], place, form) for place in places],
+        e("p", say("all_as_announced")),
+        e(
+            "details",
+            e("summary", say("note_difference")),
+            [_unit_fields(frame, offered.despatch.units[place], place, form) for place in places],
+            open=_is_marked(form),
+        ),
         e(
             "details",
             e("summary", say("extra")),
@@ -411,6 +413,11 @@ def _acceptance(frame: Frame, offered: Offered, places: Sequence[int], form: For
     )  # fmt: skip
 
 
+def _is_marked(form: Form) -> bool:
+    """Whether something was noted of a unit or a line before."""
+    return any(name[0] in "uw" and value not in ("", ARRIVED, FINE) for name, value in form.fields.items() if name)
+
+
 def _unit_fields(frame: Frame, unit: Consignment, place: int, form: Form) -> Element:
     say, name = frame.say, f"u{place}"
     stands = form.value(name) or ARRIVED
@@ -427,7 +434,7 @@ def _unit_fields(frame: Frame, unit: Consignment, place: int, form: Form) -> Ele
             id=name,
             name=name,
         ),
-        e("details", e("summary", say("note_difference")), lines, open=touched) if lines else None,
+        e("details", e("summary", say("what_is_wrong")), lines, open=touched) if lines else None,
     )
 
 
