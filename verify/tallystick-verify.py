@@ -739,7 +739,7 @@ class Header(NamedTuple):
             kind,
             reader.bytes("stream", 32),
             reader.integer("sequence", 1),
-            reader.integer("issuedAt"),
+            reader.integer("issuedAt", 1),
             reader.bytes("contentRoot", 32),
         )
         reader.end()
@@ -1111,7 +1111,7 @@ class Change(NamedTuple):
     @classmethod
     def parse(cls, reader: Reader) -> Change:
         found = cls(
-            reader.integer("index", 1),
+            reader.integer("index"),
             reader.integer("blockNumber"),
             reader.integer("blockTime"),
             reader.integer("kind"),
@@ -1157,11 +1157,18 @@ class Registry:
     keys: Dict[bytes, Key] = field(default_factory=dict)
     standing: Dict[bytes, List[Tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
     approvals: List[Tuple[Change, bytes]] = field(default_factory=list)
+    block: int = 0
+    time: int = 0
 
     def fold(self, change: Change) -> None:
         if change.index != len(self.heads):
             refuse(f"change {len(self.heads)} is expected where {change.index} stands: one is missing")
+        if change.block < self.block or change.time < self.time:
+            refuse(f"change {change.index} is of an earlier block than the one before it")
+        self.block, self.time = change.block, change.time
         values = change.values()
+        if change.kind in (2, 3, 4, 5, 6, 7, 8) and values[0] not in self.standing:
+            refuse(f"change {change.index} is about a member who was never admitted")
         payload = words(change.index, change.block, change.time, change.kind, 160, len(change.data))
         padded = change.data + bytes(-len(change.data) % 32)
         self.heads.append(keccak(self.heads[-1], payload, padded))
@@ -1357,7 +1364,7 @@ class Span:
 
     @classmethod
     def parse(cls, reader: Reader) -> Span:
-        found = cls(reader.bytes("stream", 32), reader.integer("first", 1), reader.integer("last", 1))
+        found = cls(reader.bytes("stream", 32), reader.integer("first"), reader.integer("last"))
         reader.end()
         return found
 
@@ -1391,7 +1398,7 @@ class Anchor:
     @classmethod
     def parse(cls, reader: Reader) -> Anchor:
         found = cls(
-            reader.integer("size", 1),
+            reader.integer("size"),
             read_base64(reader.any("root"), f"{reader.where}: root", 32),
             tuple(reader.hashes("consistency")),
             Evidence.parse(reader),
@@ -1501,8 +1508,9 @@ class Judge:
 
     def verdict(self) -> Optional[Verdict]:
         """None if anything failed."""
-        self._head()
-        self._changes()
+        head_holds = self._head()
+        if not self._changes() or not head_holds or not self._registry_line():
+            return None  # all else is proven under these
         self._headers()
         self._anchors()
         self._statements()
@@ -1532,14 +1540,15 @@ class Judge:
 
     # -- step 1 --
 
-    def _head(self) -> None:
-        def check() -> None:
+    def _head(self) -> bool:
+        def check() -> bool:
             if self.bundle.checkpoint.origin != self.trust.origin:
                 refuse(f"it is of the log {self.bundle.checkpoint.origin!r}, your trust file is for {self.trust.origin!r}")
             if not self.bundle.head.by(self.trust.log_key):
                 refuse(f"it has no signature by {self.trust.log_key.name}")
+            return True
 
-        self.holds("head checkpoint", check)
+        head_holds = self.holds("head checkpoint", check)
         for key in self.trust.witnesses:
             if self.holds(f"witness {key.name}", lambda key=key: self.bundle.head.by(key)):  # type: ignore[misc]
                 self.witnesses.append(key.name)
@@ -1547,22 +1556,40 @@ class Judge:
             asked = f"{len(self.witnesses)} of the {self.min_witnesses} cosignatures you ask for are there"
             known = len(self.trust.witnesses)
             self.failures.append(Failure("witnesses", f"{asked} ({known} witnesses are in your trust file)"))
+        return bool(head_holds)
 
     # -- step 2 --
 
-    def _changes(self) -> None:
-        def check() -> None:
+    def _changes(self) -> bool:
+        def check() -> bool:
             for change in self.bundle.changes:
                 self.registry.fold(change)
+            return True
+
+        return bool(self.holds("membership and key changes", check))
+
+    def _registry_line(self) -> bool:
+        def check() -> bool:
             if self.bundle.checkpoint.registry is None:
                 refuse("the head checkpoint does not say which registry it knew")
             self.stated, head = self.bundle.checkpoint.registry
-            if self.stated > self.registry.count:
-                refuse("the list is cut short: the head checkpoint knew of more")
-            if self.registry.heads[self.stated] != head:
-                refuse("the list does not lead to the head that the checkpoint states: one was altered or left out")
+            self._gives(self.stated, head)
+            return True
 
-        self.holds("membership and key changes", check)
+        return bool(self.holds("membership and key changes", check))
+
+    def _gives(self, count: int, head: bytes) -> None:
+        """Refused unless the first `count` changes fold to `head`."""
+        if count > self.registry.count:
+            refuse(f"{count} changes are spoken of and only {self.registry.count} are here: the list is cut short")
+        if self.registry.heads[count] != head:
+            refuse(f"the first {count} do not give the head that was stated: one was altered, added or left out")
+
+    def _covered(self) -> None:
+        """Refused unless the newest anchor covers all the changes."""
+        last = self.proven[-1].event if self.proven else None
+        if last and last.size == self.bundle.checkpoint.size and last.registry_changes != self.registry.count:
+            refuse(f"the newest anchor covers {last.registry_changes} of them, here are {self.registry.count}")
 
     # -- step 3 --
 
@@ -1595,10 +1622,9 @@ class Judge:
                     f"block {block.number} has the seals of {len(sealed)} validators;"
                     f" {len(trust.validators)} validators need {needed}"
                 )
-        elif (block.number, block.hash) == trust.pinned or block.hash in self.pinned_blocks:
-            pass
         elif trust.attestor is None:
-            refuse(f"nothing vouches for block {block.number}")
+            if not self._is_pinned(block):
+                refuse(f"nothing vouches for block {block.number}")
         elif evidence.attestation is None:
             refuse(f"block {block.number} has no signature of the chain's attestor")
         elif recover(attestation_digest(block.hash, trust.chain_id), evidence.attestation) != trust.attestor:
@@ -1615,29 +1641,22 @@ class Judge:
             if (event.size, event.root) != (anchor.size, anchor.root):
                 refuse(f"the chain anchored {event.size} statements, the bundle says otherwise")
             verify_consistency(anchor.size, head.size, anchor.root, head.root, anchor.consistency)
-            if event.registry_changes > self.registry.count:
-                refuse("it covers more membership changes than the bundle has")
-            if self.registry.heads[event.registry_changes] != event.registry_head:
-                refuse("its membership changes are not those of the bundle")
-            if self.proven:
-                last = self.proven[-1]
-                if event.previous_size < last.event.size or block.number < last.block.number:
-                    refuse("it is not in the order of the chain")
+            self._gives(event.registry_changes, event.registry_head)
             return Proven(event, block)
 
         for anchor in self.bundle.anchors:
             proven = self.holds(f"anchor of {anchor.size} statements", lambda anchor=anchor: check(anchor))  # type: ignore[misc]
             if proven is not None:
                 self.proven.append(proven)
+        for one, other in zip(self.proven, self.proven[1:]):
+            if other.event.size <= one.event.size or other.block.number < one.block.number:
+                record = f"anchor of {other.event.size} statements"
+                self.failures.append(Failure(record, "anchors are not in the order in which the chain took them"))
         if not self.bundle.anchors:
             self.failures.append(Failure("anchors", "nothing here is anchored"))
-        elif self.bundle.anchors[-1].size != head.size:
+        elif self.proven and self.proven[-1].event.size != head.size:
             self.failures.append(Failure("head checkpoint", "it has no anchor of its own"))
-        elif self.proven and self.proven[-1].event.size == head.size:
-            covered = self.proven[-1].event.registry_changes
-            if covered != self.registry.count:
-                reason = f"the newest anchor covers {covered} of them, here are {self.registry.count}"
-                self.failures.append(Failure("membership and key changes", reason))
+        self.holds("membership and key changes", self._covered)
 
     def _strength(self) -> str:
         if self.trust.validators:
@@ -1714,8 +1733,7 @@ class Judge:
     def _streams(self) -> None:
         if self.bundle.is_receipt:
             if len(self.bundle.statements) != 1 or self.bundle.streams:
-                self.failures.append(Failure("receipt", "a receipt is of one statement and of no stream"))
-            return
+                self.failures.append(Failure("receipt", "a receipt is of one statement and says nothing of its stream"))
         numbers: Dict[bytes, List[Statement]] = defaultdict(list)
         for one in self.bundle.statements:
             numbers[one.header.stream].append(one)
@@ -1736,7 +1754,7 @@ class Judge:
             if one == other:
                 refuse(f"number {one} comes twice")
         for span in spans:
-            if span.first > span.last:
+            if not 0 < span.first <= span.last:
                 refuse(f"{span.first} to {span.last} is no range")
         for before, after in zip(spans, spans[1:]):
             if after.first <= before.last:
@@ -1748,7 +1766,7 @@ class Judge:
             if len(found) != span.last - span.first + 1:
                 missing = next(n for n in range(span.first, span.last + 1) if n not in set(found))
                 refuse(f"missing number {missing} of {span.first} to {span.last}")
-        if within != len(here):
+        if within != len(here) and not self.bundle.is_receipt:
             refuse("the bundle does not say of all its numbers that they are here")
         for before, after in zip(spans, spans[1:]):
             if after.first > before.last + 1:
