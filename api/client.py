@@ -393,6 +393,22 @@ class LedgerClient:
             raise ServiceRefused(answer.status_code, _object(answer))
         return self._checked_bundle(answer.content)
 
+    def custody_bundle(
+        self, units: Sequence[str], *, genealogy: bool = False, pin: bool = False, wait: bool = True
+    ) -> tuple[Bundle, int]:
+        """The record of custody of `units`, in any spelling of their identifiers, and how many statements about them
+        are not for us; with `wait`, as soon as all of it is anchored and certified.
+        """
+        wanted = orjson.dumps({"genealogy": genealogy, "pin": pin, "units": list(units)})
+        end = time.monotonic() + (self.patience_seconds if wait else 0)
+        while True:
+            answer = self._answer("POST", "/v1/custody/bundle", wanted, {"content-type": "application/json"})
+            if answer.status_code < 400:
+                return self._checked_bundle(answer.content), int(answer.headers["Tallystick-Hidden"])
+            if _object(answer).get("retryAfter") is None or time.monotonic() > end:
+                raise ServiceRefused(answer.status_code, _object(answer))
+            self.sleep(_retry_after(answer, 0.5))
+
     def _checked_bundle(self, data: bytes) -> Bundle:
         bundle = Bundle.parse(data)
         self.trust.log_key.verify(bundle.head)

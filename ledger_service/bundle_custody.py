@@ -57,11 +57,12 @@ def custody_bundle(
     taken: Taken,
     *,
     genealogy: bool = False,
-    pin_block: int | None = None,
+    pin_block: Callable[[], int] | None = None,
 ) -> Made:
     """The record of `things` (keys of identifiers) for a reader who has `sight` (None: all) and is shown what `showing`
     says; with `genealogy` that of all that they came from and went into as well.
 
+    `pin_block` is asked, when all has been certified, for the block up to which the headers are to lead.
     Raises UnknownThing, NotYetAnchored, TooLarge, ChainUnavailable.
     """
     unread = trails.catch_up()
@@ -73,7 +74,8 @@ def custody_bundle(
     units = sorted({*gathered.units, *(unit for unit, thing in named.items() if thing in gathered.things)})
     # First where they stand and then by which steps: what the chain takes in between is left out again.
     certificates = certify(units) if units else ()
-    made = record_bundle(ledger, asked, gathered.records, certificates, taken, showing, pin_block=pin_block)
+    pinned = None if pin_block is None else pin_block()
+    made = record_bundle(ledger, asked, gathered.records, certificates, taken, showing, pin_block=pinned)
     return Made(made, gathered.hidden)
 
 
