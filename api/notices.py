@@ -95,8 +95,9 @@ class Notice:
 class Notices:
     """The notices of a ledger's members. `on_told` is called after some were written, in whatever thread wrote them."""
 
-    def __init__(self, store: Store, on_told: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, store: Store, on_told: Callable[[], None] = lambda: None, *, batch: int = BATCH) -> None:
         self._store = store
+        self._batch = batch
         self.on_told = on_told
 
     def page(self, member: bytes, after: int, limit: int, kinds: Collection[str] | None = None) -> list[Notice]:
@@ -137,11 +138,13 @@ class Notices:
                 .outerjoin(content, content.c.position == statement.c.position)
                 .where(statement.c.position >= start, statement.c.position < stop, statement.c.kind.in_(_KINDS))
                 .order_by(statement.c.position)
-                .limit(BATCH)
+                .limit(self._batch)
             )
             rows = connection.execute(query).all()
             readers = readers_of(connection, {row.stream for row in rows})
-        if len(rows) == BATCH:
+        if not rows and stop - start < SCAN:
+            return False  # looked through again next time, which is cheaper than to note it
+        if len(rows) == self._batch:
             stop = rows[-1].position + 1
         with self._store.write() as connection:
             writing = Writing(connection)

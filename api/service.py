@@ -25,6 +25,7 @@ from api.feed import Feed
 from api.identity import Cursors, Identity, Session
 from api.network import Network
 from api.notices import Notices
+from api.noticing import ChainNotices, RecordNotices
 from api.pages.desk import Desk
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
 from api.publisher import Publisher
@@ -41,6 +42,7 @@ from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
 from ledger_service.membership import MemberState
 from ledger_service.offering import Offers
 from ledger_service.sight import Sight
+from ledger_service.trails import Trails
 
 MAX_FEED_READERS = 500
 MAX_BUNDLES_AT_ONCE = 2
@@ -195,6 +197,15 @@ class Service:
         self.rounds.add("relay of custody", self._relay)
         self.rounds.add("notices of statements", self.notices.follow)
         self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
+        self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
+        self.rounds.add("index of trails", self.trails.index)
+        self.ledger.thing_mac = self.trails.mac
+        of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
+        of_record = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
+        self.rounds.add("notices of steps", of_chain.taken)
+        self.rounds.add("notices of refused steps", of_chain.refused)
+        self.rounds.add("notices of contested units", of_record.contested)
+        self.rounds.add("notices of findings", of_record.findings)
         self.webhooks = Webhooks(
             self.ledger.store,
             keys.derive("webhook"),

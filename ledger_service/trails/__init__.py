@@ -184,6 +184,10 @@ class Trails:
         """How many statements, from the first on, have been read into the index."""
         return self._index.indexed
 
+    def mac(self, thing: str) -> bytes:
+        """The HMAC under which the index has a thing: it tells nobody without the key which thing it is."""
+        return self._index.mac(thing)
+
     def index(self, now: int) -> bool:
         """Read some more statements; True if there are more to read at once.
 
@@ -228,7 +232,9 @@ class Trails:
                 raise UnknownThing
             seen, hidden = self._named(connection, within, visible)
             units = self._units(connection, within, visible)
-            positions = self._cited(connection, seen, visible) | self._binding(connection, units, visible)
+            # What lies in a thing may have been packed into another: that is a finding about both.
+            told = seen | graph.elsewhere(within, visible)
+            positions = self._cited(connection, told, visible) | self._binding(connection, units, visible)
             if len(positions) > MAX_RECORDS:
                 raise TooMuchToFold(len(positions))
             records = self._records(connection, positions)
