@@ -56,6 +56,8 @@ class Parties:
     holders: dict[bytes, LocalKey] = field(default_factory=dict)
     """Who holds each unit after the last step that was made here, in whatever order it reaches the chain."""
     sequences: dict[bytes, int] = field(default_factory=dict)
+    made: dict[tuple[bytes, int, bytes], LocalKey] = field(default_factory=dict)
+    """The key of each taker, by unit, number of the step and address."""
 
     @property
     def deadline(self) -> int:
@@ -86,6 +88,7 @@ class Parties:
         """The next handoff of `unit`, to `member`; another giver, number or deadline makes one that may be refused."""
         given, taker = giver or self.holders[unit], self.key(member)
         number = self.sequences[unit] + 1 if sequence is None else sequence
+        self.made[unit, number, taker.address] = taker
         offer = Offer(
             unit, number, given.address, taker.address, keccak(f"offer {what}".encode()), deadline or self.deadline
         )

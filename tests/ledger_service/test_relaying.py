@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations, product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -336,6 +337,71 @@ def test_a_closed_unit_takes_nothing_and_who_waits_is_told(
     settle(relay, consortium)
     assert states(relay, opened.unit) == [(0, TAKEN), (1, TAKEN), (2, REFUSED)]
     assert "closed by step 1" in (relay.waiting(opened.unit)[-1].reason or "")
+
+
+# Three parties, one unit
+
+
+def rivals(parties: Parties) -> tuple[SignedStep, list[SignedStep]]:
+    """A unit of A, and completed handoffs of it that cannot all be: to B and to C, and on from either of them."""
+    opened = parties.open("A")
+    unit, a = opened.unit, parties.holders[opened.unit]
+    first = [parties.hand(unit, name, giver=a, sequence=1, what=f"A to {name}") for name in "BC"]
+    b, c = (parties.made[step.unit, 1, step.step.offer.taker] for step in first if isinstance(step.step, HandOff))
+    second = [
+        parties.hand(unit, "C", giver=b, sequence=2, what="B to C"),
+        parties.hand(unit, "A", giver=b, sequence=2, what="B to A"),
+        parties.hand(unit, "B", giver=c, sequence=2, what="C to B"),
+    ]
+    return opened, first + second
+
+
+@pytest.mark.parametrize(
+    "every", [pytest.param(False, id="one cut each"), pytest.param(True, id="every cut", marks=pytest.mark.full)]
+)
+def test_of_all_that_three_parties_sign_one_history_is_taken_and_every_other_claim_is_told(
+    relay: Relaying, consortium: Consortium, parties: Parties, every: bool
+) -> None:
+    """All orders of five completed handoffs, each order cut into batches in one way, or in every way."""
+    random = Random(11)
+    # Whether a new batch begins before the 2nd, 3rd, 4th and 5th that is submitted.
+    cuts = list(product((False, True), repeat=4))
+    cases = [(order, cut) for order in permutations(range(5)) for cut in (cuts if every else [random.choice(cuts)])]
+    worlds = [rivals(parties) for _ in cases]
+    for at in range(0, len(worlds), 1000):
+        submit(relay, consortium, *(opened for opened, _ in worlds[at : at + 1000]))
+    settle(relay, consortium, rounds=200)
+    waves: list[list[SignedStep]] = [[] for _ in range(5)]
+    for (order, cut), (_, claims) in zip(cases, worlds, strict=True):
+        wave = 0
+        for number, place in enumerate(order):
+            wave += number > 0 and cut[number - 1]
+            waves[wave].append(claims[place])
+    told: dict[bytes, str] = {}
+    for claimed in waves:
+        outcomes = relay.submit(claimed, consortium.clock.now)
+        for step, outcome in zip(claimed, outcomes, strict=True):
+            if isinstance(outcome, LedgerError):
+                assert isinstance(outcome, StepRefused)
+                told[step.struct_hash] = outcome.reason
+        relay.run(consortium.clock.now)
+    settle(relay, consortium, rounds=500)
+    winners = set()
+    for opened, claims in worlds:
+        steps = relay.taken([opened.unit])[opened.unit]
+        verify_sequence(steps)
+        assert len(steps) == 3, "a step after the opening and one more"
+        custodian, sequence, _, head = consortium.ledger.anchoring.chain.call("standing", [opened.unit])
+        last = steps[-1].step
+        assert isinstance(last, HandOff)
+        assert (custodian, sequence, head) == (last.offer.taker, 2, steps[-1].head)
+        taken = {step.struct_hash for step in steps}
+        told |= {one.step.struct_hash: one.reason or "" for one in relay.waiting(opened.unit) if one.state == REFUSED}
+        for number, claim in enumerate(claims):
+            assert (claim.struct_hash in taken) != bool(told.get(claim.struct_hash)), "taken, or told why not"
+            if claim.struct_hash in taken:
+                winners.add(number)
+    assert winners == {0, 1, 2, 3, 4}, "every claim wins somewhere"
 
 
 # Lost answers and other trouble
