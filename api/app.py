@@ -16,12 +16,44 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.capture import Custodian
 from api.network import Network, now_ms, read_passphrase
-from api.routes import capture, custody, docs, feed, health, log, members, operator, pages, paper, statements, streams, webhooks
+from api.routes import (
+    capture,
+    custody,
+    docs,
+    evidence,
+    feed,
+    health,
+    log,
+    members,
+    operator,
+    pages,
+    paper,
+    statements,
+    streams,
+    trails,
+    webhooks,
+)
 from api.service import Service
 from api.settings import Settings
 from ledger_service import __version__
 
-ROUTERS = (members, statements, streams, log, feed, webhooks, custody, paper, capture, health, operator, docs, pages)
+ROUTERS = (
+    members,
+    statements,
+    streams,
+    log,
+    feed,
+    webhooks,
+    custody,
+    trails,
+    evidence,
+    paper,
+    capture,
+    health,
+    operator,
+    docs,
+    pages,
+)
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "POST"})
 DESCRIPTION = (
     "Signed supply-chain statements, registered in an append-only log that is anchored on a permissioned chain. All "

@@ -34,6 +34,7 @@ from ledger_service import (
     offering,
     relaying,
     statements,
+    trails,
 )
 from ledger_service.canonical import MalformedJson
 from ledger_service.chain.abi import MalformedCall
@@ -190,6 +191,8 @@ KINDS: dict[type[Exception], Kind] = {
     ledger.BacklogFull: Kind("backlog-full", 503, "Too much waits for the chain"),
     bundle.NotYetAnchored: Kind("not-yet-anchored", 409, "The chain has not taken it yet"),
     bundle.TooLarge: Kind("bundle-too-large", 422, "More than one bundle holds"),
+    trails.UnknownThing: Kind("not-found", 404, "Nothing here"),
+    trails.TooMuchToFold: Kind("too-much-to-fold", 422, "More than one trail is made from"),
     anchoring.UnknownCheckpoint: Kind("unknown-checkpoint", 404, "No such checkpoint"),
     anchoring.UnknownWitness: Kind("unknown-witness", 403, "Not a witness of this log"),
     checkpoint.UnverifiedNote: Kind("unverified-note", 422, "The cosignature does not fit"),

@@ -35,6 +35,7 @@ class Action(StrEnum):
     READ_ADDRESSES = "read the addresses that a partner has deposited"
     HAND_OVER = "have steps of custody sent to the chain"
     READ_STEPS = "read the steps that the chain has taken of a unit"
+    READ_TRAIL = "read trails, lineages and recalls, as far as the statements may be seen"
     READ_NOTICES = "read notices"
     KEEP_WEBHOOKS = "keep webhooks"
     READ_NOTE = "read the page of a printed note"
@@ -80,6 +81,30 @@ STATEMENT: Fields = ENVELOPE | CLOCKS
 HEADER: Fields = CLOCKS | {"header", "signature"}
 OFFER: Fields = frozenset(
     {"answers", "deadline", "despatch", "giver", "madeAt", "replacedBy", "state", "taker", "unanswered", "units"}
+)
+TRAIL: Fields = frozenset(
+    {
+        "answer",
+        "at",
+        "batches",
+        "clock",
+        "custodians",
+        "direction",
+        "findings",
+        "gone",
+        "hidden",
+        "indexed",
+        "items",
+        "next",
+        "records",
+        "registered",
+        "shipments",
+        "things",
+        "total",
+        "unit",
+        "units",
+        "unread",
+    }
 )
 DISCLOSED: Fields = frozenset({"disclosed"})
 """Single fields of a content with their proofs: what a grant shows that does not show all."""
@@ -135,6 +160,8 @@ _MEMBERS = {
     Action.READ_ADDRESSES: DONE,
     Action.HAND_OVER: DONE,
     Action.READ_STEPS: DONE,
+    # What is in it comes from the statements that `Ledger.sight` shows the member, and of the others only their number.
+    Action.READ_TRAIL: TRAIL,
     # Each its own alone: these are asked for by nothing but the caller's own id.
     Action.READ_NOTICES: frozenset({"at", "body", "kind"}),
     Action.KEEP_WEBHOOKS: DONE,

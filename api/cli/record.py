@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from api.cli.terminal import say, table
+from api.custody_json import finding_json, unit_json
 
 if TYPE_CHECKING:
     from ledger_service.custody import Finding, Leg, Unit
@@ -199,47 +200,9 @@ def record_json(verdict: "CustodyVerdict") -> dict[str, Any]:
             if record in cited
         },
         "things": list(verdict.things),
-        "units": [_unit_json(verdict.custody.units[key]) for key in verdict.trail.legs],
+        "units": [unit_json(verdict.custody.units[key]) for key in verdict.trail.legs],
         "unseen": verdict.unseen,
         "untold": list(verdict.untold),
-    }
-
-
-def finding_json(one: "Finding") -> dict[str, Any]:
-    """A finding for a program."""
-    return {
-        "evidence": list(one.evidence),
-        "explainedBy": list(one.explained_by),
-        "finding": str(one.problem),
-        "id": one.id,
-        "units": list(one.units),
-        "weight": str(one.weight),
-        "what": one.what,
-    }
-
-
-def _unit_json(unit: "Unit") -> dict[str, Any]:
-    return {
-        "claims": [_hex(one) for one in unit.claims],
-        "closedAt": unit.closed_at,
-        "contested": unit.is_contested,
-        "custodian": _hex(unit.custodian),
-        "id": unit.key,
-        "legs": [
-            {
-                "acceptance": one.acceptance,
-                "carriedIn": one.carried_in,
-                "despatchedAt": one.despatched_at,
-                "giver": _hex(one.giver),
-                "offer": one.offer,
-                "receivedAt": one.received_at,
-                "state": str(one.state),
-                "step": one.step,
-                "taker": _hex(one.taker),
-            }
-            for one in unit.legs
-        ],
-        "within": unit.within,
     }
 
 

@@ -228,6 +228,31 @@ class Graph:
                 edge = self._next_out[edge]
         return found
 
+    def elsewhere(self, things: Sequence[int], visible: Visible) -> set[int]:
+        """The positions of all packings and unpackings of what was ever packed in `things`, into whatever it was, of
+        the emptyings of that, and of the packings of what `things` are said to have come out of.
+        """
+        counts = self._counts(visible)
+        inside: dict[int, None] = {}
+        for one in things:
+            edge = self._in[one] if one < len(self._in) else -1
+            while edge >= 0:
+                if self._how[edge] in (How.PACKED, How.UNPACKED) and counts(edge):
+                    inside[self._source[edge]] = None
+                edge = self._next_in[edge]
+        found = {position for position, _, _, _ in self.packings(list(inside), visible)}
+        for one in things:
+            edge = self._out[one] if one < len(self._out) else -1
+            while edge >= 0:
+                if self._how[edge] == How.UNPACKED and counts(edge):
+                    other = self._in[self._target[edge]]
+                    while other >= 0:
+                        if self._how[other] == How.PACKED and counts(other):
+                            found.add(self._position[other])
+                        other = self._next_in[other]
+                edge = self._next_out[edge]
+        return found
+
     def _counts(self, visible: Visible) -> "_Counts":
         return _Counts(self._stream, self._position, visible, self.withdrawn)
 
