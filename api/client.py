@@ -415,6 +415,27 @@ class LedgerClient:
         self.follow(Checkpoint.parse(bundle.head.text))
         return bundle
 
+    def notices(self, after: str | None = None) -> dict[str, Any]:
+        """Some notices to this member after a place, whether there are `more`, and the `next` place."""
+        return self._json("GET", "/v1/notices" + (f"?after={quote(after, safe='')}" if after else ""))
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """This member's webhooks, and how they stand."""
+        return list(self._json("GET", "/v1/webhooks")["items"])
+
+    def add_webhook(self, url: str, kinds: Sequence[str] | None = None) -> dict[str, Any]:
+        """A webhook for all notices or for some kinds, with its secret. Asked for twice, there are two."""
+        return self._json("POST", "/v1/webhooks", {"url": url} | ({"kinds": list(kinds)} if kinds else {}))
+
+    def change_webhook(self, webhook: str, how: str) -> dict[str, Any]:
+        """What became of `secret` (a new one), `enable` or `test`."""
+        return self._json("POST", f"/v1/webhooks/{quote(webhook, safe='')}/{how}")
+
+    def remove_webhook(self, webhook: str) -> None:
+        answer = self._answer("DELETE", f"/v1/webhooks/{quote(webhook, safe='')}")
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+
     def streams(self) -> list[dict[str, Any]]:
         """The streams that this member may see."""
         return list(self._pages("/v1/streams"))
@@ -426,6 +447,10 @@ class LedgerClient:
     def members(self) -> list[dict[str, Any]]:
         """The directory with each member's keys."""
         return list(self._pages("/v1/members"))
+
+    def custody_policy(self) -> dict[str, Any]:
+        """By what records of custody are judged now, by the service's word: `policy`, its `statement`, `since`."""
+        return self._json("GET", "/v1/custody/policy")
 
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         mark = ""
@@ -548,6 +573,38 @@ class LedgerClient:
 
     # -- the log -------------------------------------------------------------------------------------------------------
 
+    def print_note(self, despatch: bytes) -> bytes:
+        """The PDF of a fresh note of our own despatch; its code leads to the page where its taker answers."""
+        body = orjson.dumps({"despatch": to_hex(despatch)})
+        return self._file("/v1/custody/notes", body)
+
+    def report(self, bundle: bytes) -> bytes:
+        """The audit report of a bundle with a record of custody, as PDF; it names the bundle by its SHA-256."""
+        return self._file("/v1/custody/report", bundle)
+
+    def set_pin(self, pin: str, site: str | None = None) -> None:
+        """Let whoever knows `pin` answer printed notes for a site of ours, or for all that have none of their own."""
+        self._json("POST", "/v1/custody/pins", {"pin": pin} if site is None else {"pin": pin, "site": site})
+
+    def signing_requests(self, state: str | None = "waiting") -> Iterator[dict[str, Any]]:
+        """What people at our sites asked us to sign, the oldest first."""
+        after = 0
+        while True:
+            path = f"/v1/custody/requests?after={after}" + (f"&state={state}" if state is not None else "")
+            page = self._json("GET", path)
+            yield from page["items"]
+            if page["next"] is None:
+                return
+            after = page["next"]
+
+    def fulfil_request(self, number: str, statement: bytes) -> None:
+        """Say that we have signed and registered what was asked for."""
+        self._json("POST", f"/v1/custody/requests/{number}/fulfilled", {"statement": to_hex(statement)})
+
+    def decline_request(self, number: str, reason: str) -> None:
+        """Say why we do not sign what was asked for."""
+        self._json("POST", f"/v1/custody/requests/{number}/declined", {"reason": reason})
+
     def checkpoint(self, size: int | None = None) -> Note:
         """The newest checkpoint (or that of `size`), signed by the log and consistent with all that was seen before.
 
@@ -659,6 +716,13 @@ class LedgerClient:
             raise ServiceRefused(answer.status_code, _object(answer))
         parsed: dict[str, Any] = _parsed(answer)
         return parsed
+
+    def _file(self, path: str, body: bytes) -> bytes:
+        """The file that the service makes of `body`."""
+        answer = self._answer("POST", path, body, {"content-type": "application/json"})
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        return answer.content
 
     def _answer(
         self,

@@ -41,6 +41,7 @@ from ledger_service.chain.abi import MalformedCall
 from ledger_service.chain.errors import ChainUnavailable, TransactionRefused
 from ledger_service.custody import offers
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
+from ledger_service.evidence import BundleRefused
 from ledger_service.intake.epcis import NotEpcis, RefusedEvent
 
 MEDIA_TYPE = "application/problem+json"
@@ -211,6 +212,7 @@ KINDS: dict[type[Exception], Kind] = {
     NothingToPrint: Kind("nothing-to-print", 422, "Of this no note can be printed"),
     AnsweredMeanwhile: Kind("answered-meanwhile", 409, "Somebody else has answered"),
     CannotPrint: Kind("cannot-print", 500, "The page could not be set"),
+    BundleRefused: Kind("bundle-refused", 422, "The bundle does not hold"),
     NoRecord: Kind("no-record-of-custody", 422, "The bundle says nothing of custody"),
     # the chain
     MalformedCall: Kind("malformed-call", 400, "Arguments that do not fit the function"),

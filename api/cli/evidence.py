@@ -55,14 +55,14 @@ def verify(
 
     trusted = read_trust(trust)
     named = naming({} if members is None else _names(members))
-    data = _read(bundle)
+    data = read_bundle(bundle)
     try:
         verdict = verify_bundle(Bundle.parse(data), trusted, min_witnesses=min_witnesses)
     except BundleRefused as refusal:
-        _say_refused(str(bundle), refusal.failures, as_json)
+        say_refused(str(bundle), refusal.failures, as_json)
         raise typer.Exit(REFUSED) from None
     except MalformedInput as problem:
-        _say_refused(str(bundle), [Failure(f"file {bundle}", str(problem))], as_json)
+        say_refused(str(bundle), [Failure(f"file {bundle}", str(problem))], as_json)
         raise typer.Exit(REFUSED) from None
     if as_json:
         say_json(verdict_json(verdict))
@@ -106,7 +106,7 @@ def trust_fetch(
         note(f"written to {home / 'trust.json'}: compare the fingerprint with another member's before relying on it")
 
 
-def _read(bundle: Path) -> bytes:
+def read_bundle(bundle: Path) -> bytes:
     """What is in the file, or on standard input; raises WrongUsage where it is larger than bundles are."""
     with nullcontext(sys.stdin.buffer) if str(bundle) == "-" else bundle.open("rb") as file:
         data = file.read(MAX_BUNDLE_BYTES + 1)
@@ -205,7 +205,7 @@ def _say_verdict(verdict: "Verdict") -> None:
         _line("does not prove", limit)
 
 
-def _say_refused(name: str, failures: "list[Failure]", as_json: bool) -> None:
+def say_refused(name: str, failures: "list[Failure]", as_json: bool) -> None:
     if as_json:
         failed = [{"record": one.record, "reason": one.reason} for one in failures]
         say_json({"verdict": "refused", "failures": failed})

@@ -104,6 +104,11 @@ class Report:
         )
 
     @property
+    def answer(self) -> str:
+        """The verdict in three words at most."""
+        return "open" if self.record.answer is None else str(self.record.answer)
+
+    @property
     def trail(self) -> Trail:
         return self.record.trail
 
@@ -123,7 +128,7 @@ class Report:
         digits = self.file_hash.hex()
         return {
             "demo": self.is_demo,
-            "answer": "open" if record.answer is None else str(record.answer),
+            "answer": self.answer,
             "answerMeans": _UNTOLD if record.answer is None else _ANSWER_MEANS[record.answer],
             "subject": self._subject(),
             "knownAt": {"block": str(number), "time": time_text(seconds * 1000)},

@@ -10,14 +10,16 @@ from starlette.responses import Response
 from api import problems
 from api.pages.notes import ALL_SITES, Pin, UnfitPin
 from api.pages.requests import RequestState, SigningRequest, UnfitStatement, UnknownRequest
-from api.paper import CannotPrint, NothingToPrint
+from api.paper import CannotPrint, NoRecord, NothingToPrint
+from api.paper.report import Report
 from api.problems import documented
 from api.routes import examples
-from api.routes.bodies import gives, json_body, json_object, text
-from api.service import Caller, Json, asks
+from api.routes.bodies import body, gives, json_body, json_object, text
+from api.service import Caller, Json, Service, asks
 from api.visibility import Action
 from ledger_service.custody.kinds import Reader
 from ledger_service.errors import MalformedInput
+from ledger_service.evidence import BUNDLE_FORMAT, BundleRefused
 from ledger_service.keys import from_hex
 
 router = APIRouter(prefix="/v1/custody", tags=["paper"])
@@ -67,6 +69,35 @@ async def print_note(request: Request, caller: Caller = asks(Action.PRINT_NOTE))
         service.desk.print_note, caller.member, despatch, service.url, is_demo=service.network.is_demo
     )
     return Response(made, 201, media_type=PDF)
+
+
+@router.post(
+    "/report",
+    responses=gives("%PDF-1.7 …", "The report as PDF/A. The same bundle gives the same bytes.", PDF)
+    | documented(
+        problems.Unauthenticated, problems.WrongMediaType, problems.BodyTooLarge, BundleRefused, MalformedInput,
+        NoRecord, CannotPrint,
+    ),
+    openapi_extra=json_body(
+        examples.RECEIPT | {"custody": {"certificates": [], "things": [], "units": []}, "format": BUNDLE_FORMAT},
+        "A bundle as /v1/custody/bundle gives it, byte for byte: the report names it by its SHA-256.",
+    ),
+)  # fmt: skip
+async def print_report(request: Request, caller: Caller = asks(Action.BUNDLE)) -> Response:
+    """Print a bundle's record of custody for people: findings first, then the answer, the legs, and how to check it.
+
+    It says no more than the bundle, which is judged first. The same is had offline by `tallystick report`.
+    """
+    service = caller.service
+    data = await body(request, service.settings.max_body_bytes, "application/json")
+    async with service.bundling:
+        made = await run_in_threadpool(_report, service, data)
+    return Response(made, media_type=PDF)
+
+
+def _report(service: Service, data: bytes) -> bytes:
+    network = service.network
+    return Report.of(data, network.trust(), network.directory, is_demo=network.is_demo).pdf()
 
 
 @router.get(
