@@ -38,7 +38,7 @@ def partners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
         yield made
 
 
-def told(running: House, name: str, **wanted: Any) -> list[dict[str, Any]]:
+def told(running: House, name: str, /, **wanted: Any) -> list[dict[str, Any]]:
     """All notices of a member whose body has these values."""
     found: list[dict[str, Any]] = []
     after = None
@@ -50,7 +50,7 @@ def told(running: House, name: str, **wanted: Any) -> list[dict[str, Any]]:
             return [one for one in found if wanted.items() <= one["body"].items()]
 
 
-def wait(running: House, name: str, kind: Told, count: int = 1, **wanted: Any) -> list[dict[str, Any]]:
+def wait(running: House, name: str, kind: Told, count: int = 1, /, **wanted: Any) -> list[dict[str, Any]]:
     """The notices of this kind once there are so many."""
     deadline = time.monotonic() + 20
     while True:
