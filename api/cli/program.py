@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import custody, evidence, gateway, operation, paper, registry
+from api.cli import custody, evidence, gateway, notices, operation, paper, registry, votes
 from api.cli.terminal import FAULT, INTERRUPTED, OK, REFUSED, USAGE, WrongUsage, complain
 from ledger_service import __version__
 from ledger_service.errors import LedgerError
@@ -43,6 +43,7 @@ evidence.add_to(app)
 registry.add_to(gateway.add_to(app))
 custody.add_to(app)
 votes.add_to(app)
+notices.add_to(app)
 operation.add_to(app)
 paper.add_to(app)
 
