@@ -22,9 +22,10 @@ import sqlalchemy as sa
 
 from ledger_service.invariants import check
 from ledger_service.keys import to_hex
-from ledger_service.store.tables import anchor, checkpoint, statement
+from ledger_service.store.tables import anchor, checkpoint, custody_batch, custody_request, statement
 from tests.consortium import Consortium
 from tests.faults.workload import acknowledged, live
+from tests.relay import relaying
 
 
 def main() -> int:
@@ -91,27 +92,39 @@ def _wrong(place: Path) -> list[str]:
     before = acknowledged(place)
     # As it stands after the kill, before anything is told again: opening it must be enough to make it whole.
     consortium = Consortium(place)
-    found = [f"before recovery: {one}" for one in check(consortium.ledger)]
+    found = [f"before recovery: {one}" for one in check(consortium.ledger, relaying=relaying(consortium))]
     found += _lost(consortium, before)
     consortium.close()
     live(place, lambda _name: None)
     consortium = Consortium(place)
-    found += [str(one) for one in check(consortium.ledger)]
+    relay = relaying(consortium)
+    found += [str(one) for one in check(consortium.ledger, relaying=relay)]
     found += _lost(consortium, before | acknowledged(place))
     if consortium.ledger.waiting:
         found.append(f"{consortium.ledger.waiting} statements were never anchored")
     with consortium.ledger.store.read() as connection:
         sizes = connection.execute(sa.select(checkpoint.c.size)).scalars().all()
         anchored = connection.execute(sa.select(anchor.c.size)).scalars().all()
+        nonces = connection.execute(sa.select(custody_batch.c.nonce)).scalars().all()
+        states = connection.execute(sa.select(custody_request.c.state)).scalars().all()
     if sorted(sizes) != sorted(anchored):
         found.append(f"checkpoints {sizes}, anchored {anchored}")
+    sent = consortium.ledger.anchoring.chain.next_nonce(relay.relayer)
+    if sorted(nonces) != list(range(sent)):
+        found.append(f"the relay signed for the numbers {nonces}, and the chain has {sent} of them")
+    if sorted(states) != ["refused", *["taken"] * 5]:
+        found.append(f"the steps given to the relay ended as {states}")
     consortium.close()
     return found
 
 
 def _lost(consortium: Consortium, digests: set[str]) -> list[str]:
     with consortium.ledger.store.read() as connection:
-        there = {to_hex(one) for one in connection.execute(sa.select(statement.c.digest)).scalars()}
+        there = {
+            to_hex(one)
+            for column in (statement.c.digest, custody_request.c.struct_hash)
+            for one in connection.execute(sa.select(column)).scalars()
+        }
     return [f"acknowledged and lost: {one}" for one in sorted(digests - there)]
 
 

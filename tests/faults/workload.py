@@ -14,6 +14,7 @@ from ledger_service.keys import to_hex
 from ledger_service.mandates import key_change
 from ledger_service.membership import KeyAdded
 from tests.consortium import Consortium, event, key, member_id, witness
+from tests.relay import Parties, relaying
 
 ACKNOWLEDGED = "acknowledged"
 BATCHES = 3
@@ -21,7 +22,9 @@ BATCH = 7
 
 
 def live(folder: Path, steps: Callable[[str], None]) -> None:
-    """The whole life: batches of two issuers, a new key, a late and a forked number, witnesses, an erasure."""
+    """The whole life: batches of two issuers, a new key, a late and a forked number, units that are opened, handed on
+    and certified, witnesses, an erasure.
+    """
     consortium = Consortium(folder, steps=steps)
     ledger = consortium.ledger
     for batch in range(BATCHES):
@@ -44,6 +47,7 @@ def live(folder: Path, steps: Callable[[str], None]) -> None:
             assert consortium.register(forked, keep_good=True).refused
         if batch != 1:
             consortium.publish()
+    _relay(consortium, folder, steps)
     consortium.publish()
     note = ledger.anchoring.note()
     for name in ("havelmark", "duero"):
@@ -57,9 +61,29 @@ def live(folder: Path, steps: Callable[[str], None]) -> None:
 
 
 def acknowledged(folder: Path) -> set[str]:
-    """The digests whose registration was answered before the power failed."""
+    """The digests whose registration, and the struct hashes of the steps whose submission, was answered before the
+    power failed.
+    """
     path = folder / ACKNOWLEDGED
     return set(path.read_text().split()) if path.exists() else set()
+
+
+def _relay(consortium: Consortium, folder: Path, steps: Callable[[str], None]) -> None:
+    """Two units opened and handed on, one of them twice, the other to two at once; a certificate over both."""
+    relay = relaying(consortium, steps=steps)
+    now = consortium.clock.now
+    parties = Parties(relay.domain, now // 1000)
+    opened = [parties.open("foundry"), parties.open("forge")]
+    first, second = opened[0].unit, opened[1].unit
+    giver = parties.holders[second]
+    rivals = [parties.hand(second, name, giver=giver, sequence=1) for name in ("gearbox", "carrier")]
+    handed = [parties.hand(first), parties.hand(first, "assembly"), *rivals]
+    relay.submit([*opened, *handed], now)
+    _note(folder, [one.struct_hash for one in (*opened, *handed)])
+    for _ in range(4):
+        relay.run(now)
+    assert [len(taken) for taken in relay.taken([first, second]).values()] == [3, 2]
+    relay.certify([first, second], now)
 
 
 def _note(folder: Path, digests: list[bytes]) -> None:
