@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.gateway import read_trust
+from api.cli.gateway import HOME, Gateway, Home, PassphraseFile, read_trust, write
 from api.cli.record import is_good, naming, record_json, say_record
 from api.cli.terminal import OK, REFUSED, WrongUsage, complain, note, say, say_json
 
@@ -31,6 +31,11 @@ def add_to(app: typer.Typer) -> None:
     trust.command("show")(trust_show)
     trust.command("fetch")(trust_fetch)
     app.add_typer(trust, name="trust")
+
+
+def add_to_custody(group: typer.Typer) -> None:
+    """Add the command that fetches records to the group `custody`."""
+    group.command("bundle")(custody_bundle)
 
 
 def verify(
@@ -71,6 +76,27 @@ def verify(
             say_record(verdict.custody, named)
         _say_verdict(verdict)
     raise typer.Exit(OK if verdict.custody is None or is_good(verdict.custody) else BROKEN)
+
+
+def custody_bundle(
+    units: Annotated[list[str], typer.Argument(help="Units or batches, in any spelling of their identifiers.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; standard output otherwise.")] = None,
+    genealogy: Annotated[bool, typer.Option(help="With all that they came from, and all that they went into.")] = False,
+    pin: Annotated[
+        bool, typer.Option(help="With block headers up to the newest block, for a trust file that pins it.")
+    ] = False,
+    home: Home = HOME,
+    url: Annotated[str | None, typer.Option(help="Another address of the service.")] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Fetch the record of custody of units as one file, for `verify` to judge."""
+    with Gateway(home, passphrase_file).client(url) as client:
+        made, hidden = client.custody_bundle(units, genealogy=genealogy, pin=pin)
+    write(out, made.data)
+    steps = sum(len(one.steps) for one in made.custody.units) if made.custody is not None else 0
+    note(f"{len(made.statements)} statements and {steps} steps of the chain")
+    if hidden:
+        note(f"{hidden} more are about these things and not for you to see")
 
 
 def trust_show(

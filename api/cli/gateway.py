@@ -310,7 +310,7 @@ def sign(
             )
             digests = [to_hex(one.header.digest(trust.domain)) for one in signed]
         if out is not None:
-            _write(out, b"".join(one.data + b"\n" for one in signed))
+            write(out, b"".join(one.data + b"\n" for one in signed))
     else:
         digests = []
     if as_json:
@@ -401,7 +401,7 @@ def receipt(
     """Fetch the receipt of a statement: the file that proves it, offline, for ever."""
     wanted = _id(digest, "the statement's id")
     with Gateway(home, passphrase_file).client(url) as client:
-        _write(out, client.receipt(wanted, wait=wait).data)
+        write(out, client.receipt(wanted, wait=wait).data)
 
 
 def bundle(
@@ -430,7 +430,7 @@ def bundle(
         if not spans:
             raise WrongUsage("there is no stream that this member may see")
         made = client.bundle(spans, pin=pin, fields=field)
-    _write(out, made.data)
+    write(out, made.data)
     streams = len({one.stream for one in made.streams})
     note(f"{_count(len(made.statements), 'statement')} of {_count(streams, 'stream')}")
 
@@ -531,7 +531,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _write(path: Path | None, data: bytes) -> None:
+def write(path: Path | None, data: bytes) -> None:
     """Write a result to its file, whole or not at all, or to standard output."""
     if path is None:
         typer.get_binary_stream("stdout").write(data + b"\n")
