@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import custody, evidence, gateway, notices, operation, paper, registry, votes
+from api.cli import custody, evidence, gateway, grants, notices, operation, paper, registry, votes
 from api.cli.terminal import FAULT, INTERRUPTED, OK, REFUSED, USAGE, WrongUsage, complain
 from ledger_service import __version__
 from ledger_service.errors import LedgerError
@@ -35,15 +35,18 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
     ] = False,
 ) -> None:
-    """Exit codes: 0 all is well; 1 refused, not proven or not whole; 2 the command was used wrongly."""
+    """Exit codes: 0 all is well; 1 refused, not proven or not whole; 2 the command was used wrongly; 3 proven, and
+    the record of custody is broken.
+    """
     del version
 
 
 evidence.add_to(app)
 registry.add_to(gateway.add_to(app))
-custody.add_to(app)
+evidence.add_to_custody(custody.add_to(app))
 votes.add_to(app)
 notices.add_to(app)
+grants.add_to(app)
 operation.add_to(app)
 paper.add_to(app)
 

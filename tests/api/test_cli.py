@@ -76,7 +76,13 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def place(founded: Path) -> Iterator[Place]:
-    values: dict[str, Any] = {"data": founded / "network", "workers": 0, "port": 0, "publish_interval_seconds": 0.02}
+    values: dict[str, Any] = {
+        "data": founded / "network",
+        "workers": 0,
+        "port": 0,
+        "publish_interval_seconds": 0.02,
+        "webhook_allowed_hosts": ("127.0.0.1:9",),
+    }
     settings = Settings(**values)
     network = Network.open(settings)
     try:
@@ -370,3 +376,49 @@ def test_a_secret_key_outside_the_group_is_drawn_again(tmp_path: Path) -> None:
         scrypt_cost=2,
     )
     assert facts["rootKey"] == to_hex(LocalKey.from_bytes(sha256(bytes([0])).digest()).address)
+
+
+# -- what a member is told ---------------------------------------------------------------------------------------------
+
+
+def test_a_grant_is_given_seen_by_its_reader_and_ended(
+    place: Place, events: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statements = signed(place, events, capsys, "--source", "granted")
+    duero, nordrand = ("--home", place.home("Duero")), ("--home", place.home("Nordrand"))
+    assert run(["submit", *duero]) == 0
+    assert run(["watch", "--once", *nordrand]) == 0
+    capsys.readouterr()
+    stream = statements[0]["stream"]
+    options = ["--until", "2099-01-01T00:00:00Z", "--purpose", "Audit", "--stream", stream, "--field", "/event/action"]
+    assert run(["grants", "give", "--to", "Nordrand", *options, *duero]) == 0
+    grant = capsys.readouterr().out.strip()
+    assert run(["grants", "end", grant, *duero]) == 0
+    ended = capsys.readouterr().out.strip()
+    told: list[dict[str, Any]] = []
+    while len(told) < 2:
+        assert run(["watch", "--once", "--json", *nordrand]) == 0
+        told += [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["kind"], one["body"]["statement"]) for one in told] == [("grant", grant), ("grant", ended)]
+    assert told[1]["body"]["corrects"] == grant
+    assert run(["grants", "end", "0x" + "11" * 32, *duero]) == 2
+    assert run(["grants", "give", "--to", "Nordrand", "--until", "tomorrow", "--purpose", "x", *duero]) != 0
+
+
+def test_webhooks_are_kept_by_command(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    home = ("--home", place.home("Nordrand"))
+    assert run(["webhooks", "add", "https://10.0.0.1/", *home]) == 1
+    assert "public" in capsys.readouterr().err
+    assert run(["webhooks", "add", "http://127.0.0.1:9/", "--kind", "overdue", "--json", *home]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert run(["webhooks", "rotate", made["id"], "--json", *home]) == 0
+    assert json.loads(capsys.readouterr().out)["secret"] != made["secret"]
+    assert run(["webhooks", "test", made["id"], *home]) == 1
+    assert "ConnectError" in capsys.readouterr().out
+    assert run(["webhooks", "list", *home]) == 0
+    shown = capsys.readouterr().out
+    assert made["id"] in shown
+    assert made["secret"] not in shown
+    assert run(["webhooks", "enable", made["id"], *home]) == 0
+    assert run(["webhooks", "remove", made["id"], *home]) == 0
+    assert run(["webhooks", "remove", made["id"], *home]) == 1
