@@ -35,6 +35,7 @@ from ledger_service.checkpoint import (
     from_base64,
     promise_text,
 )
+from ledger_service.custody.packing import impossible, packing_of
 from ledger_service.envelope import Envelope
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.evidence import Bundle, Trust, read_changes
@@ -240,7 +241,8 @@ class LedgerClient:
     ) -> SignedDocument:
         """The events of an EPCIS 2.0 JSON-LD document as signed statements in the outbox, visible to the members `to`.
 
-        With a refused event nothing is signed, unless `keep_good`. Without `issuer` the service is asked who we are.
+        With a refused event nothing is signed, unless `keep_good`. Raises ImpossiblePacking for events that do not fit
+        each other: nothing is signed then. Without `issuer` the service is asked who we are.
         """
         good: list[epcis.EpcisEvent] = []
         refused: list[epcis.RefusedEvent] = []
@@ -249,6 +251,10 @@ class LedgerClient:
                 refused.append(one)
             else:
                 good.append(one)
+        read = [(number, packing_of(epcis.content(one, ()), b"")) for number, one in enumerate(good)]
+        unfit = impossible([(number, one) for number, one in read if one is not None])
+        if unfit:
+            raise unfit[0][1]
         if refused and not keep_good:
             good = []
         flags = tuple(flag for one in good for flag in one.flags)

@@ -40,6 +40,7 @@ from ledger_service.canonical import MalformedJson
 from ledger_service.chain.abi import MalformedCall
 from ledger_service.chain.errors import ChainUnavailable, TransactionRefused
 from ledger_service.custody import offers
+from ledger_service.custody.packing import ImpossiblePacking
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.evidence import BundleRefused
 from ledger_service.intake.epcis import NotEpcis, RefusedEvent
@@ -160,6 +161,7 @@ KINDS: dict[type[Exception], Kind] = {
     MalformedJson: Kind("malformed-json", 400, "Not JSON in the strict profile"),
     MalformedInput: Kind("malformed-input", 400, "Not in the form it must have"),
     checkpoint.MalformedNote: Kind("malformed-note", 400, "Not a signed note, checkpoint or key"),
+    ImpossiblePacking: Kind("impossible-packing", 422, "What is packed into what does not fit together"),
     NotEpcis: Kind("not-epcis", 422, "Not an EPCIS document"),
     RefusedEvent: Kind("refused-event", 422, "The event breaks the standard"),
     statements.UnknownKind: Kind("unknown-kind", 422, "An unknown kind of statement"),

@@ -117,6 +117,11 @@ class Batch:
                     taken[stream_id, row.sequence] = (row.digest, row.signature, row.registered_at)
         return cls(streams, taken, Answers.load(connection, items))
 
+    def has(self, item: Examined) -> bool:
+        """Whether the statement is registered already, or about to be."""
+        known = self.taken.get((item.stream, item.sequence))
+        return known is not None and known[0] == item.digest
+
     def take(self, index: int, item: Examined, judge: "Judge", now: int, undo: "Undo") -> Accepted:
         """`item` as it will stand in the ledger; raises why it may not, and then nothing of it is kept."""
         known = self.taken.get((item.stream, item.sequence))

@@ -128,6 +128,8 @@ class Examined(NamedTuple):
     content: bytes | None
     secret: bytes | None
     original: str | None
+    packing: Any = None
+    """What it says went into what (`custody.lineage.Event`), where it says that."""
 
     @property
     def header(self) -> Header:

@@ -6,7 +6,7 @@ ever reported further along than that.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -22,6 +22,7 @@ from ledger_service.batch import Accepted, Batch, Judge, Undo
 from ledger_service.chain.port import Chain
 from ledger_service.checkpoint import Note, NoteKey, VerifierKey, promise_text
 from ledger_service.custody.facts import fact_of
+from ledger_service.custody.packing import impossible, packing_of
 from ledger_service.custody.policy import Policy, policy_in_force
 from ledger_service.envelope import Envelope, Examined, Refusal
 from ledger_service.errors import LedgerError, ProofError
@@ -180,10 +181,22 @@ def examine(items: Sequence[bytes], domain: Domain, now: int) -> list[Examined |
     results: list[Examined | LedgerError] = []
     for data in items:
         try:
-            results.append(envelopes.examine(data, domain, lambda kind, value: facts.check(kind, value, now)))
+            read: list[Mapping[str, Any] | None] = [None]
+
+            def check(kind: str, value: Mapping[str, Any] | None, read: list[Any] = read) -> None:
+                facts.check(kind, value, now)
+                read[0] = value if kind == "epcis-event" else None
+
+            one = envelopes.examine(data, domain, check)
+            packing = packing_of(read[0], one.issuer)
+            results.append(one if packing is None else one._replace(packing=packing))
         except LedgerError as error:
             results.append(error)
     return results
+
+
+def _says_packing(item: Examined | LedgerError) -> bool:
+    return isinstance(item, Examined) and item.packing is not None
 
 
 def no_step(_name: str) -> None:
@@ -268,10 +281,14 @@ class Ledger:
         accepted: list[Accepted] = []
         refused: list[Refusal] = []
         undo = Undo(batch)
+        packings = [(index, one.packing) for index, one in enumerate(call.items) if _says_packing(one)]
+        unfit = dict(impossible(packings)) if packings else {}
         for index, item in enumerate(call.items):
             try:
                 if isinstance(item, LedgerError):
                     raise item
+                if index in unfit and not batch.has(item):
+                    raise unfit[index]
                 accepted.append(batch.take(index, item, judge, now, undo))
             except LedgerError as error:
                 refused.append(Refusal(index, error))

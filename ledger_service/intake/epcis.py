@@ -167,6 +167,8 @@ def check_event(
     return tuple(examination.flags)
 
 
+PIECES = frozenset({"C62", "EA", "H87", "NAR", "PCE", "SET"})
+"""Units of measure that count pieces; without one a quantity counts them, too."""
 _OFFSET = re.compile(r"[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00)", re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\"<>\\^`{|}\x7f]+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -520,6 +522,12 @@ class _Examination:
             )
         elif sign == 0 and "quantity" in element:
             self.flag("zero-quantity", f"{at}/quantity", "the quantity is zero")
+        elif element.get("uom", "H87") in PIECES and "." in str(element.get("quantity", "")):
+            self.problem(
+                "part-of-a-piece",
+                f"{at}/quantity",
+                f"{_quoted(element['quantity'])} of {element.get('uom', 'what has no uom')}: pieces are whole",
+            )
         if "uom" in element:
             if "quantity" not in element:
                 self.flag("unit-without-quantity", f"{at}/uom", "a unit of measure without a quantity")

@@ -157,7 +157,7 @@ def test_the_original_text_is_kept_to_the_letter() -> None:
 )
 def test_numbers_with_fraction_or_exponent_become_decimal_strings(literal: str, value: int | str) -> None:
     data = text(document(SHIPPING)).replace(b'"quantity": 12', f'"quantity": {literal}'.encode())
-    (result,) = read_document(data, now=NOW)
+    (result,) = read_document(data.replace(b'"H87"', b'"KGM"'), now=NOW)
     assert result.event["quantityList"][0]["quantity"] == value
     canonical.check(content(result, ["0x" + "00" * 32]))
 
