@@ -207,6 +207,15 @@ class LedgerClient:
         return self._token
 
     def _fetch_token(self) -> _Token:
+        """A challenge is good for one answer: where that answer's answer was lost, another one is asked for."""
+        try:
+            return self._sign_in()
+        except ServiceRefused as refusal:
+            if refusal.status != 401:
+                raise
+            return self._sign_in()
+
+    def _sign_in(self) -> _Token:
         address = to_hex(self.signer.address)
         value = self._json("POST", "/v1/auth/challenge", {"address": address}, anonymous=True)
         message = str(value.get("message"))
@@ -543,6 +552,26 @@ class LedgerClient:
         """The offers that we made (`side` giver) or got (taker), the oldest first."""
         wanted = {name: value for name, value in (("side", side), ("state", state)) if value is not None}
         return self._pages("/v1/custody/offers" + (f"?{urlencode(wanted)}" if wanted else ""))
+
+    def signatures_to_us(self, mark: str) -> Iterator[tuple[list[SignedOffer], str]]:
+        """The givers' signatures of offers to us after `mark`, page by page, with the mark up to which all came."""
+        reached, is_complete = mark, True
+        while True:
+            place = f"&after={quote(reached, safe='')}" if reached else ""
+            page = self._json("GET", f"/v1/custody/offers?side=taker{place}")
+            found: list[SignedOffer] = []
+            for one in page["items"]:
+                standing = _standing(one, from_hex(one["despatch"], 32, "/despatch"))
+                found += standing.signatures
+                # Signatures come a moment after their despatch.
+                is_complete = is_complete and (bool(standing.signatures) or standing.state != "open")
+            following = str(page.get("next") or "")
+            if following and is_complete:
+                mark = following
+            yield found, mark
+            if not following:
+                return
+            reached = following
 
     def offers_to_us(self) -> Iterator[bytes]:
         """The despatches that wait for our answer."""

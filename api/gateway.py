@@ -175,6 +175,12 @@ class Wire(Protocol):
 
     def offer_standing(self, despatch: bytes) -> Standing: ...
 
+    def signatures_to_us(self, mark: str) -> Iterator[tuple[list[SignedOffer], str]]:
+        """The givers' signatures of offers to us after `mark`, page by page, each with the mark up to which it is
+        complete.
+        """
+        ...
+
     def offers_to_us(self) -> Iterator[bytes]:
         """The despatches that wait for our answer."""
         ...
@@ -241,6 +247,18 @@ class CustodyGateway:
                     self.book.learn(partner, addresses)
                 self.book.set_mark(partner, mark)
         return self.book.count_partner_addresses(partner)
+
+    def notice_offers(self) -> None:
+        """See which of our addresses partners have used, also in offers that were never answered, so that `deposit`
+        counts right.
+        """
+        for page, mark in self.wire.signatures_to_us(self.book.mark(self.member)):
+            with self.wire.outbox.transaction():
+                for one in page:
+                    own = self.book.own_address(one.offer.taker)
+                    if own is not None and own.used_by is None:
+                        self.book.use_own(one.offer.taker, one.offer.statement)
+                self.book.set_mark(self.member, mark)
 
     # -- giving --------------------------------------------------------------------------------------------------------
 
@@ -493,6 +511,23 @@ class CustodyGateway:
             self.book.note_deed(name, digest, said)
             self._steps("correction kept")
         self._steps("corrected")
+        return digest
+
+    def explain(self, finding: Mapping[str, Any], text: str, to: Sequence[bytes]) -> bytes:
+        """Sign for the members `to` why a finding is as it is; the id of the explanation.
+
+        `finding` is as a trail tells it (`finding`, `evidence`). The finding stays, and is shown as explained.
+        """
+        about = {"kind": str(finding["finding"]), "evidence": list(finding["evidence"])}
+        name, said = f"explanation of {_hash(about).hex()}", _hash({"text": text})
+        known = self._done(name, said)
+        if known is not None:
+            return known
+        with self.wire.outbox.transaction():
+            digest = self._sign("explanation", {"finding": about, "text": text}, sorted({*to} - {self.member}))
+            self.book.note_deed(name, digest, said)
+            self._steps("explanation kept")
+        self._steps("explained")
         return digest
 
     # -- sending -------------------------------------------------------------------------------------------------------

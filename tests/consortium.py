@@ -20,6 +20,7 @@ from ledger_service.ledger import Call, Ledger, Registration, Rules, examine, no
 from ledger_service.mandates import KeyChange, key_change, vote_digest, votes
 from ledger_service.membership import Fact, KeyAdded, KeyRevoked, OperatorSet
 from ledger_service.store import Store
+from tests.custody import clock_text
 
 ORIGIN = "ledger.example.org/test"
 NOON = 1_790_000_000_000
@@ -246,3 +247,33 @@ def event(number: int = 1, **changes: Any) -> dict[str, Any]:
         "bizStep": "shipping",
     }
     return {"event": body | changes, "context": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"]}
+
+
+def despatch(
+    taker: str, number: str = "80417731", *, at: int = NOON, hours: int = 48, **changes: Any
+) -> dict[str, Any]:
+    """The content of a despatch of one pallet to `taker`, without its audience."""
+    return {
+        "document": {"type": "delivery-note", "number": number},
+        "taker": keys.to_hex(member_id(taker)),
+        "despatchedAt": clock_text(at),
+        "deadline": clock_text(at + hours * 3_600_000),
+        "units": [{"id": "licence-plate:UN049505160P00001", "contents": [SHAFTS]}],
+        **changes,
+    }
+
+
+def receipt(offer: bytes, *, at: int = NOON, **changes: Any) -> dict[str, Any]:
+    """The content of a receipt that accepts that pallet, without its audience."""
+    return {
+        "document": {"type": "goods-receipt", "number": f"GR-{offer.hex()[:8]}"},
+        "despatch": keys.to_hex(offer),
+        "receivedAt": clock_text(at),
+        "outcome": "accepted",
+        "basis": "scanned",
+        "units": ["licence-plate:UN049505160P00001"],
+        **changes,
+    }
+
+
+SHAFTS = {"part": "https://id.gs1.org/01/09521004100011", "quantity": "60", "uom": "H87"}

@@ -89,6 +89,7 @@ def deposit(
 ) -> None:
     """Leave one-time addresses with partners, up to so many unused ones each."""
     with opened(home, passphrase_file, url) as (gateway, _, folder):
+        gateway.notice_offers()
         for name in partners:
             (partner,) = folder.members_named([name])
             say(f"{name}: {gateway.deposit(partner, count)} addresses more")
@@ -347,6 +348,8 @@ def _round(
     from api.goods_in import UnfitRows
     from ledger_service.keys import to_hex
 
+    if partners:
+        gateway.notice_offers()
     for partner in partners:
         gateway.deposit(partner, keep)
     files = [] if scans is None else sorted(scans.glob("*.csv")) if scans.is_dir() else [scans]

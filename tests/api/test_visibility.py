@@ -14,7 +14,7 @@ from api.service import Asks, operator_token
 from api.visibility import ANYONE, NOTHING, Action, Actor, Subject, can
 from ledger_service.keys import keccak, to_hex
 from tests.api.house import House, house
-from tests.consortium import key, member_id, stream_id
+from tests.consortium import despatch, key, member_id, stream_id
 
 ROLES = ("owner", "partner", "stranger", "suspended", "nobody", "operator")
 OPEN = {"owner", "partner", "stranger", "suspended", "nobody", "operator"}
@@ -45,6 +45,7 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/streams/{stream}/explain"): PARTIES,
     ("GET", "/v1/findings"): ALL,
     ("POST", "/v1/bundles"): PARTIES,
+    ("POST", "/v1/custody/bundle"): ALL,
     ("GET", "/v1/log/checkpoint"): ALL,
     ("GET", "/v1/log/tile/entries/{place:path}"): ALL,
     ("GET", "/v1/log/tile/{level}/{place:path}"): ALL,
@@ -61,7 +62,18 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/webhooks/{webhook}/test"): OWNER,
     ("DELETE", "/v1/webhooks/{webhook}"): OWNER,
     ("POST", "/v1/epcis/capture"): set(),
+    ("POST", "/v1/custody/offers"): ALL,
+    ("GET", "/v1/custody/offers"): ALL,
+    ("GET", "/v1/custody/offers/{despatch}"): PARTIES,
+    ("GET", "/v1/custody/addresses"): ALL,
+    ("GET", "/v1/custody/policy"): ALL,
+    ("POST", "/v1/custody/steps"): ALL,
+    ("GET", "/v1/custody/steps"): ALL,
+    ("GET", "/v1/custody/trail"): ALL,
+    ("GET", "/v1/custody/lineage"): ALL,
+    ("GET", "/v1/custody/recall"): ALL,
     ("POST", "/v1/custody/notes"): ALL,
+    ("POST", "/v1/custody/report"): ALL,
     ("GET", "/v1/custody/pins"): ALL,
     ("POST", "/v1/custody/pins"): ALL,
     ("GET", "/v1/custody/requests"): ALL,
@@ -82,7 +94,7 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/docs"): OPEN,
 }
 # What lets one through may still be told that what it sends is no good.
-PASSED = {200, 201, 204, 400, 409, 422}
+PASSED = {200, 201, 202, 204, 400, 409, 422}
 NAMES = {"owner": "duero", "partner": "nordrand", "stranger": "oderland", "suspended": "havelmark"}
 
 
@@ -109,12 +121,15 @@ def scene(
     with house(folder, webhook_allowed_hosts=("127.0.0.1:9",)) as running:
         envelope = running.envelope()
         digest = running.send("duero", envelope.data).json()["digest"]
+        offer = running.envelope(content=despatch("nordrand"), kind="despatch", stream="offers")
+        despatch_id = running.send("duero", offer.data).json()["digest"]
         running.anchor()
         headers = {role: running.headers(name) for role, name in NAMES.items()}
         headers |= {"nobody": {}, "operator": {"Authorization": f"Bearer {operator_token(running.network)}"}}
         suspended = vote(running, 2, member_id("havelmark"), ("duero", "nordrand", "oderland", "kleinwerk"))
         assert suspended.status_code == 200, suspended.text
         names = {
+            "despatch": despatch_id,
             "digest": digest,
             "stream": to_hex(stream_id("duero to nordrand")),
             "member": to_hex(member_id("duero")),
@@ -213,7 +228,7 @@ def test_not_yours_and_not_there_are_the_same_answer(
     scene: tuple[House, dict[str, str], dict[str, dict[str, str]]],
 ) -> None:
     running, names, headers = scene
-    absent = names | {"digest": "0x" + "77" * 32, "stream": "0x" + "77" * 32}
+    absent = names | {"despatch": "0x" + "77" * 32, "digest": "0x" + "77" * 32, "stream": "0x" + "77" * 32}
     for (method, path), roles in POLICY.items():
         if roles == PARTIES:
             theirs, none = (ask(running, one, headers["stranger"], method, path) for one in (names, absent))
@@ -225,7 +240,7 @@ def test_lists_hold_only_what_the_reader_may_see(scene: tuple[House, Any, dict[s
     running, _, headers = scene
     for path in ("/v1/statements", "/v1/streams", "/v1/findings"):
         assert running.anyone.get(path, headers=headers["stranger"]).json()["items"] == []
-    assert len(running.anyone.get("/v1/statements", headers=headers["partner"]).json()["items"]) == 1
+    assert len(running.anyone.get("/v1/statements", headers=headers["partner"]).json()["items"]) == 2
 
 
 def test_the_operators_routes_are_for_the_machine_itself(scene: tuple[House, Any, dict[str, dict[str, str]]]) -> None:
@@ -239,8 +254,10 @@ def test_what_no_rule_names_is_denied() -> None:
     for action in Action:
         assert can(Actor(me), action, Subject(you)) == NOTHING or action in {
             Action.SIGN_IN, Action.READ_NETWORK, Action.READ_DOCUMENTATION, Action.WATCH_HEALTH, Action.READ_TRUST,
-            Action.READ_MEMBERS, Action.CHANGE_MEMBERS, Action.READ_LOG, Action.COSIGN,
-            Action.READ_NOTICES, Action.KEEP_WEBHOOKS,
+            Action.READ_MEMBERS,
+            Action.READ_POLICY, Action.CHANGE_MEMBERS, Action.READ_LOG, Action.COSIGN,
+            Action.READ_NOTICES, Action.KEEP_WEBHOOKS, Action.READ_ADDRESSES, Action.HAND_OVER, Action.READ_STEPS,
+            Action.READ_TRAIL,
             Action.READ_NOTE, Action.ANSWER_NOTE, Action.KEEP_PINS, Action.READ_REQUESTS, Action.SETTLE_REQUEST,
         }  # fmt: skip
         if action is not Action.OPERATE:
