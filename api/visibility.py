@@ -19,6 +19,7 @@ class Action(StrEnum):
     WATCH_HEALTH = "watch the health of the service"
     READ_TRUST = "read the trust file"
     READ_MEMBERS = "read the member directory"
+    READ_POLICY = "read the custody policy in force"
     CHANGE_MEMBERS = "relay a signed change of members or keys"
     REGISTER = "register a statement"
     CAPTURE = "have the service sign events"
@@ -154,6 +155,7 @@ _MEMBERS = {
             "retirementBlocks",
         }
     ),
+    Action.READ_POLICY: DONE,
     Action.CHANGE_MEMBERS: DONE,
     Action.READ_LOG: DONE,
     Action.COSIGN: DONE,

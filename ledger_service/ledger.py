@@ -23,7 +23,7 @@ from ledger_service.chain.port import Chain
 from ledger_service.checkpoint import Note, NoteKey, VerifierKey, promise_text
 from ledger_service.custody.facts import fact_of
 from ledger_service.custody.packing import impossible, packing_of
-from ledger_service.custody.policy import Policy, policy_in_force
+from ledger_service.custody.policy import Policy, Resolution, resolution_in_force
 from ledger_service.envelope import Envelope, Examined, Refusal
 from ledger_service.errors import LedgerError, ProofError
 from ledger_service.evidence import void_reason
@@ -383,10 +383,15 @@ class Ledger:
 
     def custody_policy(self, at: int) -> Policy:
         """By what custody is judged at `at` (ms UTC): the policy that the members voted last, or the defaults."""
+        resolution = self.custody_resolution(at)
+        return Policy() if resolution is None else resolution.policy
+
+    def custody_resolution(self, at: int) -> Resolution | None:
+        """The vote that put the policy in force at `at` (ms UTC), None where the defaults hold."""
         changes = self.anchoring.membership.changes
         approved = {one.data for one in changes if one.kind == Kind.APPROVED and one.block_time * 1000 <= at}
         if not approved:
-            return Policy()
+            return None
         query = (
             sa.select(statement, content.c.content)
             .join(content, content.c.position == statement.c.position)
@@ -395,10 +400,17 @@ class Ledger:
         with self.store.read() as connection:
             rows = [row for row in connection.execute(query) if row.content is not None]
         told = [
-            fact_of(record_of(row).header, row.digest, row.registered_at, None, orjson.loads(row.content))
+            fact_of(
+                record_of(row).header,
+                row.digest,
+                row.registered_at,
+                None,
+                orjson.loads(row.content),
+                is_void=self.void(record_of(row)) is not None,
+            )
             for row in rows
         ]
-        return policy_in_force(changes, told, at)
+        return resolution_in_force(changes, told, at)
 
     def readers(self, stream_id: bytes) -> frozenset[bytes]:
         """The members who may see a stream: its issuer and its audience; empty for an unknown stream."""

@@ -13,6 +13,7 @@ from api.routes import examples
 from api.routes.bodies import gives, json_body, json_object
 from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action, Subject, can
+from ledger_service.custody.policy import Policy
 from ledger_service.envelope import Refusal
 from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.handoffs import Offer, Opening, SignedOffer, SignedStep, WrongSigner
@@ -97,6 +98,36 @@ def read_offer(despatch: str, caller: Caller = asks(Action.READ_OFFER)) -> Respo
     if not shown:
         raise problems.NotThere
     return Json(shown)
+
+
+@router.get(
+    "/policy",
+    responses=gives(
+        {
+            "block": 171,
+            "policy": Policy().content([]),
+            "since": 1_790_003_600,
+            "statement": examples.DIGEST,
+        },
+        "The policy, as the content of a statement says it. Without a vote the defaults hold, and `statement`, `block` "
+        "and `since` (seconds UTC, of the block) are null.",
+    )
+    | documented(problems.Unauthenticated),
+)
+def read_policy(caller: Caller = asks(Action.READ_POLICY)) -> Response:
+    """By what records of custody are judged now: the policy that the members voted in force last."""
+    # Blocks have a second each, so that the newest may be a little ahead of our clock.
+    newest = caller.ledger.anchoring.membership.changes[-1].block_time * 1000
+    held = caller.ledger.custody_resolution(max(newest, caller.service.now()))
+    policy = Policy() if held is None else held.policy
+    return Json(
+        {
+            "block": None if held is None else held.block,
+            "policy": policy.content([]),
+            "since": None if held is None else held.time,
+            "statement": None if held is None else to_hex(held.statement),
+        }
+    )
 
 
 @router.get(

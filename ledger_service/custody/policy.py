@@ -1,6 +1,6 @@
 """The consortium's signed policy: which legs must be signed, what is late, how much a finding weighs. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Any, Self
 from ledger_service.custody.kinds import Choice, Reader
 from ledger_service.custody.record import Fact
 from ledger_service.errors import MalformedInput
+from ledger_service.keys import to_hex
 from ledger_service.membership import Change, Kind
 
 MINUTE_MS = 60_000
@@ -133,6 +134,29 @@ class Policy:
             weights=weights,
         )
 
+    def content(self, to: Sequence[str]) -> dict[str, Any]:
+        """The content of the statement of kind `custody-policy` that says this to the members `to` (their ids)."""
+        said = {
+            "answerWithinMinutes": self.answer_within // MINUTE_MS,
+            "clockToleranceMinutes": self.clock_tolerance // MINUTE_MS,
+            "quantityTolerance": [
+                {"share": _decimal(share), "uom": uom} for uom, share in sorted(self.quantity_tolerance.items())
+            ],
+            "registerWithinMinutes": self.register_within // MINUTE_MS,
+            "streamGapAfterMinutes": self.stream_gap_after // MINUTE_MS,
+            "to": sorted(to),
+            "unsignedAllowed": [
+                {name: to_hex(one) for name, one in (("giver", leg.giver), ("taker", leg.taker)) if one is not None}
+                for leg in self.unsigned_allowed
+            ],
+            "weights": [
+                {"finding": str(problem), "weight": str(weight)} for problem, weight in sorted(self.weights.items())
+            ],
+        }
+        if self.deem_after is not None:
+            said["deemAcceptedAfterMinutes"] = self.deem_after // MINUTE_MS
+        return said
+
     def weight(self, problem: Problem) -> Weight:
         return self.weights.get(problem) or _WEIGHTS.get(problem, Weight.NEEDS_EXPLAINING)
 
@@ -141,6 +165,14 @@ class Policy:
             (one.giver is None or one.giver == giver) and (one.taker is None or one.taker == taker)
             for one in self.unsigned_allowed
         )
+
+
+def _decimal(value: Fraction) -> str:
+    """A decimal below 1 as it was read: its denominator has no prime factors but 2 and 5."""
+    digits = 0
+    while (value * 10**digits).denominator != 1:
+        digits += 1
+    return f"0.{int(value * 10**digits):0{digits}d}" if digits else "0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Which custody policy is in force: the one that the members approved last."""
 
-from typing import Any
+import random
+from fractions import Fraction
 
 import pytest
 
@@ -9,16 +10,8 @@ from ledger_service.custody.policy import MINUTE_MS
 from ledger_service.handoffs import Closing, HandOff, Offer, Opening, TakenStep
 from ledger_service.membership import Approved, Change, RelayerAdded
 from tests.custody import START, Record
+from tests.custody_histories import POLICY, any_policy
 
-POLICY: dict[str, Any] = {
-    "answerWithinMinutes": 10080,
-    "clockToleranceMinutes": 5,
-    "quantityTolerance": [],
-    "registerWithinMinutes": 1440,
-    "streamGapAfterMinutes": 1440,
-    "unsignedAllowed": [],
-    "weights": [],
-}
 SECOND = START // 1000
 
 
@@ -50,6 +43,18 @@ def test_what_nobody_can_read_or_voted_for_holds_nothing(how: str) -> None:
     )
     what = b"\x07" * 32 if how == "never voted" else said.id
     assert policy_in_force([Change.of(Approved(what), 1, 5, SECOND)], [said], START) == Policy()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_policy_is_written_as_it_is_read(seed: int) -> None:
+    content = any_policy(random.Random(seed))
+    assert Policy.parse(content).content([]) == content
+
+
+def test_a_policy_that_nobody_voted_can_be_written() -> None:
+    assert Policy.parse(Policy().content([])) == Policy()
+    shares = {"KGM": Fraction("0.125"), "H87": Fraction("0.005"), "MTR": Fraction(0)}
+    assert Policy.parse(Policy(quantity_tolerance=shares).content([])).quantity_tolerance == shares
 
 
 def test_a_step_of_custody_is_the_step_that_the_chain_took() -> None:
