@@ -281,7 +281,11 @@ class Ledger:
         accepted: list[Accepted] = []
         refused: list[Refusal] = []
         undo = Undo(batch)
-        packings = [(index, one.packing) for index, one in enumerate(call.items) if _says_packing(one)]
+        packings = [
+            (index, one.packing)
+            for index, one in enumerate(call.items)
+            if isinstance(one, Examined) and one.packing is not None
+        ]
         unfit = dict(impossible(packings)) if packings else {}
         for index, item in enumerate(call.items):
             try:
