@@ -529,8 +529,10 @@ class Relaying:
 
     def _offer_more(self, one: _Sent, error: TransactionUnderpriced, now: int) -> None:
         """The same call again under the same nonce, with today's fee: the chain takes at most one of the two."""
+        again = self._chain.sign_again(one.transaction.raw, self._key)
+        if again.hash == one.transaction.hash:
+            raise ChainUnavailable(f"the chain refuses the fee that it asks for: {error}") from error
         with self._store.write() as connection:
-            again = self._chain.sign_again(one.transaction.raw, self._key)
             connection.execute(
                 sa.update(custody_batch).where(custody_batch.c.number == one.number).values(outcome=reason_of(error))
             )
@@ -549,6 +551,9 @@ class Relaying:
             if is_used:
                 self._close(one, reason_of(error), release=True)
             raise RelayNotAllowed(self._key.address)
+        if error.reason == "Rejected" and not is_used:
+            # Not for what is in it: no funds, say. The same bytes may do once that is mended.
+            raise ChainUnavailable(f"the relay's transactions are not taken: {error}") from error
         with self._store.write() as connection:
             rows = connection.execute(
                 sa.select(custody_request).where(custody_request.c.batch == one.number, custody_request.c.state == SENT)

@@ -34,7 +34,7 @@ def founding(operator: LocalKey, *, origins: Iterable[bytes] = (ORIGIN,)) -> Fou
     """One voting member with a signing key; `operator` relays, and anchors for the origins."""
     return Founding(
         founders=(Founder(MEMBER, key("root").address, bytes(32), True, (FirstKey(key("signer").address, 1),)),),
-        relayers=(operator.address,),
+        relayers=(operator.address, key("second relayer").address),
         operators=tuple((origin, operator.address) for origin in origins),
     )
 
