@@ -104,6 +104,38 @@ def test_what_is_refused_stays_with_its_giver_who_takes_the_step_away_by_itself(
     assert to_itself.acceptance == to_itself.offer.statement
 
 
+def findings(yard: Yard, thing: str, name: str) -> list[str]:
+    """What the record of a thing has to say to one of its custodians, once it is anchored."""
+    yard.house.anchor()
+    taken(yard, thing, name)
+    answer = yard.house.get(name, "/v1/custody/trail", unit=thing)
+    assert answer.status_code == 200, answer.text
+    return [f"{one['finding']}: {one['what']}" for one in answer.json()["findings"]]
+
+
+def test_a_refusal_a_withdrawal_and_a_missing_unit_leave_a_whole_record(partners: Yard) -> None:
+    refused, withdrawn, missing, there = fresh(), fresh(), fresh(), fresh()
+    duero, nordrand = partners.gateway("duero"), partners.gateway("nordrand")
+    first = partners.offer("duero", "nordrand", "R1", refused)
+    second = partners.offer("duero", "nordrand", "R2", withdrawn)
+    third = partners.offer("duero", "nordrand", "R3", missing, there)
+    nordrand.refuse(first, "not ordered")
+    nordrand.accept(third, discrepancies=[{"unit": plate(missing), "what": "short"}])
+    nordrand.push()
+    duero.follow()
+    duero.withdraw(second)
+    duero.push()
+    again = partners.offer("duero", "nordrand", "R4", refused, withdrawn, missing)
+    nordrand.accept(again)
+    assert nordrand.push().refused == []
+    for thing in (refused, withdrawn, there):
+        for name in ("duero", "nordrand"):
+            assert findings(partners, plate(thing), name) == [], (thing, name)
+    # What was said to be missing is told as that, and nothing else is.
+    (found,) = findings(partners, plate(missing), "nordrand")
+    assert found.startswith("quantity-not-conserved")
+
+
 def test_an_offer_that_is_withdrawn_cannot_be_accepted_any_more(partners: Yard) -> None:
     one = fresh()
     despatch = partners.offer("duero", "nordrand", "A3", one)
