@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from random import Random
 from typing import Any, TypeVar
@@ -747,7 +748,8 @@ class Relaying:
                 if not _steps_at(connection, [(one.unit, one.sequence - 1)]):
                     return f"it waits until the chain has taken step {one.sequence - 1}"
         if one.release_at * 1000 > now:
-            return f"it was drawn for {one.release_at} (s UTC), so that its time tells nothing"
+            drawn = datetime.fromtimestamp(one.release_at, UTC)
+            return f"it was drawn for {drawn:%Y-%m-%d %H:%M} UTC, so that its time tells nothing"
         return self.last_error or "it is due, and sent with the next batch"
 
     def queue(self, now: int) -> Queue:

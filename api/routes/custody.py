@@ -208,8 +208,8 @@ def _relay(caller: Caller, steps: list[SignedStep]) -> Response:
 @router.get(
     "/steps",
     responses=gives(
-        {"steps": [examples.TAKEN_STEP], "waiting": [examples.WAITING_STEP]},
-        "The steps that the chain has taken, in order, and those of yours that it has not taken yet.",
+        {"steps": [examples.TAKEN_STEP], "waiting": [examples.EXPLAINED_STEP]},
+        "The steps that the chain has taken, in order, and how those stand that you handed over.",
     )
     | documented(problems.Unauthenticated, problems.NotThere, RequestValidationError),
 )
@@ -220,8 +220,13 @@ def read_steps(
     """The steps of a unit. What it is, the chain does not say: that is in the statements that name it."""
     wanted, relaying = hash_of(unit), caller.service.network.relaying
     taken = relaying.taken([wanted]).get(wanted, [])
-    waiting = [one for one in relaying.waiting(wanted) if _is_mine(caller, one.step)]
-    return Json({"steps": [one.as_json() for one in taken], "waiting": [one.as_json() for one in waiting]})
+    now = caller.service.now()
+    waiting = [
+        one.as_json() | {"why": relaying.explain(one, now)}
+        for one in relaying.waiting(wanted)
+        if _is_mine(caller, one.step)
+    ]
+    return Json({"steps": [one.as_json() for one in taken], "waiting": waiting})
 
 
 def _is_mine(caller: Caller, step: SignedStep) -> bool:

@@ -142,4 +142,11 @@ STEP = {
     "unit": UNIT,
 }
 TAKEN_STEP = STEP | {"block": 57, "head": "0x" + "8f" * 32, "time": TIME // 1000 + 86_400}
+EXPLAINED_STEP = {
+    "releaseAt": TIME + 86_400_000,
+    "sequence": 1,
+    "state": "waiting",
+    "unit": UNIT,
+    "why": "it was drawn for 2026-09-22 00:00 UTC, so that its time tells nothing",
+}
 WAITING_STEP = {"item": 0, "releaseAt": TIME + 86_400_000, "sequence": 1, "state": "waiting", "unit": UNIT}
