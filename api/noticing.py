@@ -18,9 +18,9 @@ from ledger_service.ledger import Ledger
 from ledger_service.offering import Offers, OfferState
 from ledger_service.relaying import REFUSED, Relaying
 from ledger_service.store.notice_tables import noticed_finding
-from ledger_service.store.tables import custody_request, custody_step, offer, statement
+from ledger_service.store.tables import custody_request, custody_step, offer, reader, signing_request, statement
 from ledger_service.store.trail_tables import chain_unit, citation, mention, thing
-from ledger_service.trails import TooMuchToFold, Trails, UnknownThing
+from ledger_service.trails import Recall, TooMuchToFold, Trails, UnknownThing
 
 STEPS = 200
 """Steps told of in one transaction."""
@@ -29,6 +29,8 @@ STATEMENTS = 25
 KINDS = ("despatch", "receipt", "gate-arrival", "complaint", "explanation", "opening")
 """The kinds that findings about custody come with; sightings in EPCIS events are judged when one of these comes."""
 SCAN = 5_000
+MAX_NAMED = 500
+"""Statements that one notice names."""
 THINGS = 200
 """Things folded at once."""
 
@@ -41,6 +43,7 @@ class ChainNotices:
         self._notices = notices
         self._relaying = relaying
         self._refusals: set[bytes] = set()
+        """Refused steps that were told of since the start; telling again would change nothing and cost a look."""
 
     def taken(self, _now: int) -> bool:
         """A task of the rounds: tell of the steps that the chain took since."""
@@ -61,17 +64,44 @@ class ChainNotices:
         """A task of the rounds: tell both sides of the handoffs that the chain will never take, and those whose step
         stands in their place.
         """
-        query = sa.select(custody_request).where(custody_request.c.state == REFUSED)
+        is_refused = custody_request.c.state == REFUSED
         with self._store.read() as connection:
+            count = connection.execute(sa.select(sa.func.count()).where(is_refused)).scalar_one()
+            if count == len(self._refusals):
+                return False
+            query = sa.select(custody_request).where(is_refused)
             rows = [row for row in connection.execute(query) if row.struct_hash not in self._refusals]
-        if not rows:
-            return False
         with self._store.write() as connection:
             told = sum(_tell_refusal(Writing(connection), row) for row in rows[:STEPS])
         self._refusals.update(row.struct_hash for row in rows[:STEPS])
         if told:
             self._notices.on_told()
         return bool(told)
+
+
+class RequestNotices:
+    """Notices of what somebody at a site asked a member's gateway to sign."""
+
+    def __init__(self, ledger: Ledger, notices: Notices) -> None:
+        self._store = ledger.store
+        self._notices = notices
+
+    def filed(self, _now: int) -> bool:
+        """A task of the rounds: tell of the signing requests that were filed since."""
+        with self._store.read() as connection:
+            start = place_of(connection, "signing requests")
+            query = sa.select(signing_request).where(signing_request.c.number > start)
+            rows = connection.execute(query.order_by(signing_request.c.number).limit(STEPS)).all()
+        if not rows:
+            return False
+        with self._store.write() as connection:
+            writing = Writing(connection)
+            for row in rows:
+                body = {"kind": row.kind, "offer": to_hex(row.despatch), "request": row.number}
+                writing.tell([row.member], Told.SIGNING_REQUEST, body, row.made_at, str(row.number))
+            keep_place(connection, "signing requests", rows[-1].number)
+        self._notices.on_told()
+        return True
 
 
 def _tell_step(writing: Writing, taken: TakenStep) -> None:
@@ -178,6 +208,44 @@ class RecordNotices:
         if told:
             self._notices.on_told()
         return True
+
+    def raise_recall(self, by: bytes, recall: Recall, now: int) -> int:
+        """Tell all who have some of it now, or wait for it, that `by` recalls it; how many were told now.
+
+        Each is told how many units it is about, and its own statements of them: offers and receipts that it may see.
+        """
+        wanted: dict[bytes, set[str]] = {}
+        for unit in recall.units:
+            parties = {*unit.holders, *(side for one in unit.open for side in (one.giver, one.taker))}
+            for member in parties - {by}:
+                wanted.setdefault(member, set()).add(unit.thing)
+        told = 0
+        with self._store.write() as connection:
+            writing = Writing(connection)
+            for member, things in wanted.items():
+                named = self._statements_of(connection, member, things)
+                body = {"by": to_hex(by), "statements": named[:MAX_NAMED], "units": len(things)}
+                source = f"{to_hex(by)} {' '.join(sorted(recall.things))} {' '.join(sorted(things))}"
+                told += writing.tell([member], Told.RECALL_RAISED, body, now, source)
+        if told:
+            self._notices.on_told()
+        return told
+
+    def _statements_of(self, connection: sa.Connection, member: bytes, things: Collection[str]) -> list[str]:
+        """The offers and receipts of some things that a member is a party to, newest first."""
+        found: dict[int, str] = {}
+        macs = sorted(self._trails.mac(one) for one in things)
+        for at in range(0, len(macs), 500):
+            query = (
+                sa.select(statement.c.position, statement.c.digest)
+                .join(mention, mention.c.position == statement.c.position)
+                .join(thing, thing.c.id == mention.c.thing)
+                .join(reader, reader.c.stream == statement.c.stream)
+                .where(thing.c.mac.in_(macs[at : at + 500]), reader.c.member == member)
+                .where(statement.c.kind.in_(("despatch", "receipt")))
+            )
+            found.update({row.position: to_hex(row.digest) for row in connection.execute(query)})
+        return [found[position] for position in sorted(found, reverse=True)]
 
     def findings(self, now: int) -> bool:
         """A task of the rounds: judge anew what new statements, steps and dates are about, for each of the parties."""

@@ -25,7 +25,7 @@ from api.feed import Feed
 from api.identity import Cursors, Identity, Session
 from api.network import Network
 from api.notices import Notices
-from api.noticing import ChainNotices, RecordNotices
+from api.noticing import ChainNotices, RecordNotices, RequestNotices
 from api.pages.desk import Desk
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
 from api.publisher import Publisher
@@ -201,11 +201,12 @@ class Service:
         self.rounds.add("index of trails", self.trails.index)
         self.ledger.thing_mac = self.trails.mac
         of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
-        of_record = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
+        self.record_notices = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
+        self.rounds.add("notices of requests", RequestNotices(self.ledger, self.notices).filed)
         self.rounds.add("notices of steps", of_chain.taken)
         self.rounds.add("notices of refused steps", of_chain.refused)
-        self.rounds.add("notices of contested units", of_record.contested)
-        self.rounds.add("notices of findings", of_record.findings)
+        self.rounds.add("notices of contested units", self.record_notices.contested)
+        self.rounds.add("notices of findings", self.record_notices.findings)
         self.webhooks = Webhooks(
             self.ledger.store,
             keys.derive("webhook"),

@@ -39,6 +39,7 @@ class Action(StrEnum):
     READ_TRAIL = "read trails, lineages and recalls, as far as the statements may be seen"
     READ_NOTICES = "read notices"
     KEEP_WEBHOOKS = "keep webhooks"
+    RAISE_RECALL = "tell those who have it that something is recalled"
     READ_NOTE = "read the page of a printed note"
     ANSWER_NOTE = "answer a printed note"
     PRINT_NOTE = "print the note of a despatch"
@@ -167,6 +168,8 @@ _MEMBERS = {
     # Each its own alone: these are asked for by nothing but the caller's own id.
     Action.READ_NOTICES: frozenset({"at", "body", "kind"}),
     Action.KEEP_WEBHOOKS: DONE,
+    # It reaches as far as the caller's own sight of the trails does.
+    Action.RAISE_RECALL: DONE,
     Action.KEEP_PINS: frozenset({"site", "setAt"}),
     Action.READ_REQUESTS: REQUEST,
     Action.SETTLE_REQUEST: REQUEST,

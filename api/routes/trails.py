@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import problems
 from api.custody_json import finding_json, unit_json
 from api.problems import documented
 from api.routes import examples
-from api.routes.bodies import gives
+from api.routes.bodies import gives, json_body, json_object, text
 from api.service import Caller, Json, asks
 from api.visibility import Action
 from ledger_service.custody import Clock
@@ -190,6 +191,34 @@ def read_recall(
     sight = caller.ledger.sight(caller.member, now)
     recall = trails.recall(keys, sight, at=now, policy=caller.ledger.custody_policy(now))
     return _shown(caller, _recall(recall, limit) | {"registered": caller.ledger.size})
+
+
+@router.post(
+    "/recall",
+    responses=gives({"hidden": 0, "told": 2, "total": 14}, "How many members were told, about how many units.")
+    | documented(*_ERRORS, TooMuchToFold, MalformedInput),
+    openapi_extra=json_body({"units": ["https://id.gs1.org/01/09521004100011/10/L2609"]}, "The bad units and batches."),
+)
+async def raise_recall(request: Request, caller: Caller = asks(Action.RAISE_RECALL)) -> Response:
+    """Tell everybody who has some of it now, as far as you may see, that you recall it: a notice, once each.
+
+    A notice names no unit; it names the offers and receipts of them that its reader may see. `hidden` counts the units
+    that you may not see: their custodians are not told.
+    """
+    value = await json_object(request, "units")
+    units = value["units"]
+    if not isinstance(units, list) or not 0 < len(units) <= 100:
+        raise MalformedInput("units is a list of 1 to 100 units and batches", "/units")
+    keys = [_key(text(one, f"/units/{place}", 300)) for place, one in enumerate(units)]
+    return await run_in_threadpool(_raise, caller, keys)
+
+
+def _raise(caller: Caller, keys: list[str]) -> Response:
+    service, now = caller.service, caller.service.now()
+    sight = caller.ledger.sight(caller.member, now)
+    recall = _current(caller).recall(keys, sight, at=now, policy=caller.ledger.custody_policy(now))
+    told = service.record_notices.raise_recall(caller.member, recall, now)
+    return Json({"hidden": recall.hidden, "told": told, "total": len(recall.units)})
 
 
 def _recall(recall: Recall, limit: int) -> dict[str, Any]:

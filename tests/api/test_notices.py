@@ -65,6 +65,7 @@ def wait(running: House, name: str, kind: Told, count: int = 1, /, **wanted: Any
 
 def test_the_life_of_a_unit_is_told_to_both_sides_in_order_and_to_nobody_else(partners: Yard) -> None:
     running, one = partners.house, next(_numbers)
+    handed: dict[str, Any] = {}
     despatch = partners.offer("duero", "nordrand", "N1", one)
     partners.gateway("nordrand").accept(despatch, basis="scanned")
     assert partners.gateway("nordrand").push().refused == []
@@ -101,6 +102,7 @@ def test_refused_withdrawn_and_taken_with_damage_are_told_apart(partners: Yard) 
 
 def test_an_offer_that_nobody_answers_is_told_overdue_once_to_both_sides(partners: Yard) -> None:
     running = partners.house
+    finding: dict[str, Any] = {}
     offer = to_hex(partners.offer("duero", "nordrand", "N5", next(_numbers), hours=1))
     wait(running, "nordrand", Told.OFFER_MADE, statement=offer)
     assert [one["kind"] for one in told(running, "nordrand", offer=offer)] == []
@@ -114,6 +116,16 @@ def test_an_offer_that_nobody_answers_is_told_overdue_once_to_both_sides(partner
         (finding,) = wait(running, name, Told.FINDING_APPEARED, kind="one-sided-handoff")
         assert offer in finding["body"]["evidence"]
         wait(running, name, Told.OVERDUE, offer=offer)
+    body = finding["body"]
+    content = {
+        "finding": {"evidence": body["evidence"], "kind": body["kind"]},
+        "text": "The lorry had an accident; the goods are back with us.",
+    }
+    sent = running.send("duero", running.envelope(content=content, kind="explanation").data)
+    assert sent.status_code == 201, sent.text
+    for name in ("duero", "nordrand"):
+        (explained,) = wait(running, name, Told.FINDING_EXPLAINED, finding=body["finding"])
+        assert explained["body"]["explainedBy"] == [sent.json()["digest"]]
 
 
 def test_a_thing_opened_twice_is_told_to_both_sides_each_by_its_own_statement(partners: Yard) -> None:
@@ -151,6 +163,20 @@ def test_a_handoff_that_the_chain_refuses_is_told_to_both_sides(partners: Yard) 
         assert {(one["body"]["isTaken"], one["body"].get("reason")) for one in both} == {
             (False, "WrongSequence"), (True, None)
         }  # fmt: skip
+
+
+def test_a_recall_is_told_to_who_has_it_by_what_they_may_see_themselves(partners: Yard) -> None:
+    running, one = partners.house, next(_numbers)
+    despatch = partners.offer("duero", "nordrand", "N10", one)
+    body = {"units": [plate(one)]}
+    assert running.post("oderland", "/v1/custody/recall", json=body).status_code == 404
+    raised = running.post("duero", "/v1/custody/recall", json=body).json()
+    assert (raised["hidden"], raised["told"]) == (0, 1)
+    (recall,) = wait(running, "nordrand", Told.RECALL_RAISED, by=to_hex(member_id("duero")))
+    assert recall["body"]["statements"][0] == to_hex(despatch)
+    assert recall["body"]["units"] == raised["total"], "what is of the same batch, too"
+    assert running.post("duero", "/v1/custody/recall", json=body).json()["told"] == 0
+    assert [one for one in told(running, "duero") if one["kind"] == Told.RECALL_RAISED] == []
 
 
 def test_notices_are_on_the_feed_and_whoever_comes_back_misses_none(partners: Yard) -> None:

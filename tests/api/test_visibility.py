@@ -72,6 +72,7 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/custody/trail"): ALL,
     ("GET", "/v1/custody/lineage"): ALL,
     ("GET", "/v1/custody/recall"): ALL,
+    ("POST", "/v1/custody/recall"): ALL,
     ("POST", "/v1/custody/notes"): ALL,
     ("POST", "/v1/custody/report"): ALL,
     ("GET", "/v1/custody/pins"): ALL,
@@ -256,7 +257,8 @@ def test_what_no_rule_names_is_denied() -> None:
             Action.SIGN_IN, Action.READ_NETWORK, Action.READ_DOCUMENTATION, Action.WATCH_HEALTH, Action.READ_TRUST,
             Action.READ_MEMBERS,
             Action.READ_POLICY, Action.CHANGE_MEMBERS, Action.READ_LOG, Action.COSIGN,
-            Action.READ_NOTICES, Action.KEEP_WEBHOOKS, Action.READ_ADDRESSES, Action.HAND_OVER, Action.READ_STEPS,
+            Action.READ_NOTICES, Action.KEEP_WEBHOOKS, Action.RAISE_RECALL,
+            Action.READ_ADDRESSES, Action.HAND_OVER, Action.READ_STEPS,
             Action.READ_TRAIL,
             Action.READ_NOTE, Action.ANSWER_NOTE, Action.KEEP_PINS, Action.READ_REQUESTS, Action.SETTLE_REQUEST,
         }  # fmt: skip
