@@ -84,15 +84,13 @@ def handed_to_two_of_whom_the_chain_took_one(record: Record) -> Evidence:
 @scenario(Problem.FORK)
 def opened_twice_on_the_chain(record: Record) -> Evidence:
     record.open(A, P, 0)
-    record.open(A, P, 2, generation=1)
-    return [*record.steps]
+    return [record.open(A, P, 2, generation=1), *record.steps]
 
 
 @scenario(Problem.FORK)
 def opened_anew_in_place_of_something_else(record: Record) -> Evidence:
     record.open(A, P, 0)
-    record.open(A, P, 2, generation=1, continues=2)
-    return [*record.steps]
+    return [record.open(A, P, 2, generation=1, continues=2), *record.steps]
 
 
 @scenario(Problem.DOUBLE_POSSESSION)
@@ -238,8 +236,7 @@ def handed_on_after_it_was_taken_apart(record: Record) -> Evidence:
 def opened_again_after_it_was_closed(record: Record) -> Evidence:
     record.open(A, P, 0)
     closing = record.step(P, 2, None, None, reason=bytes(32))
-    record.open(A, P, 9, generation=1)
-    return [closing, record.steps[-1]]
+    return [record.open(A, P, 9, generation=1), closing, record.steps[-1]]
 
 
 @scenario(Problem.REOPENED_AFTER_KEY_LOSS)

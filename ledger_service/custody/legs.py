@@ -145,7 +145,8 @@ class _Making:
             state = self.state_off_chain(despatch, receipt, key)
         if step is not None and state is LegState.UNEXPLAINED:
             sides = ((step.giver, giver), (step.taker, taker))
-            bound = [self.chain.bound_by[one or b""] for one, side in sides if self.chain.is_anothers(one, side)]
+            strange = [one for one, side in sides if self.chain.is_anothers(one, side, step.time)]
+            bound = [self.chain.bound_by[one or b""] for one in strange]
             what = "the chain took a handoff that these statements do not explain"
             self.findings.unsigned(what, [*evidence, step.record, *bound], key, giver, taker)
         received = None if receipt is None else receipt.received_at
@@ -166,7 +167,8 @@ class _Making:
         )
 
     def state_on_chain(self, step: Step, accepted: Paper | None, giver: bytes, taker: bytes) -> LegState:
-        strange = self.chain.is_anothers(step.giver, giver) or self.chain.is_anothers(step.taker, taker)
+        sides = ((step.giver, giver), (step.taker, taker))
+        strange = any(self.chain.is_anothers(one, side, step.time) for one, side in sides)
         if accepted is not None and step.acceptance in accepted.ids and not strange:
             return LegState.HANDED_OVER
         hidden = self.papers.facts.get(step.acceptance or b"")

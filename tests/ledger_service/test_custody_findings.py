@@ -39,6 +39,50 @@ def test_an_explanation_by_somebody_who_was_part_of_it_is_shown_and_removes_noth
     assert trail.answer is Answer.WITH_RESERVATIONS
 
 
+def test_to_offer_a_unit_makes_nobody_part_of_what_happened_to_it() -> None:
+    record = Record()
+    SCENARIOS["scanned by a second member"][1](record)
+    record.offer("stranger", "havelmark", [P], 25)
+    found = next(one for one in record.fold().findings if one.problem is Problem.DOUBLE_POSSESSION)
+    for name in ("stranger", "havelmark"):
+        record.say(name, "explanation", found.explanation("It was nothing.", []), 30)
+    found = next(one for one in record.fold().findings if one.problem is Problem.DOUBLE_POSSESSION)
+    assert not found.is_explained
+
+
+def test_the_taker_whom_a_finding_names_may_explain_it() -> None:
+    record = Record()
+    record.offer(A, B, [P], 0)
+    record.say(B, "explanation", record.fold().findings[0].explanation("It never came.", []), 100)
+    assert record.fold().findings[0].is_explained
+
+
+def test_who_names_an_address_after_it_was_used_takes_it_from_nobody() -> None:
+    record = Record()
+    record.open(A, P, 0)
+    record.hand_over(A, B, [P], 1, chain=0)
+    used = record.steps[-1].taker
+    assert used is not None
+    record.say("vltava", "custody-addresses", {"addresses": [to_hex(used)]}, 20)
+    assert not record.fold().findings
+    record.say("vltava", "custody-addresses", {"addresses": [to_hex(used)]}, 2)
+    assert [one.problem for one in record.fold().findings] == [Problem.UNSIGNED_LEG]
+    record.say(B, "custody-addresses", {"addresses": [to_hex(used)]}, 30)
+    assert not record.fold().findings
+
+
+def test_an_explanation_of_what_was_corrected_since_still_counts() -> None:
+    record = Record()
+    record.on_chain = False
+    given, taken = record.hand_over(A, B, [P], 0)
+    record.scan("vltava", [P], 20)
+    record.say(A, "explanation", record.fold().findings[0].explanation("A reprint.", []), 30)
+    again = record.receipt(B, given, [P], 80, received=5, corrects=taken, basis="counted")
+    (found,) = record.fold().findings
+    assert again.record in found.evidence
+    assert found.is_explained
+
+
 def test_an_explanation_does_not_cover_what_turns_up_later() -> None:
     record = Record()
     SCENARIOS["scanned by a second member"][1](record)
