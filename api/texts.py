@@ -8,6 +8,8 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2
 """Control characters, and those that turn the direction of what follows: a text could pass for another by them."""
 _GS1 = {"00": "SSCC", "01": "GTIN", "414": "GLN", "417": "GLN", "8003": "GRAI", "8004": "GIAI"}
 _QUALIFIERS = {"21": "serial", "10": "batch", "254": "extension"}
+_PIECES = frozenset({"C62", "EA", "H87", "NAR", "PCE"})
+_MEASURES = {"KGM": "kg", "GRM": "g", "TNE": "t", "MTR": "m", "LTR": "l", "MTK": "m²", "MTQ": "m³", "SET": "sets"}
 _LAST_SECOND = 253_402_300_799
 
 
@@ -60,6 +62,11 @@ def time_text(time: int | None) -> str:
     if not 0 <= seconds <= _LAST_SECOND:
         return f"{seconds} s after 1970"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def measure_text(uom: str) -> str:
+    """A unit of measure as people write it; codes that few know stay as they are."""
+    return "pcs" if uom in _PIECES else _MEASURES.get(uom, uom)
 
 
 def quantity_text(amount: Fraction) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.network import Directory
 from api.paper import press
-from api.texts import identifier, plain, quantity_text, time_text
+from api.texts import identifier, measure_text, plain, quantity_text, time_text
 from ledger_service.custody.kinds import Despatch
 
 TEMPLATE = "despatch_note.typ"
@@ -69,7 +69,7 @@ class DespatchNote:
                             "line": plain(line.line or ""),
                             "part": identifier(line.part),
                             "batch": plain(line.batch or ""),
-                            "quantity": f"{quantity_text(line.quantity)} {line.uom}",
+                            "quantity": f"{quantity_text(line.quantity)} {measure_text(line.uom)}",
                         }
                         for line in unit.contents
                     ],
@@ -77,7 +77,8 @@ class DespatchNote:
                 for unit in despatch.units
             ],
             "totals": [
-                f"{quantity_text(amount)} {uom} of {identifier(part)}" for (part, uom), amount in sorted(totals.items())
+                f"{quantity_text(amount)} {measure_text(uom)} of {identifier(part)}"
+                for (part, uom), amount in sorted(totals.items())
             ],
             "address": self.address,
             "code": press.square_code(self.address),

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from api.network import Directory
 from api.paper import NoRecord, press
-from api.texts import identifier, plain, quantity_text, shortened, time_text
+from api.texts import identifier, measure_text, plain, quantity_text, shortened, time_text
 from ledger_service.custody import Answer, Finding, Leg, LegState, Problem, Trail, Weight
 from ledger_service.custody.kinds import Discrepancy
 from ledger_service.evidence import STRENGTH_MEANS, Bundle, Trust, Verdict, verify_bundle
@@ -307,7 +307,7 @@ def _noted(one: Discrepancy) -> str:
     if one.quantity is None or one.part is None:
         return f"{one.what}: {unit}"
     found = f" ({identifier(one.found)} came instead)" if one.found is not None else ""
-    return f"{one.what}: {quantity_text(one.quantity)} {one.uom} of {identifier(one.part)}{found}, {unit}"
+    return f"{one.what}: {quantity_text(one.quantity)} {measure_text(one.uom or '')} of {identifier(one.part)}{found}, {unit}"
 
 
 def said_in(bundle: Bundle, trust: Trust) -> dict[str, Said]:
