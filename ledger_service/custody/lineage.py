@@ -4,6 +4,7 @@ Splitting and merging are EPCIS TransformationEvents whose inputs and outputs ar
 another travels with it and stays itself; a thing transformed is gone into its outputs.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ Amounts = Mapping[tuple[str, str], Fraction]
 """How much of a part, by (part, unit of measure)."""
 
 _PIECE = "H87"
+_DECIMAL = re.compile(r"-?\d{1,40}(\.\d{1,40})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +342,13 @@ def _sum(amounts: Iterable[Amounts]) -> dict[tuple[str, str], Fraction]:
     return total
 
 
+def _amount(value: Any) -> Fraction:
+    """A quantity of an event; raises ValueError for what no event that was looked at has, such as `1e999999999`."""
+    if not _DECIMAL.fullmatch(str(value)):
+        raise ValueError("not a decimal number")
+    return Fraction(str(value))
+
+
 def _key(text: str) -> tuple[str, str]:
     found = identify(text)
     return (text, "") if found is None else (found.key, found.kind)
@@ -362,7 +371,7 @@ def _listed(
         things[key] = None
         if "quantity" in item:
             of = (part_of(key), item.get("uom", _PIECE))
-            amounts[of] = amounts.get(of, Fraction(0)) + Fraction(str(item["quantity"]))
+            amounts[of] = amounts.get(of, Fraction(0)) + _amount(item["quantity"])
     return tuple(things), amounts
 
 
