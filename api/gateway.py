@@ -23,8 +23,9 @@ from api.custody_book import Book, HeldUnit, MadeOffer, OwnAddress, Scan, StepSt
 from api.outbox import Draft, Outbox, State
 from ledger_service import canonical, facts
 from ledger_service.custody.kinds import CustodyAddresses, Despatch, Deviation, Discrepancy, Reader, Receipt, read_unit
+from ledger_service.custody.offers import OfferRefused
 from ledger_service.envelope import Envelope
-from ledger_service.errors import LedgerError
+from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.handoffs import (
     SECRET_BYTES,
     Closing,
@@ -38,7 +39,7 @@ from ledger_service.handoffs import (
     commitment,
     common_deadline,
 )
-from ledger_service.keys import LocalKey, Signer, to_hex
+from ledger_service.keys import LocalKey, Signer, from_hex, to_hex
 from ledger_service.statements import Domain, audience
 
 ADDRESSES_SOURCE, SOURCE = "custody-addresses", "custody"
@@ -184,6 +185,14 @@ class Wire(Protocol):
     def offers_to_us(self) -> Iterator[bytes]:
         """The despatches that wait for our answer."""
         ...
+
+    def signing_requests(self) -> Iterator[dict[str, Any]]:
+        """What people at our sites asked for: id, despatch, kind, and the content of the receipt that they want."""
+        ...
+
+    def fulfil_request(self, number: str, statement: bytes) -> None: ...
+
+    def decline_request(self, number: str, reason: str) -> None: ...
 
     def post_offer(self, despatch: bytes, signatures: Sequence[SignedOffer]) -> None:
         """Leave the giver's signatures with the service; raises ServiceRefused."""
@@ -598,10 +607,10 @@ class CustodyGateway:
         """
         receipts = []
         for despatch in list(self.wire.offers_to_us()):
-            if self.book.deed(f"answer to {to_hex(despatch)}") is not None:
-                continue
             try:
                 offered = self.look_at(despatch)
+                if any(self.book.deed(_answer_name(despatch, one.id.key)) for one in offered.said.units):
+                    continue
                 scans = self.book.scans([one.id.key for one in offered.said.units])
                 decision = goods_in.compare(offered.said, scans, tolerance)
                 if decision is None:
@@ -613,7 +622,7 @@ class CustodyGateway:
                             basis=decision.basis,
                             discrepancies=decision.discrepancies,
                             tolerance=tolerance,
-                            document={"type": document_type, "number": _receipt_number(despatch)},
+                            document={"type": document_type, "number": _receipt_number(despatch, ())},
                             received_at=max(one.scanned_at for one in scans),
                         )
                     )
@@ -624,6 +633,41 @@ class CustodyGateway:
             with self.wire.outbox.transaction():
                 self.book.put_task(Task(despatch, reasons, self.wire.now()))
         return receipts
+
+    def fulfil_requests(self, *, sign: bool) -> list[bytes]:
+        """What people at our sites asked for on the page of a printed note: signed, or with `sign` False filed for a
+        person. The ids of the receipts.
+
+        Such a request comes from the service and proves nothing by itself: whoever runs the service could make one up.
+        It is held to the offer like any other answer, and one that does not fit is declined with the reason.
+        """
+        signed = []
+        for request in list(self.wire.signing_requests()):
+            number, content = str(request["id"]), dict(request["content"])
+            despatch = from_hex(request["despatch"], 32, "/despatch")
+            if not sign:
+                outcome = str(content.get("outcome"))
+                with self.wire.outbox.transaction():
+                    self.book.put_task(Task(despatch, (f"somebody at a site says: {outcome}",), self.wire.now()))
+                continue
+            try:
+                offered = self.look_at(despatch)
+                said = {name: value for name, value in content.items() if name not in ("to", "automatic", "corrects")}
+                if said.get("despatch") != to_hex(despatch):
+                    raise UnfitOffered("it answers another despatch")
+                receipt = self._answer(offered, said, None, None)
+                self.push()
+            except (UnfitOffered, SaidOtherwise, MalformedInput, OfferRefused) as problem:
+                self.wire.decline_request(number, str(problem)[:500])
+                continue
+            refusal = self._was_refused(receipt)
+            if refusal is not None:
+                self.wire.decline_request(number, refusal[:500])
+                continue
+            self.wire.fulfil_request(number, receipt)
+            self._steps("request fulfilled")
+            signed.append(receipt)
+        return signed
 
     def import_scans(self, data: bytes, scanned_at: int | None = None) -> bool:
         """Keep a file of scans (see goods_in.read_scans); False if the same bytes were there. Raises UnfitRows."""
@@ -645,17 +689,16 @@ class CustodyGateway:
         document: Mapping[str, str] | None,
         received_at: int | None,
     ) -> bytes:
-        name = f"answer to {to_hex(offered.despatch)}"
-        known = self.book.deed(name)
+        keys = [read_unit(one, f"/units/{place}").key for place, one in enumerate(content["units"])]
+        known = self._answered(offered.despatch, keys, str(content["outcome"]))
         if known is not None:
-            outcome = self._own_content(known[0]).get("outcome")
-            if outcome != content["outcome"]:
-                raise SaidOtherwise(name, known[0])
-            return known[0]
+            return known
         now = self.wire.now()
-        content |= {
-            "document": dict(document or {"type": "goods-receipt", "number": _receipt_number(offered.despatch)}),
+        number = _receipt_number(offered.despatch, keys if len(keys) < len(offered.said.units) else ())
+        content = {
+            "document": dict(document or {"type": "goods-receipt", "number": number}),
             "receivedAt": clock_text(now if received_at is None else received_at),
+            **content,
         }
         readers = sorted({offered.giver, *offered.audience} - {self.member})
         with self.wire.outbox.transaction():
@@ -666,11 +709,23 @@ class CustodyGateway:
                 step = HandOff.complete(offer, signature.signature, digest, self._key(offer.taker), self.custody)
                 self.book.add_step(SignedStep(step), digest)
                 self.book.put_unit(HeldUnit(offer.unit, key, offer.sequence, offer.taker, UnitState.HELD, digest, None))
-            self.book.note_deed(name, digest, _hash(content))
+            for key in keys:
+                self.book.note_deed(_answer_name(offered.despatch, key), digest, str(content["outcome"]).encode())
             self.book.drop_task(offered.despatch)
             self._steps("answer kept")
         self._steps("answered")
         return digest
+
+    def _answered(self, despatch: bytes, keys: Sequence[str], outcome: str) -> bytes | None:
+        """The receipt by which these units of a despatch were answered so; raises SaidOtherwise."""
+        known = [self.book.deed(_answer_name(despatch, key)) for key in keys]
+        said = {one for one in known if one is not None}
+        if not said:
+            return None
+        statement, before = next(iter(said))
+        if len(said) > 1 or None in known or before.decode() != outcome:
+            raise SaidOtherwise(f"the answer to {to_hex(despatch)}", statement)
+        return statement
 
     def _taken(self, offered: Offered, receipt: Receipt) -> Iterator[tuple[str, SignedOffer]]:
         """The units that a receipt takes over on the chain."""
@@ -890,6 +945,11 @@ def _hash(value: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(canonical.dump(dict(value))).digest()
 
 
-def _receipt_number(despatch: bytes) -> str:
-    """The number of a receipt that nobody numbered: it answers one offer, and never two."""
-    return f"GR-{despatch.hex()[:24]}"
+def _answer_name(despatch: bytes, key: str) -> str:
+    return f"answer to {to_hex(despatch)} for {key}"
+
+
+def _receipt_number(despatch: bytes, keys: Sequence[str]) -> str:
+    """The number of a receipt that nobody numbered: one for each offer, or for each part of it that is answered."""
+    part = hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:8] if keys else ""
+    return f"GR-{despatch.hex()[:20]}{part}"

@@ -315,6 +315,13 @@ def run(
         Path | None, typer.Option(help="A CSV file, or a folder of them: unit, and part, quantity, uom where counted.")
     ] = None,
     tolerance: Tolerance = "0",
+    sign_requests: Annotated[
+        bool,
+        typer.Option(
+            "--sign-requests/--file-requests",
+            help="Sign what people ask for on the page of a printed note. It comes by way of the service.",
+        ),
+    ] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between rounds.")] = 15.0,
     once: Annotated[bool, typer.Option(help="One round, then end.")] = False,
     url: Url = None,
@@ -332,7 +339,7 @@ def run(
         partners = folder.members_named(partner or ())
         while True:
             try:
-                _round(gateway, partners, keep, scans, share)
+                _round(gateway, partners, keep, scans, share, sign_requests=sign_requests)
             except ServiceUnreachable as problem:
                 if once:
                     raise
@@ -343,7 +350,13 @@ def run(
 
 
 def _round(
-    gateway: "CustodyGateway", partners: Sequence[bytes], keep: int, scans: Path | None, tolerance: Fraction
+    gateway: "CustodyGateway",
+    partners: Sequence[bytes],
+    keep: int,
+    scans: Path | None,
+    tolerance: Fraction,
+    *,
+    sign_requests: bool,
 ) -> None:
     from api.goods_in import UnfitRows
     from ledger_service.keys import to_hex
@@ -361,7 +374,7 @@ def _round(
             complain(f"{file} cannot be used")
             for line in problem.problems:
                 note(f"  {line}")
-    for receipt in gateway.receive(tolerance):
+    for receipt in (*gateway.receive(tolerance), *gateway.fulfil_requests(sign=sign_requests)):
         say(f"accepted by {to_hex(receipt)}")
     _say_pushed(gateway.push(), quiet=True)
     for despatch in gateway.follow():

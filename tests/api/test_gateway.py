@@ -13,7 +13,7 @@ from ledger_service.keys import to_hex
 from ledger_service.offering import Offers
 from tests.api.gateways import DAY, SHAFT, Yard, plate, yard
 from tests.api.house import House, served
-from tests.consortium import member_id
+from tests.consortium import member_id, receipt
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +160,8 @@ def test_doing_it_again_is_doing_it_once_and_saying_it_otherwise_is_refused(part
     with pytest.raises(SaidOtherwise, match="correct that one"):
         duero.offer(partners.despatch("nordrand", "A4", one, quantity="61"))
     duero.push()
-    receipt = nordrand.accept(despatch)
-    assert nordrand.accept(despatch) == receipt
+    answer = nordrand.accept(despatch)
+    assert nordrand.accept(despatch) == answer
     with pytest.raises(SaidOtherwise):
         nordrand.refuse(despatch, "no")
     assert nordrand.push().registered == 1
@@ -205,12 +205,12 @@ def test_an_error_is_corrected_and_both_stay(partners: Yard) -> None:
     one = fresh()
     despatch = partners.offer("duero", "nordrand", "A7", one)
     nordrand = partners.gateway("nordrand")
-    receipt = nordrand.accept(despatch)
+    answer = nordrand.accept(despatch)
     nordrand.push()
     short = [{"unit": plate(one), "what": "short", "part": SHAFT, "quantity": "1", "uom": "H87"}]
     changes = {"outcome": "accepted-with-discrepancies", "discrepancies": short}
-    corrected = nordrand.correct(receipt, changes)
-    assert nordrand.correct(receipt, changes) == corrected
+    corrected = nordrand.correct(answer, changes)
+    assert nordrand.correct(answer, changes) == corrected
     assert nordrand.push().refused == []
     assert outcomes(partners.house, despatch) == ("answered", ["accepted-with-discrepancies"])
 
@@ -272,6 +272,38 @@ def test_what_deviates_by_more_than_the_tolerance_waits(partners: Yard) -> None:
     assert nordrand.receive(Fraction("0.02")) == []
     (task,) = [one for one in nordrand.book.tasks() if one.despatch == despatch]
     assert task.reasons == (f"{SHAFT} deviates by 3 of 60 H87, and 2 % may pass",)
+
+
+def test_what_somebody_at_a_site_asks_for_is_signed_or_waits_or_is_declined(partners: Yard) -> None:
+    one, two = fresh(), fresh()
+    nordrand, house = partners.gateway("nordrand"), partners.house
+    desk = house.app.state.service.desk
+    good, bad = (partners.offer("duero", "nordrand", f"Q{one}", one), partners.offer("duero", "nordrand", "Q0", two))
+    for despatch, pallet in ((good, one), (bad, one)):
+        content = receipt(despatch, at=house.clock.now, units=[plate(pallet)], document={"type": "x", "number": "7"})
+        desk.requests.ask(member_id("nordrand"), despatch, "receipt", content | {"to": []}, house.clock.now)
+    assert nordrand.fulfil_requests(sign=False) == []
+    assert {good, bad} <= {one.despatch for one in nordrand.book.tasks()}
+    (signed,) = nordrand.fulfil_requests(sign=True)
+    assert outcomes(house, good) == ("answered", ["accepted"])
+    assert desk.requests.newest(good).statement == signed
+    assert plate(one) in desk.requests.newest(bad).declined
+    assert [type(step.step) for step in taken(partners, plate(one), "nordrand")] == [Opening, HandOff]
+
+
+def test_parts_of_an_offer_are_answered_one_by_one(partners: Yard) -> None:
+    one, two = fresh(), fresh()
+    despatch, nordrand = partners.offer("duero", "nordrand", "P1", one, two), partners.gateway("nordrand")
+    first = nordrand.accept(despatch, units=[plate(one)])
+    assert outcomes(partners.house, despatch)[0] == "open"
+    second = nordrand.accept(despatch, units=[plate(two)])
+    assert first != second
+    assert nordrand.accept(despatch, units=[plate(two)]) == second
+    with pytest.raises(SaidOtherwise):
+        nordrand.accept(despatch)
+    assert nordrand.push().refused == []
+    assert outcomes(partners.house, despatch) == ("answered", ["accepted", "accepted"])
+    assert findings(partners, plate(one), "duero") == []
 
 
 def test_a_haulier_who_is_no_member_carries_for_the_one_who_stays_custodian(partners: Yard) -> None:
