@@ -141,21 +141,21 @@ def test_a_batch_tells_nothing_of_the_order_in_which_steps_came(
 def test_a_step_waits_for_its_drawn_time(consortium: Consortium) -> None:
     relay = relaying(consortium, interval=DAY, spread=WEEK)
     parties = Parties(relay.domain, consortium.clock.seconds())
-    steps = [parties.open() for _ in range(200)]
+    steps = [parties.open() for _ in range(60)]
     drawn = sorted({one.release_at for one in submit(relay, consortium, *steps)})
     assert len(drawn) == 7
     assert {at % DAY for at in drawn} == {0}
     assert [b - a for a, b in pairwise(drawn)] == [DAY] * 6
     assert 0 < drawn[0] - consortium.clock.seconds() <= DAY
     assert relay.run(consortium.clock.now) == []
-    assert relay.queue(consortium.clock.now).drawn == 200
+    assert relay.queue(consortium.clock.now).drawn == 60
     assert "drawn for" in relay.explain(relay.waiting(steps[0].unit)[0], consortium.clock.now)
     consortium.clock.forward(drawn[0] - consortium.clock.seconds())
     first = len(relay.run(consortium.clock.now))
-    assert 0 < first < 200
+    assert 0 < first < 60
     consortium.clock.forward(WEEK)
     settle(relay, consortium)
-    assert relay.queue(consortium.clock.now).taken == 200
+    assert relay.queue(consortium.clock.now).taken == 60
 
 
 def test_no_step_is_drawn_beyond_its_deadline(consortium: Consortium) -> None:
@@ -491,7 +491,7 @@ def copy(consortium: Consortium, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "every", [pytest.param(False, id="of each name"), pytest.param(True, id="of all", marks=pytest.mark.full)]
+    "every", [pytest.param(False, id="of every other name"), pytest.param(True, id="of all", marks=pytest.mark.full)]
 )
 def test_a_power_cut_at_any_step_loses_nothing_and_sends_nothing_twice(tmp_path: Path, every: bool) -> None:
     """Cut at each durable step of a life that has everything in it."""
@@ -545,7 +545,7 @@ def test_a_power_cut_at_any_step_loses_nothing_and_sends_nothing_twice(tmp_path:
     life(tmp_path / "whole", None)
     assert {"steps taken", "batch stored", "steps sent", "followed", "settled", "certified"} <= set(names)
     assert len(names) < 60
-    for number in range(len(names)) if every else sorted({names.index(name) for name in names}):
+    for number in range(len(names)) if every else sorted({names.index(name) for name in names})[::2]:
         life(tmp_path / str(number), number)
 
 
