@@ -59,6 +59,18 @@ def special_pallet() -> Pallet:
     return _Month(consortium()).special_pallet
 
 
+def truck(number: int) -> tuple[dict[str, str], list[Pallet], Pallet]:
+    """A truck's row in `trucks.csv`, its pallets, and the one among them that the auditor asks about."""
+    month = _Month(consortium())
+    row = next(one for one in month.trucks if int(one["truck"]) == number)
+    return row, month.pallets(number), month.special_pallet
+
+
+def shaft_key() -> str:
+    """The part number of the shafts, as statements name it."""
+    return f"(01){consortium().products['shaft'].gtin}"
+
+
 class _Month:
     def __init__(self, cast: Consortium) -> None:
         self.cast = cast
