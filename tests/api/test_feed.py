@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger_service.keys import to_hex
 from tests.api.house import House, served
+from tests.consortium import stream_id
 
 REGISTERED = "org.example.tallystick.statement.registered"
 ANCHORED = "org.example.tallystick.checkpoint.anchored"
@@ -195,3 +197,28 @@ def test_too_many_readers_are_told_to_come_again(street: House) -> None:
     finally:
         feed._max_readers = allowed
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_whoever_was_granted_a_stream_follows_its_headers_until_the_grant_ends(street: House) -> None:
+    street.sign_out()
+    content = {
+        "fields": ["/event/action"],
+        "from": "2026-01-01T00:00:00Z",
+        "until": "2027-01-01T00:00:00Z",
+        "purpose": "Audit",
+        "streams": [to_hex(stream_id("duero to nordrand"))],
+    }
+    given = street.send("duero", street.envelope("duero", ("oderland",), content=content, kind="grant").data).json()
+    with reading(street, "oderland") as auditor:
+        sent = send(street, 2)
+        auditor.wait(2)
+        assert auditor.digests() == sent
+        assert "content" not in str(auditor.told[0].data["data"].keys() - {"header"})
+        ended = content | {"until": "2026-01-01T00:00:00Z", "corrects": given["digest"]}
+        street.send("duero", street.envelope("duero", ("oderland",), content=ended, kind="grant").data)
+        auditor.wait(3)  # the grant's own end is addressed to it
+        send(street, 2)
+        with reading(street, "nordrand") as partner:
+            send(street, 1)
+            partner.wait(1)
+        assert len(auditor.digests()) == 3

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from api.app import ROUTERS
 from api.service import Asks, operator_token
-from api.visibility import ANYONE, NOTHING, Action, Actor, Subject, can
+from api.visibility import ANYONE, NOTHING, Action, Actor, Subject, can, content_for
+from ledger_service.grants import Shown
 from ledger_service.keys import keccak, to_hex
 from tests.api.house import House, house
 from tests.consortium import despatch, key, member_id, stream_id
@@ -264,3 +265,35 @@ def test_what_no_rule_names_is_denied() -> None:
         }  # fmt: skip
         if action is not Action.OPERATE:
             assert can(Actor(is_operator=True), action) in (NOTHING, can(ANYONE, action))
+
+
+GRANTED: dict[tuple[Action, str], set[str]] = {
+    (Action.READ_STATEMENT, "nothing"): set(),
+    (Action.READ_STATEMENT, "headers"): {"header", "signature", "digest", "state"},
+    (Action.READ_STATEMENT, "fields"): {"header", "signature", "digest", "state", "disclosed"},
+    (Action.READ_STATEMENT, "all"): {"header", "signature", "digest", "state", "content", "secret"},
+    (Action.READ_STREAM, "nothing"): set(),
+    (Action.READ_STREAM, "headers"): {"stream", "issuer", "highest", "registered", "holes"},
+    (Action.READ_STREAM, "all"): {"stream", "issuer", "highest", "registered", "holes"},
+    (Action.BUNDLE, "nothing"): set(),
+    (Action.BUNDLE, "headers"): {"header", "signature"},
+    (Action.BUNDLE, "fields"): {"header", "signature", "disclosed"},
+    (Action.BUNDLE, "all"): {"header", "signature", "content", "secret"},
+    (Action.REGISTER, "all"): set(),
+    (Action.CAPTURE, "all"): set(),
+    (Action.ERASE, "all"): set(),
+    (Action.OPERATE, "all"): set(),
+}
+SHOWN: dict[str, Shown | None] = {"nothing": None, "headers": False, "fields": ("/seal",), "all": True}
+NAMED = frozenset().union(*GRANTED.values()) | {"original", "audience", "done"}
+
+
+@pytest.mark.parametrize(("action", "grant"), GRANTED)
+def test_a_grant_gives_these_fields_and_no_others(action: Action, grant: str) -> None:
+    me, you, third = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
+    subject = Subject(you, frozenset({you, third}), SHOWN[grant])
+    assert can(Actor(me), action, subject) & NAMED == GRANTED[action, grant]
+    assert can(ANYONE, action, subject) == NOTHING, "a grant is for a member, and nobody is none"
+    if action in (Action.READ_STATEMENT, Action.BUNDLE):
+        assert content_for(Actor(me), subject) == (SHOWN[grant] or False)
+        assert content_for(Actor(third), subject) is True, "a party is not kept to what others were granted"
