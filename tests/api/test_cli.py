@@ -108,6 +108,24 @@ def signed(place: Place, events: Path, capsys: pytest.CaptureFixture[str], *opti
     return statements
 
 
+def test_the_record_of_a_unit_is_fetched_by_any_spelling_of_its_identifier_and_judged(
+    place: Place, events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed(place, events, capsys, "--source", "record")
+    assert run(["submit", "--home", place.home("Duero")]) == 0
+    record, trust = str(tmp_path / "record.json"), str(Path(place.home("Nordrand")) / "trust.json")
+    units = ["urn:epc:id:sscc:9521000.4000000001", "(00)495210000000000023"]
+    assert run(["custody", "bundle", *units, "-o", record, "--home", place.home("Nordrand")]) == 0
+    assert "0 steps of the chain" in capsys.readouterr().err
+    members = str(Path(place.home("Nordrand")) / "members.json")
+    assert run(["verify", record, "--trust", trust, "--members", members]) == 0
+    said = capsys.readouterr().out
+    assert "The record is whole." in said
+    assert "held by Duero (DEMO)" in said
+    assert run(["custody", "bundle", "nonsense", "--home", place.home("Nordrand")]) == 1
+    assert "names no unit" in capsys.readouterr().err
+
+
 # -- a member ----------------------------------------------------------------------------------------------------------
 
 
