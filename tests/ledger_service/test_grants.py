@@ -30,8 +30,6 @@ def test_the_example_of_the_formats_page_is_a_grant() -> None:
 POINTERS = ("/a", "/a/b", "/a/b/0", "/ab", "/c", "/c/d")
 some_pointers = st.lists(st.sampled_from(POINTERS), min_size=1).map(lambda some: tuple(sorted(set(some))))
 shown = st.one_of(st.booleans(), some_pointers)
-    st.booleans(), st.lists(st.sampled_from(POINTERS), min_size=1).map(lambda some: tuple(sorted(set(some))))
-)
 
 
 def sees(one: Shown, pointer: str) -> bool:
