@@ -15,7 +15,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text(e
 
 
 def test_the_example_of_the_formats_page_is_a_grant() -> None:
-    found = re.search(r"\n### Grant\n.*?```json\n(.*?)```", PAGE, flags=re.DOTALL)
+    found = re.search(r"\n#### grant\n.*?```json\n(.*?)```", PAGE, flags=re.DOTALL)
     assert found is not None
     content = json.loads(found[1])
     facts.check("grant", content, 0)
