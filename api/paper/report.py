@@ -307,7 +307,8 @@ def _noted(one: Discrepancy) -> str:
     if one.quantity is None or one.part is None:
         return f"{one.what}: {unit}"
     found = f" ({identifier(one.found)} came instead)" if one.found is not None else ""
-    return f"{one.what}: {quantity_text(one.quantity)} {measure_text(one.uom or '')} of {identifier(one.part)}{found}, {unit}"
+    amount = f"{quantity_text(one.quantity)} {measure_text(one.uom or '')}"
+    return f"{one.what}: {amount} of {identifier(one.part)}{found}, {unit}"
 
 
 def said_in(bundle: Bundle, trust: Trust) -> dict[str, Said]:
