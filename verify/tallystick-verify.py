@@ -4,7 +4,9 @@
 
     python3 tallystick-verify.py bundle.json --trust trust.json [--min-witnesses K] [--json]
 
-Exit 0: it holds. 1: it does not, and each record that fails is named with the reason. 2: the question was wrong.
+Exit 0: it holds, and a record of custody in it is whole, with or without reservations. 1: it does not hold, and each
+record that fails is named with the reason. 2: the question was wrong. 3: it holds, and the record of custody that it
+proves is broken or cannot be told.
 
 This is the second verifier. It was written from docs/formats.md, whose section numbers stand at the head of each part
 below, and from the standards that the page cites; it shares no line with `tallystick verify`, and a test holds the two
@@ -22,9 +24,11 @@ import re
 import sys
 from base64 import b64decode, b64encode
 from collections import defaultdict
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from urllib.parse import quote, unquote_to_bytes
 
 Json = Any
 """A value of the strict profile: object, list, string, integer, true, false or null."""
@@ -1230,6 +1234,1722 @@ class Registry:
 
 
 # ======================================================================================================================
+# Section 9.2. One spelling of an identifier
+# ======================================================================================================================
+
+CHARACTERS = re.compile(r"""[!"%&'()*+,\-./0-9:;<=>?A-Z_a-z]+\Z""")
+_QUALIFIERS = {"01": ("21", "235", "10"), "414": ("254",), "8006": ("21", "10"), "8010": ("8011",)}
+_KINDS = {
+    "00": "sscc", "01": "gtin", "01/21": "sgtin", "01/235": "upui", "01/10": "lgtin", "414": "gln", "414/254": "sgln",
+    "417": "pgln", "8003": "grai", "8004": "giai", "8006": "itip", "8006/21": "itip", "8006/10": "itip", "8010": "cpid",
+    "8010/8011": "cpi", "253": "gdti", "402": "gsin", "401": "ginc", "8018": "gsrn", "8017": "gsrnp", "255": "gcn",
+}  # fmt: skip
+_NAMES = {
+    "gtin": "01", "sscc": "00", "lot": "10", "ser": "21", "gln": "414", "party": "417", "grai": "8003", "giai": "8004",
+    "itip": "8006", "cpid": "8010", "gdti": "253", "gsin": "402", "ginc": "401", "gsrn": "8018", "gsrnp": "8017",
+    "gcn": "255", "cpsn": "8011", "tpx": "235", "cpv": "22",
+}  # fmt: skip
+_SHAPES = {
+    "00": r"[0-9]{18}", "01": r"[0-9]{8}|[0-9]{12,14}", "414": r"[0-9]{13}", "417": r"[0-9]{13}",
+    "8003": r"0[0-9]{13}.{0,16}", "8004": r"[0-9]{4}.{0,26}", "8006": r"[0-9]{18}", "8010": r"[0-9]{4}[#\-/0-9A-Z]{0,26}",
+    "253": r"[0-9]{13}.{0,17}", "402": r"[0-9]{17}", "401": r"[0-9]{4}.{0,26}", "8018": r"[0-9]{18}",
+    "8017": r"[0-9]{18}", "255": r"[0-9]{13}[0-9]{0,12}",
+}  # fmt: skip
+_CHECKED = {"00": 18, "01": 14, "414": 13, "417": 13, "8003": 14, "8006": 14, "253": 13, "402": 17, "8018": 18, "8017": 18, "255": 13}
+_URN_LENGTH = {"sscc": 17, "sgtin": 13, "upui": 13, "lgtin": 13, "itip": 13, "sgln": 12, "pgln": 12, "grai": 12, "gdti": 12,
+    "sgcn": 12, "gsrn": 17, "gsrnp": 17, "gsin": 16, "giai": None, "cpi": None, "ginc": None}  # fmt: skip
+SINGLE = {"sscc", "sgtin", "grai", "giai", "itip", "cpi", "licence-plate", "part-serial"}
+UNIT_KINDS = SINGLE | {"lgtin", "part-batch"}
+_DID = re.compile(r"(did:[a-z0-9]+:[A-Za-z0-9._:%-]+)/part/([^/?#]+)/(serial|batch)/([^/?#]+)\Z")
+_LABEL = re.compile(r"(?:licence-plate:|[1-6]?J|\([1-6]?J\))([A-Z]{2}[0-9A-Z]{3,33})\Z")
+_FIXED_AI = {"00": 18, "01": 14, "02": 14, "03": 14, "04": 16, "20": 2}
+_FIXED_AI.update({f"1{digit}": 6 for digit in range(1, 10)})
+_FIXED_AI.update({f"3{digit}": 6 for digit in range(1, 7)})
+
+
+class Identifier(NamedTuple):
+    kind: str
+    key: str
+
+
+def check_digit(digits: str) -> str:
+    """The digit that makes the sum of all, the last times 1, the one before times 3, then 1, …, a multiple of 10."""
+    total = sum(int(digit) * (3 if at % 2 == 0 else 1) for at, digit in enumerate(reversed(digits)))
+    return str(-total % 10)
+
+
+def quoted(text: str) -> str:
+    return quote(text, safe="._~';=-")
+
+
+def unquoted(text: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        raise Malformed(f"{text!r} has a stray %")
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed(f"{text!r} is no UTF-8") from None
+
+
+def identify(text: str) -> Optional[Identifier]:
+    """What `text` identifies, None if it is no identifier; Malformed if it breaks the rules of what it wants to be."""
+    if text.startswith("urn:epc:"):
+        return _of_urn(text)
+    web = re.match(r"https?://([^/?#]+)(/[^?#]*)?", text, re.IGNORECASE)
+    if web:
+        return _of_web(web[1].lower(), web[2] or "")
+    did = _DID.match(text)
+    if did:
+        part, number = quoted(unquoted(did[2])), quoted(unquoted(did[4]))
+        return Identifier(f"part-{did[3]}", f"{did[1]}/part/{part}/{did[3]}/{number}")
+    label = _LABEL.match(text)
+    if label:
+        return _plate(label[1])
+    if text[:3] in ("]C1", "]d2", "]Q3", "]e0"):
+        return _of_pairs(_scanned(text[3:]))
+    if re.match(r"\([0-9]{2,4}\)", text):
+        parts = re.split(r"\(([0-9]{2,4})\)", text)[1:]
+        return _of_pairs(list(zip(parts[::2], parts[1::2])))
+    return None
+
+
+def _plate(plate: str) -> Identifier:
+    wanted = {"UN": r"UN[0-9]{9}[0-9A-Z]+", "OD": r"OD[0-9A-Z]{5,}"}.get(plate[:2])
+    if wanted and not re.fullmatch(wanted, plate):
+        raise Malformed(f"{plate} is no licence plate of its agency")
+    return Identifier("licence-plate", f"licence-plate:{plate}")
+
+
+def _scanned(data: str) -> List[Tuple[str, str]]:
+    pairs = []
+    for group in data.split("\x1d"):
+        rest = group
+        while rest:
+            ai = _ai_of(rest)
+            length = 13 if ai[:2] == "41" else _FIXED_AI.get(ai[:2])
+            end = len(rest) if length is None else len(ai) + length
+            pairs.append((ai, rest[len(ai) : end]))
+            rest = rest[end:]
+    return pairs
+
+
+def _ai_of(text: str) -> str:
+    first = text[:2]
+    if first in ("23", "24", "25", "40", "41", "42", "71"):
+        return text[:3]
+    if first in ("31", "32", "33", "34", "35", "36", "39", "43", "70", "72", "80", "81", "82"):
+        return text[:4]
+    return first
+
+
+def _of_pairs(pairs: Sequence[Tuple[str, str]]) -> Optional[Identifier]:
+    primary = next((ai for ai, _ in pairs if ai in _SHAPES), None)
+    if primary is None:
+        return None
+    found = dict(reversed(list(pairs)))
+    for qualifier in _QUALIFIERS.get(primary, ()):
+        if qualifier in found:
+            return _gs1(primary, found[primary], qualifier, found[qualifier])
+    return _gs1(primary, found[primary])
+
+
+def _gs1(ai: str, value: str, qualifier: str = "", serial: str = "") -> Identifier:
+    if not re.fullmatch(_SHAPES[ai], value) or (ai != "8010" and not CHARACTERS.match(value)):
+        raise Malformed(f"{value!r} is no value of ({ai})")
+    if ai == "01":
+        value = value.rjust(14, "0")
+    length = _CHECKED.get(ai)
+    if length and check_digit(value[: length - 1]) != value[length - 1]:
+        raise Malformed(f"{value} has a wrong check digit")
+    if ai == "8006" and not "01" <= value[14:16] <= value[16:]:
+        raise Malformed(f"{value} is no piece of a whole")
+    kind, key = _KINDS[ai], f"https://id.gs1.org/{ai}/{quoted(value)}"
+    if ai == "255" and len(value) > 13:
+        kind = "sgcn"
+    if qualifier:
+        longest = 12 if qualifier == "8011" else 28 if qualifier == "235" else 20
+        if not 1 <= len(serial) <= longest or not CHARACTERS.match(serial):
+            raise Malformed(f"{serial!r} is no value of ({qualifier})")
+        if qualifier == "8011" and not re.fullmatch("[0-9]+", serial):
+            raise Malformed(f"{serial!r} is no value of (8011)")
+        kind, key = _KINDS[f"{ai}/{qualifier}"], f"{key}/{qualifier}/{quoted(serial)}"
+    return Identifier(kind, key)
+
+
+def _of_web(host: str, path: str) -> Optional[Identifier]:
+    steps = path.split("/")[1:]
+    if steps and not steps[-1]:
+        steps.pop()
+    if len(steps) >= 2 and re.fullmatch("[1-6]?J", steps[-2]):
+        plate = unquoted(steps[-1])
+        if re.fullmatch("[A-Z]{2}[0-9A-Z]{3,33}", plate):
+            return _plate(plate)
+    for at in range(len(steps) - 2, -1, -2):
+        ai = _NAMES.get(steps[at], steps[at])
+        if ai in _SHAPES:
+            values = [unquoted(one) for one in steps[at + 1 :: 2]]
+            if host != "id.gs1.org" and not re.fullmatch(_SHAPES[ai], values[0]):
+                return None
+            return _of_pairs(list(zip((_NAMES.get(one, one) for one in steps[at::2]), values)))
+        if not re.fullmatch("[0-9]{2,4}", ai):
+            return None
+    return None
+
+
+def _of_urn(text: str) -> Optional[Identifier]:
+    match = re.match(r"urn:epc:(id|class|idpat):([a-z]+):(.*)\Z", text, re.DOTALL)
+    if not match:
+        return None
+    form, scheme, body = match.groups()
+    if form == "id" and scheme in ("bic", "imovn", "gid", "adi", "usdod"):
+        if (scheme == "bic" and not _is_container(body)) or (scheme == "imovn" and not _is_vessel(body)):
+            raise Malformed(f"{text} is no {scheme}")
+        return Identifier(scheme, text)
+    if scheme not in _URN_LENGTH or (form == "class") != (scheme == "lgtin"):
+        return None
+    parts = body.split(".", {"itip": 4}.get(scheme, 1 if scheme in ("sscc", "pgln", "gsrn", "gsrnp", "gsin", "giai", "ginc") else 2))
+    if form == "idpat":
+        if scheme not in ("sgtin", "upui") or len(parts) != 3 or parts[2] != "*" or "*" in parts[1]:
+            return None
+    prefix = parts[0]
+    if len(parts) < 2 or not re.fullmatch("[0-9]{6,12}", prefix):
+        raise Malformed(f"{text} has no company prefix of 6 to 12 digits")
+    reference, length = parts[1], _URN_LENGTH[scheme]
+    serial = unquoted(parts[-1]) if len(parts) > 2 else ""
+    if length is not None and not re.fullmatch(f"[0-9]{{{length - len(prefix)}}}", reference):
+        raise Malformed(f"{text} has {len(prefix) + len(reference)} digits, not {length}")
+
+    def filled(digits: str) -> str:
+        return digits + check_digit(digits)
+
+    if scheme in ("sgtin", "upui", "lgtin", "itip"):
+        gtin = filled(reference[0] + prefix + reference[1:])
+        if form == "idpat":
+            return _gs1("01", gtin)
+        if scheme == "itip":
+            if len(parts) != 5 or not re.fullmatch("[0-9]{2}", parts[2]) or not re.fullmatch("[0-9]{2}", parts[3]):
+                raise Malformed(f"{text} is no itip")
+            return _gs1("8006", gtin + parts[2] + parts[3], "21", serial)
+        return _gs1("01", gtin, {"sgtin": "21", "upui": "235", "lgtin": "10"}[scheme], serial)
+    if scheme == "sscc":
+        return _gs1("00", filled(reference[0] + prefix + reference[1:]))
+    if scheme in ("grai", "gdti", "sgcn", "sgln", "cpi") and len(parts) != 3:
+        raise Malformed(f"{text} has no serial")
+    if scheme == "sgln":
+        gln = filled(prefix + reference)
+        return _gs1("414", gln) if serial == "0" else _gs1("414", gln, "254", serial)
+    if scheme == "cpi":
+        return _gs1("8010", prefix + unquoted(reference), "8011", serial)
+    if scheme in ("giai", "ginc"):
+        return _gs1({"giai": "8004", "ginc": "401"}[scheme], prefix + unquoted(reference))
+    ai = {"pgln": "417", "grai": "8003", "gdti": "253", "sgcn": "255", "gsrn": "8018", "gsrnp": "8017", "gsin": "402"}[scheme]
+    return _gs1(ai, ("0" if scheme == "grai" else "") + filled(prefix + reference) + serial)
+
+
+def _is_container(text: str) -> bool:
+    """ISO 6346: letters count from 10 on, leaving out the multiples of 11, each place twice the one before."""
+    if not re.fullmatch("[A-Z]{3}[JUZ][0-9]{7}", text):
+        return False
+    values = [int(one) if one.isdigit() else 10 + (ord(one) - 65) + (ord(one) - 65 + 9) // 10 for one in text[:10]]
+    return sum(value << at for at, value in enumerate(values)) % 11 % 10 == int(text[10])
+
+
+def _is_vessel(text: str) -> bool:
+    if not re.fullmatch("[0-9]{7}", text):
+        return False
+    return sum(int(digit) * weight for digit, weight in zip(text, range(7, 1, -1))) % 10 == int(text[6])
+
+
+def part_of(key: str) -> str:
+    """The part that a key is a piece or a batch of."""
+    for mark in ("/10/", "/21/", "/235/", "/batch/", "/serial/"):
+        if mark in key:
+            return key[: key.index(mark)]
+    return key
+
+
+# ======================================================================================================================
+# Sections 3 and 9.3. Papers: the contents that count, read strictly
+# ======================================================================================================================
+
+DEFAULT_WEIGHTS = {
+    "gap": "breaks-the-record", "fork": "breaks-the-record", "double-possession": "needs-explaining",
+    "time-reversal": "needs-explaining", "quantity-not-conserved": "needs-explaining", "unsigned-leg": "breaks-the-record",
+    "one-sided-handoff": "needs-explaining", "key-compromised": "needs-explaining", "event-after-close": "breaks-the-record",
+    "reopened-after-key-loss": "needs-explaining", "conflicting-event": "needs-explaining", "stream-hole": "needs-explaining",
+    "stream-fork": "breaks-the-record", "late-registration": "for-information", "packed-twice": "needs-explaining",
+    "packing-cycle": "breaks-the-record",
+}  # fmt: skip
+HEAVIEST = ("for-information", "needs-explaining", "breaks-the-record")
+PIECES = {"C62", "EA", "H87", "NAR", "PCE", "SET"}
+_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))\Z")
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?\Z")
+_PART = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+/part/[^/?#\s]+\Z")
+_PLACE = re.compile(r"(?:[A-Z]{2}[A-Z2-9]{3}|[A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20\"<>\\^`{|}\x7f]+)\Z")
+_EVIDENCE = re.compile(r"0x[0-9a-f]{64}(?:#(?:0|[1-9][0-9]{0,15}))?\Z")
+Amount = Tuple[str, str]
+"""A part and a unit of measure."""
+
+
+def read_time(value: Json, where: str) -> int:
+    """Milliseconds since 1970 of a date and time with offset, cut."""
+    match = _TIME.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise Malformed(f"{where} is no date and time with offset")
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    hours, minutes = int(match[9] or 0), int(match[10] or 0)
+    try:
+        start = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+    except ValueError:
+        raise Malformed(f"{where} is of a day that does not exist") from None
+    if hours > 23 or minutes > 59:
+        raise Malformed(f"{where} has an offset that does not exist")
+    seconds = (start - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)
+    offset = (hours * 60 + minutes) * 60 * (-1 if match[8] == "-" else 1)
+    return (seconds - offset) * 1000 + int((match[7] or "")[:3].ljust(3, "0"))
+
+
+def read_text(value: Json, where: str, longest: int = 70) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= longest or value != value.strip():
+        raise Malformed(f"{where} must be a text of 1 to {longest} characters without white space at its ends")
+    return value
+
+
+def read_decimal(value: Json, where: str) -> Fraction:
+    if not isinstance(value, str) or len(value) > 40 or not _DECIMAL.match(value):
+        raise Malformed(f"{where} must be a decimal in its only spelling")
+    return Fraction(value)
+
+
+def read_list(value: Json, where: str, least: int = 0) -> List[Json]:
+    if not isinstance(value, list) or not least <= len(value) <= 1000:
+        raise Malformed(f"{where} must be a list of {least} to 1,000 items")
+    return value
+
+
+def read_id(value: Json, where: str) -> str:
+    return to_hex(read_hex(value, where, 32))
+
+
+def read_unit(value: Json, where: str) -> str:
+    found = identify(value) if isinstance(value, str) else None
+    if found is None or found.kind not in UNIT_KINDS:
+        raise Malformed(f"{where} names no unit of custody")
+    return found.key
+
+
+def read_part(value: Json, where: str) -> str:
+    if isinstance(value, str):
+        if _PART.match(value) and len(value) <= 300:
+            return value
+        found = identify(value)
+        if found is not None and found.kind == "gtin":
+            return found.key
+    raise Malformed(f"{where} names no part")
+
+
+def read_place(value: Json, where: str) -> str:
+    text = read_text(value, where, 300)
+    found = identify(text)
+    if (found is None or found.kind not in ("gln", "sgln", "pgln")) and not _PLACE.match(text):
+        raise Malformed(f"{where} names no place")
+    return text
+
+
+class Line(NamedTuple):
+    """A quantity of a part, and what is said of it in an answer or a complaint."""
+
+    unit: str
+    what: str
+    part: str
+    quantity: Optional[Fraction]
+    uom: str
+
+
+def _read_quantity(reader: Reader) -> Tuple[Fraction, str]:
+    quantity, uom = read_decimal(reader.any("quantity"), reader.where), reader.any("uom")
+    if not isinstance(uom, str) or not re.fullmatch("[A-Z0-9]{2,3}", uom):
+        raise Malformed(f"{reader.where}: uom is no unit of measure")
+    if not quantity or (uom in PIECES and quantity.denominator != 1):
+        raise Malformed(f"{reader.where}: a quantity is above 0, of pieces whole")
+    return quantity, uom
+
+
+def _read_contents(reader: Reader) -> Optional[List[Line]]:
+    if not reader.has("contents"):
+        return None
+    found = []
+    for at, item in enumerate(read_list(reader.any("contents"), reader.where)):
+        line = Reader(item, f"{reader.where}/contents/{at}")
+        part = read_part(line.any("part"), line.where)
+        quantity, uom = _read_quantity(line)
+        for name, longest in (("batch", 20), ("line", 10)):
+            if line.has(name):
+                read_text(line.any(name), line.where, longest)
+        line.end()
+        found.append(Line("", "", part, quantity, uom))
+    return found
+
+
+def _read_deviation(reader: Reader, whats: Sequence[str]) -> Line:
+    """What was wrong with a unit: by part and quantity, or the whole unit short or over."""
+    unit, what = read_unit(reader.any("unit"), reader.where), reader.any("what")
+    if what not in whats:
+        raise Malformed(f"{reader.where}: {what!r} is not one of {', '.join(whats)}")
+    part, quantity, uom = "", None, ""
+    if reader.has("line"):
+        read_text(reader.any("line"), reader.where, 10)
+    if reader.has("part"):
+        part = read_part(reader.any("part"), reader.where)
+    if reader.has("quantity") or reader.has("uom"):
+        quantity, uom = _read_quantity(reader)
+    if what == "wrong-part":
+        read_part(reader.any("found"), reader.where)
+    if (not part or quantity is None) and what not in ("short", "over", "late", "quality"):
+        raise Malformed(f"{reader.where}: {what} of what, and how much?")
+    if bool(part) != (quantity is not None) and what in ("short", "over"):
+        raise Malformed(f"{reader.where}: part and quantity come together")
+    reader.end()
+    return Line(unit, what, part, quantity, uom)
+
+
+def _once(values: Sequence[Any], where: str) -> None:
+    if len(set(values)) != len(values):
+        raise Malformed(f"{where} names one of them twice")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A statement as the fold sees it; ids are hexadecimal texts, as they are compared."""
+
+    id: str
+    issuer: str
+    kind: str
+    stream: str
+    sequence: int
+    registered_at: int
+    anchored_at: Optional[int]
+    content: Json
+    is_void: bool
+    is_disputed: bool
+
+    @property
+    def rank(self) -> Tuple[int, str]:
+        return self.registered_at, self.id
+
+
+@dataclass
+class Paper:
+    """A statement that was read. Which members are filled is its kind's."""
+
+    fact: Fact
+    time: Optional[int] = None
+    corrects: Optional[str] = None
+    document: Optional[Tuple[Any, ...]] = None
+    units: List[str] = field(default_factory=list)
+    contents: Dict[str, Optional[List[Line]]] = field(default_factory=dict)
+    chain: Dict[str, str] = field(default_factory=dict)
+    custodians: List[str] = field(default_factory=list)
+    continues: Dict[str, str] = field(default_factory=dict)
+    taker: str = ""
+    deadline: int = 0
+    carrier: Optional[str] = None
+    legs: List[Tuple[str, str]] = field(default_factory=list)
+    despatch: Optional[str] = None
+    outcome: str = ""
+    lines: List[Line] = field(default_factory=list)
+    finding: Tuple[str, List[str]] = ("", [])
+    event: Dict[str, Any] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+
+    @property
+    def id(self) -> str:
+        return self.fact.id
+
+    @property
+    def issuer(self) -> str:
+        return self.fact.issuer
+
+    @property
+    def kind(self) -> str:
+        return self.fact.kind
+
+
+def read_paper(fact: Fact) -> Paper:
+    """The paper that a fact is; Malformed if section 3 refuses its content."""
+    reader = Reader(fact.content, fact.kind)
+    paper = Paper(fact)
+    reader.any("to")  # who may see it says nothing about custody
+    reader.has("replaces")
+    if fact.kind == "epcis-event":
+        _read_event(reader, paper)
+        reader.end()
+        return paper
+    if reader.has("corrects"):
+        paper.corrects = read_id(reader.any("corrects"), "corrects")
+    _PAPERS[fact.kind](reader, paper)
+    reader.end()
+    return paper
+
+
+def _read_document(reader: Reader, paper: Paper) -> None:
+    document = reader.object("document")
+    members = [read_text(document.any(name), "document", 35) for name in ("type", "number")]
+    optional = [
+        read_text(document.any(name), "document", 10) if document.has(name) else None for name in ("line", "version")
+    ]
+    document.end()
+    paper.document = (*members, *optional)
+
+
+def _read_despatch(reader: Reader, paper: Paper) -> None:
+    _read_document(reader, paper)
+    paper.taker = read_id(reader.any("taker"), "taker")
+    paper.time, paper.deadline = read_time(reader.any("despatchedAt"), "despatchedAt"), read_time(reader.any("deadline"), "deadline")
+    if paper.deadline < paper.time:
+        raise Malformed("the deadline is before the despatch")
+    for item in read_list(reader.any("units"), "units", 0 if paper.corrects else 1):
+        unit = Reader(item, "units")
+        key = read_unit(unit.any("id"), "units")
+        paper.units.append(key)
+        if unit.has("chain"):
+            paper.chain[key] = read_id(unit.any("chain"), "chain")
+        paper.contents[key] = _read_contents(unit)
+        unit.end()
+    _once(paper.units, "units")
+    if reader.has("carrier"):
+        carrier = reader.object("carrier")
+        read_text(carrier.any("name"), "carrier")
+        paper.carrier = read_id(carrier.any("for"), "carrier")
+        carrier.end()
+    if reader.has("legs"):
+        for item in read_list(reader.any("legs"), "legs"):
+            leg = Reader(item, "legs")
+            paper.legs.append((read_id(leg.any("giver"), "legs"), read_id(leg.any("taker"), "legs")))
+            for name in ("from", "to"):
+                if leg.has(name):
+                    read_place(leg.any(name), "legs")
+            leg.end()
+    if reader.has("seal"):
+        read_text(reader.any("seal"), "seal", 35)
+    for name in ("shipFrom", "shipTo"):
+        if reader.has(name):
+            read_place(reader.any(name), name)
+
+
+def _read_gate_arrival(reader: Reader, paper: Paper) -> None:
+    _read_document(reader, paper)
+    paper.time = read_time(reader.any("arrivedAt"), "arrivedAt")
+    read_place(reader.any("place"), "place")
+    if reader.has("despatch"):
+        paper.despatch = read_id(reader.any("despatch"), "despatch")
+    if reader.has("slot"):
+        slot = reader.object("slot")
+        if read_time(slot.any("from"), "slot") > read_time(slot.any("to"), "slot"):
+            raise Malformed("the slot ends before it begins")
+        slot.end()
+    for name in ("seal", "vehicle"):
+        if reader.has(name):
+            read_text(reader.any(name), name, 35)
+    if reader.has("units"):
+        paper.units = [read_unit(one, "units") for one in read_list(reader.any("units"), "units")]
+        _once(paper.units, "units")
+
+
+def _read_receipt(reader: Reader, paper: Paper) -> None:
+    _read_document(reader, paper)
+    paper.time, paper.despatch = read_time(reader.any("receivedAt"), "receivedAt"), read_id(reader.any("despatch"), "despatch")
+    paper.units = [read_unit(one, "units") for one in read_list(reader.any("units"), "units", 1)]
+    _once(paper.units, "units")
+    paper.outcome = reader.text("outcome")
+    if paper.outcome not in ("accepted", "accepted-with-discrepancies", "refused"):
+        raise Malformed("no outcome of a receipt")
+    if reader.any("basis") not in ("scanned", "counted", "listed"):
+        raise Malformed("no basis of a receipt")
+    if (paper.outcome == "refused") != reader.has("reason"):
+        raise Malformed("a reason is given if and only if it was refused")
+    if reader.has("reason"):
+        read_text(reader.any("reason"), "reason", 500)
+    if (paper.outcome == "accepted-with-discrepancies") != reader.has("discrepancies"):
+        raise Malformed("discrepancies are named if and only if there are some")
+    if reader.has("discrepancies"):
+        for item in read_list(reader.any("discrepancies"), "discrepancies", 1):
+            paper.lines.append(_read_deviation(Reader(item, "discrepancies"), ("short", "over", "damaged", "wrong-part")))
+            if paper.lines[-1].unit not in paper.units:
+                raise Malformed("a discrepancy of a unit that was not received")
+    if reader.has("automatic"):
+        automatic = reader.object("automatic")
+        tolerance = read_decimal(automatic.any("tolerance"), "tolerance")
+        automatic.end()
+        quantities_alone = all(one.what in ("short", "over") and one.quantity is not None for one in paper.lines)
+        if tolerance >= 1 or paper.outcome == "refused" or not quantities_alone or (paper.lines and not tolerance):
+            raise Malformed("what no person saw is a quantity within a tolerance below 1")
+
+
+def _read_complaint(reader: Reader, paper: Paper) -> None:
+    _read_document(reader, paper)
+    paper.time = read_time(reader.any("raisedAt"), "raisedAt")
+    read_id(reader.any("about"), "about")
+    whats = ("short", "over", "damaged", "wrong-part", "late", "quality")
+    for item in read_list(reader.any("items"), "items", 1):
+        paper.lines.append(_read_deviation(Reader(item, "items"), whats))
+    paper.units = list(dict.fromkeys(one.unit for one in paper.lines))
+    if reader.has("text"):
+        read_text(reader.any("text"), "text", 2000)
+
+
+def _read_explanation(reader: Reader, paper: Paper) -> None:
+    finding = reader.object("finding")
+    evidence = read_list(finding.any("evidence"), "evidence", 1)
+    if not all(isinstance(one, str) and _EVIDENCE.match(one) for one in evidence) or evidence != sorted(set(evidence)):
+        raise Malformed("evidence is ids of statements and steps, sorted and each once")
+    kind = finding.text("kind")
+    if kind not in DEFAULT_WEIGHTS:
+        raise Malformed(f"there is no finding {kind!r}")
+    paper.finding = kind, evidence
+    finding.end()
+    read_text(reader.any("text"), "text", 2000)
+
+
+def _read_opening(reader: Reader, paper: Paper) -> None:
+    paper.time = read_time(reader.any("openedAt"), "openedAt")
+    for item in read_list(reader.any("units"), "units", 1):
+        unit = Reader(item, "units")
+        key, chain = read_unit(unit.any("id"), "units"), read_id(unit.any("chain"), "chain")
+        custodian, secret = unit.bytes("custodian", 20), unit.bytes("secret", 32)
+        commitment = hmac.new(secret, key.encode(), hashlib.sha256).digest()
+        if to_hex(keccak(words(custodian, commitment))) != chain:
+            raise Malformed("chain is not what this custodian opens for this unit")
+        paper.units.append(key)
+        paper.chain[key] = chain
+        paper.custodians.append(to_hex(custodian))
+        paper.contents[key] = _read_contents(unit)
+        if unit.has("continues"):
+            paper.continues[chain] = read_id(unit.any("continues"), "continues")
+            if paper.continues[chain] == chain:
+                raise Malformed("a unit does not continue itself")
+        unit.end()
+    _once(paper.units, "units")
+
+
+def _read_addresses(reader: Reader, paper: Paper) -> None:
+    addresses = read_list(reader.any("addresses"), "addresses", 1)
+    paper.custodians = [to_hex(read_hex(one, "addresses", 20)) for one in addresses]
+    _once(paper.custodians, "addresses")
+
+
+_PAPERS: Dict[str, Callable[[Reader, Paper], None]] = {
+    "despatch": _read_despatch,
+    "gate-arrival": _read_gate_arrival,
+    "receipt": _read_receipt,
+    "complaint": _read_complaint,
+    "explanation": _read_explanation,
+    "opening": _read_opening,
+    "custody-addresses": _read_addresses,
+}
+ELIGIBLE = {"epcis-event", *_PAPERS}
+
+_THING_LISTS = ("childEPCs", "inputEPCList", "outputEPCList", "epcList")
+_QUANTITY_LISTS = ("childQuantityList", "inputQuantityList", "outputQuantityList", "quantityList")
+
+
+def thing(text: str) -> str:
+    found = identify(text)
+    return text if found is None else found.key
+
+
+def _read_event(reader: Reader, paper: Paper) -> None:
+    """Of an event only what 9.7 counts; the rest is EPCIS's own and stays unread."""
+    reader.has("context")
+    event = reader.any("event")
+    if not isinstance(event, dict):
+        raise Malformed("event must be an object")
+    paper.time = read_time(event.get("eventTime"), "eventTime")
+    found: Dict[str, Any] = {"type": event.get("type"), "action": event.get("action"), "parent": None}
+    things: List[str] = []
+    if event.get("parentID") is not None:
+        if not isinstance(event["parentID"], str):
+            raise Malformed("parentID must be text")
+        found["parent"] = thing(event["parentID"])
+        things.append(found["parent"])
+    for name in _THING_LISTS:
+        items = event.get(name, [])
+        if not isinstance(items, list) or not all(isinstance(one, str) for one in items):
+            raise Malformed(f"{name} must be a list of texts")
+        found[name] = [thing(one) for one in items]
+        things += found[name]
+    for name in _QUANTITY_LISTS:
+        items = event.get(name, [])
+        if not isinstance(items, list):
+            raise Malformed(f"{name} must be a list")
+        found[name] = []
+        for one in items:
+            if not isinstance(one, dict) or not isinstance(one.get("epcClass"), str):
+                raise Malformed(f"{name} must name classes")
+            quantity = one.get("quantity")
+            if isinstance(quantity, bool) or not isinstance(quantity, (int, str, type(None))):
+                raise Malformed(f"{name}: no quantity")
+            if isinstance(quantity, str):
+                if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", quantity):
+                    raise Malformed(f"{name}: no quantity")
+            key = thing(one["epcClass"])
+            amount = None if quantity is None else Fraction(quantity)
+            found[name].append((key, amount, one.get("uom") or "H87"))
+            things.append(key)
+    for part in ("child", "input", "output"):
+        epcs = found["childEPCs" if part == "child" else f"{part}EPCList"]
+        found[part] = [*epcs, *(key for key, _, _ in found[f"{part}QuantityList"])]
+        amounts: Dict[Amount, Fraction] = defaultdict(Fraction)
+        for key in epcs:
+            identifier = identify(key)
+            if identifier is not None and identifier.kind in ("sgtin", "part-serial"):
+                amounts[part_of(key), "H87"] += 1
+        for key, amount, uom in found[f"{part}QuantityList"]:
+            if amount is not None:
+                amounts[part_of(key), uom] += amount
+        found[f"{part} amounts"] = dict(amounts)
+    found["id"] = event.get("eventID") if isinstance(event.get("eventID"), str) else None
+    found["declares error"] = event.get("errorDeclaration") is not None
+    found["transformation"] = event.get("transformationID")
+    paper.event, paper.units = found, list(dict.fromkeys(things))
+
+
+# ======================================================================================================================
+# Section 9.1. The policy in force
+# ======================================================================================================================
+
+MINUTE = 60_000
+
+
+@dataclass(frozen=True)
+class Policy:
+    """By what the consortium judges a record; times in ms."""
+
+    register_within: int = 1440 * MINUTE
+    tolerance: int = 5 * MINUTE
+    stream_gap_after: int = 1440 * MINUTE
+    answer_within: int = 10080 * MINUTE
+    deem_after: Optional[int] = None
+    unsigned_allowed: Tuple[Tuple[Optional[str], Optional[str]], ...] = ()
+    shares: Tuple[Tuple[str, Fraction], ...] = ()
+    weights: Tuple[Tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, content: Json) -> Policy:
+        reader = Reader(content, "custody-policy")
+        reader.any("to")
+        reader.has("replaces")
+
+        def minutes(name: str) -> int:
+            return reader.integer(name) * MINUTE
+
+        def pairs(name: str, members: Sequence[str]) -> List[Reader]:
+            return [Reader(item, name) for item in read_list(reader.any(name), name)]
+
+        allowed = []
+        for one in pairs("unsignedAllowed", ("giver", "taker")):
+            sides = [read_id(one.any(name), "unsignedAllowed") if one.has(name) else None for name in ("giver", "taker")]
+            one.end()
+            if sides == [None, None]:
+                raise Malformed("unsignedAllowed names nobody")
+            allowed.append((sides[0], sides[1]))
+        shares = []
+        for one in pairs("quantityTolerance", ("share", "uom")):
+            uom, share = one.text("uom"), read_decimal(one.any("share"), "share")
+            one.end()
+            if not re.fullmatch("[A-Z0-9]{2,3}", uom) or share >= 1:
+                raise Malformed("quantityTolerance is a share below 1 of a unit of measure")
+            shares.append((uom, share))
+        weights = []
+        for one in pairs("weights", ("finding", "weight")):
+            finding, weight = one.text("finding"), one.text("weight")
+            one.end()
+            if finding not in DEFAULT_WEIGHTS or weight not in HEAVIEST:
+                raise Malformed("weights are of findings")
+            weights.append((finding, weight))
+        found = cls(
+            minutes("registerWithinMinutes"),
+            minutes("clockToleranceMinutes"),
+            minutes("streamGapAfterMinutes"),
+            minutes("answerWithinMinutes"),
+            minutes("deemAcceptedAfterMinutes") if reader.has("deemAcceptedAfterMinutes") else None,
+            tuple(allowed),
+            tuple(shares),
+            tuple(weights),
+        )
+        reader.end()
+        return found
+
+    def allows_unsigned(self, giver: Optional[str], taker: Optional[str]) -> bool:
+        return any(one in (None, giver) and other in (None, taker) for one, other in self.unsigned_allowed)
+
+    def share(self, uom: str) -> Fraction:
+        return dict(self.shares).get(uom, Fraction(0))
+
+    def weight(self, finding: str) -> str:
+        return dict(self.weights).get(finding, DEFAULT_WEIGHTS[finding])
+
+
+def policy_in_force(approved: Iterable[Tuple[int, str]], facts: Iterable[Fact], at: int) -> Tuple[Optional[str], Policy]:
+    """The last policy that the members approved (block time in ms, id) at or before `at`, or the defaults."""
+    readable: Dict[str, Policy] = {}
+    for fact in facts:
+        if fact.kind == "custody-policy" and fact.content is not None and not fact.is_void:
+            try:
+                readable[fact.id] = Policy.parse(fact.content)
+            except Malformed:
+                continue
+    in_force: Optional[str] = None
+    for time, what in approved:
+        if time <= at and what in readable:
+            in_force = what
+    return in_force, readable[in_force] if in_force is not None else Policy()
+
+
+# ======================================================================================================================
+# Section 9. The fold
+# ======================================================================================================================
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of custody that the chain took; addresses and ids are hexadecimal texts, time is in ms."""
+
+    unit: str
+    sequence: int
+    giver: Optional[str]
+    taker: Optional[str]
+    offer: Optional[str]
+    acceptance: Optional[str]
+    reason: Optional[str]
+    time: int
+
+    @property
+    def record(self) -> str:
+        return f"{self.unit}#{self.sequence}"
+
+    @property
+    def is_handoff(self) -> bool:
+        return self.sequence > 0 and self.taker is not None
+
+    @property
+    def is_closing(self) -> bool:
+        return self.sequence > 0 and self.taker is None
+
+
+@dataclass(eq=False)
+class Leg:
+    """One handoff of one unit as far as it is known."""
+
+    unit: str
+    giver: Optional[str]
+    taker: Optional[str]
+    state: str = ""
+    offer: Optional[Fact] = None
+    acceptance: Optional[Fact] = None
+    step: Optional[Step] = None
+    despatch: Optional[Paper] = None
+    despatched_at: Optional[int] = None
+    received_at: Optional[int] = None
+    start: int = 0
+    generation: int = -1
+    record: str = ""
+    lines: List[Line] = field(default_factory=list)
+    carried_in: Optional[str] = None
+    own: Optional[Leg] = None
+
+    @property
+    def papers(self) -> List[str]:
+        return [one.id for one in (self.offer, self.acceptance) if one is not None]
+
+    @property
+    def evidence(self) -> List[str]:
+        return self.papers + ([self.step.record] if self.step else [])
+
+    @property
+    def agreed(self) -> List[Tuple[str, str]]:
+        """The carriers' parts of the way that the despatch names."""
+        return self.despatch.legs if self.despatch is not None else []
+
+    @property
+    def has_moved(self) -> bool:
+        return self.state in ("deemed accepted", "pending", "unexplained", "content withheld", "handed over")
+
+    @property
+    def order(self) -> Tuple[int, int, int, str]:
+        return self.start, self.generation, self.step.sequence if self.step else -1, self.record
+
+
+@dataclass
+class CustodyFinding:
+    kind: str
+    evidence: Tuple[str, ...]
+    weight: str
+    units: set[str] = field(default_factory=set)
+    streams: set[str] = field(default_factory=set)
+    explained_by: List[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return sha256(canonical([self.kind, list(self.evidence)])).hex()
+
+
+@dataclass
+class Unit:
+    """What became of one thing."""
+
+    key: str
+    custodian: Optional[str] = None
+    claims: List[str] = field(default_factory=list)
+    contested: bool = False
+    closed_at: Optional[int] = None
+    within: Optional[str] = None
+    legs: List[Leg] = field(default_factory=list)
+    records: set[str] = field(default_factory=set)
+
+
+class Stay(NamedTuple):
+    """A child in its parent, from the ADD to before the end."""
+
+    child: str
+    parent: str
+    start: int
+    end: Optional[int]
+    record: str
+
+
+class Custody:
+    """Everything that follows from facts and steps, as known at a time by a clock and judged by a policy."""
+
+    def __init__(self, facts: Iterable[Fact], steps: Iterable[Step], policy: Policy, at: int, clock: str) -> None:
+        self.policy, self.at = policy, at
+        known = [one for one in facts if (when := self._clock(one, clock)) is not None and when <= at]
+        self.facts = {one.id: one for one in known}
+        self.steps: Dict[Tuple[str, int], Step] = {}
+        for step in steps:
+            if step.time <= at:
+                if self.steps.setdefault((step.unit, step.sequence), step) != step:
+                    refuse(f"two different steps {step.record}")
+        self.found: Dict[Tuple[str, Tuple[str, ...]], CustodyFinding] = {}
+        self.corrected: Dict[str, str] = {}
+        self.repeated: Dict[str, str] = {}
+        self.papers: Dict[str, Paper] = {}
+        self.unread: List[str] = []
+        self.standing: List[Paper] = []
+        self.units: Dict[str, Unit] = {}
+        self._read()
+        self._stand()
+        self._papers_alone()
+        self._streams()
+        self._bind()
+        self._events()
+        self._legs()
+        self._walk_all()
+        self._explain()
+
+    @staticmethod
+    def _clock(fact: Fact, clock: str) -> Optional[int]:
+        return fact.registered_at if clock == "registered" else fact.anchored_at
+
+    def find(
+        self, kind: str, evidence: Iterable[str], units: Iterable[str] = (), stream: str = "", weight: str = ""
+    ) -> CustodyFinding:
+        """Keep a finding; one of this kind and evidence that is kept already takes in what is new (9.9)."""
+        key = kind, tuple(sorted(set(evidence)))
+        weight = weight or self.policy.weight(kind)
+        found = self.found.setdefault(key, CustodyFinding(kind, key[1], weight))
+        found.weight = max(found.weight, weight, key=HEAVIEST.index)
+        found.units |= set(units)
+        found.streams |= {stream} if stream else set()
+        return found
+
+    # -- 9.3: which statements count --
+
+    def _read(self) -> None:
+        eligible = sorted(
+            (one for one in self.facts.values() if not one.is_void and one.content is not None and one.kind in ELIGIBLE),
+            key=lambda one: one.rank,
+        )
+        copies: Dict[Tuple[str, str, bytes], List[Fact]] = defaultdict(list)
+        for fact in eligible:
+            said = fact.content
+            if isinstance(said, dict):
+                said = {name: value for name, value in said.items() if name not in ("to", "replaces")}
+            copies[fact.issuer, fact.kind, canonical(said)].append(fact)
+        for first, *others in copies.values():
+            try:
+                paper = read_paper(first)
+            except Malformed:
+                self.unread += [first.id, *(one.id for one in others)]
+                continue
+            paper.ids = {first.id, *(one.id for one in others)}
+            self.papers[first.id] = paper
+            self.repeated.update((one.id, first.id) for one in others)
+
+    def _stand(self) -> None:
+        events: Dict[Tuple[str, str], List[Paper]] = defaultdict(list)
+        others: List[Paper] = []
+        for paper in sorted(self.papers.values(), key=lambda one: one.fact.rank):
+            if paper.kind != "epcis-event":
+                others.append(paper)
+            elif paper.event["id"] is not None:
+                events[paper.issuer, paper.event["id"]].append(paper)
+            elif not paper.event["declares error"]:
+                self.standing.append(paper)
+        for group in events.values():
+            declarations = [one for one in group if one.event["declares error"]]
+            if declarations:
+                self.corrected.update((one.id, declarations[0].id) for one in group if one not in declarations)
+                continue
+            self.standing.append(group[0])
+            if len(group) > 1:
+                self._conflict(group)
+        self._correct(others)
+        self._one_document()
+        self.standing.sort(key=lambda one: one.fact.rank)
+
+    def _conflict(self, papers: Sequence[Paper]) -> None:
+        self.find("conflicting-event", [one.id for one in papers], {unit for one in papers for unit in one.units})
+
+    def _correct(self, papers: Sequence[Paper]) -> None:
+        chosen: Dict[str, List[Paper]] = defaultdict(list)
+        roots: List[Paper] = []
+        for paper in papers:
+            target = self.papers.get(self.repeated.get(paper.corrects or "", paper.corrects or ""))
+            if target is None or target.kind == "epcis-event":
+                roots.append(paper)
+            elif (target.issuer, target.kind) != (paper.issuer, paper.kind):
+                self._conflict([target, paper])
+            else:
+                chosen[target.id].append(paper)
+        for rivals in chosen.values():
+            if len(rivals) > 1:
+                self._conflict(rivals)
+        for paper in roots:
+            before = [paper]
+            while before[-1].id in chosen:
+                before.append(chosen[before[-1].id][0])
+            last = before[-1]
+            for one, after in zip(before, before[1:]):
+                self.corrected[one.id] = after.id
+                last.ids |= one.ids
+            self.standing.append(last)
+
+    def _one_document(self) -> None:
+        named = {one for step in self.steps.values() for one in (step.offer, step.acceptance)}
+        named |= {one.despatch for one in self.standing if one.kind == "receipt"}
+        groups: Dict[Any, List[Paper]] = defaultdict(list)
+        for paper in self.standing:
+            if paper.kind in ("despatch", "gate-arrival", "complaint"):
+                groups[paper.issuer, paper.kind, paper.document].append(paper)
+        for group in groups.values():
+            if len(group) > 1:
+                self._conflict(group)
+                group.sort(key=lambda one: (not one.ids & named, one.fact.rank))
+                for paper in group[1:]:
+                    self.standing.remove(paper)
+
+    def _papers_alone(self) -> None:
+        for paper in self.standing:
+            if paper.time is not None and paper.corrects is None:
+                if paper.fact.registered_at - paper.time > self.policy.register_within:
+                    self.find("late-registration", [paper.id], paper.units)
+        for fact in self.facts.values():
+            if fact.is_disputed and not fact.is_void:
+                paper_ = self.papers.get(self.repeated.get(fact.id, fact.id))
+                if paper_ is not None and paper_.units:
+                    self.find("key-compromised", [fact.id], paper_.units)
+                else:
+                    self.find("key-compromised", [fact.id], stream=fact.stream)
+
+    # -- 9.4 --
+
+    def _streams(self) -> None:
+        streams: Dict[str, Dict[int, List[Fact]]] = defaultdict(lambda: defaultdict(list))
+        for fact in self.facts.values():
+            streams[fact.stream][fact.sequence].append(fact)
+        for stream, numbers in streams.items():
+            before = 0
+            for number in sorted(numbers):
+                here = [one.id for one in numbers[number]]
+                if number > before + 1:
+                    since = min(one.registered_at for n in numbers if n >= number for one in numbers[n])
+                    if since + self.policy.stream_gap_after < self.at:
+                        self.find("stream-hole", here + [one.id for one in numbers.get(before, [])], stream=stream)
+                if len(here) > 1:
+                    self.find("stream-fork", here, stream=stream)
+                before = number
+
+    # -- 9.5: which thing a unit of the chain is --
+
+    def _bind(self) -> None:
+        self.owners: Dict[str, set[str]] = defaultdict(set)
+        self.binding: Dict[str, str] = {}
+        self.named_at: Dict[str, int] = {}
+        openings = [one for one in self.standing if one.kind == "opening"]
+        for paper in [one for one in self.standing if one.kind == "custody-addresses"] + openings:
+            for address in paper.custodians:
+                self.owners[address].add(paper.issuer)
+                named_at = self.named_at.get(address, paper.fact.registered_at)
+                self.named_at[address] = min(named_at, paper.fact.registered_at)
+                self.binding.setdefault(address, paper.id)
+        despatches = [one for one in self.standing if one.kind == "despatch"]
+        self.thing_of: Dict[str, str] = {}
+        first: Dict[str, str] = {}
+        for paper in openings + despatches:
+            for unit in paper.units:
+                chain = paper.chain.get(unit)
+                if chain is None:
+                    continue
+                if chain not in self.thing_of:
+                    self.thing_of[chain], first[chain] = unit, paper.id
+                elif self.thing_of[chain] != unit:
+                    both = [self.thing_of[chain], unit]
+                    self.find("conflicting-event", [first[chain], paper.id, f"{chain}#0"], both)
+        self.steps_of: Dict[str, List[Step]] = defaultdict(list)
+        for key in sorted(self.steps):
+            self.steps_of[key[0]].append(self.steps[key])
+        self.despatch_of = {id_: one for one in despatches for id_ in one.ids}
+        for chain, steps in self.steps_of.items():
+            if chain not in self.thing_of:
+                for step in steps:
+                    paper_ = self.despatch_of.get(step.offer or "")
+                    if paper_ is not None and len(paper_.units) == 1:
+                        self.thing_of[chain], first[chain] = paper_.units[0], paper_.id
+                        break
+        self.generations: Dict[str, List[str]] = defaultdict(list)
+        for chain in sorted(self.steps_of, key=lambda one: (self.steps_of[one][0].time, one)):
+            if chain in self.thing_of:
+                self.generations[self.thing_of[chain]].append(chain)
+        self.ends: Dict[str, List[Tuple[int, str]]] = defaultdict(list)
+        for unit, chains in self.generations.items():
+            for chain in chains:
+                for one, other in zip(self.steps_of[chain], self.steps_of[chain][1:]):
+                    if other.sequence != one.sequence + 1:
+                        self.find("gap", [one.record, other.record], [unit])
+            for before, after in zip(chains, chains[1:]):
+                last, start = self.steps_of[before][-1], self.steps_of[after][0]
+                again = next((one for one in openings if after in one.continues), None)
+                if again is not None and again.continues[after] == before:
+                    self.find("reopened-after-key-loss", [again.id, last.record, start.record], [unit])
+                else:
+                    kind = "event-after-close" if last.is_closing else "fork"
+                    self.find(kind, [last.record, start.record, first[after]], [unit])
+            end = self.steps_of[chains[-1]][-1]
+            if end.is_closing:
+                why = next((one for one in self.standing if one.id == end.reason and one.time is not None), None)
+                self.ends[unit].append((end.time if why is None or why.time is None else why.time, end.record))
+
+    # -- 9.7: packing and making --
+
+    def _events(self) -> None:
+        events = [one for one in self.standing if one.kind == "epcis-event"]
+        for paper in events:
+            event = paper.event
+            ended: List[str] = []
+            if event["type"] == "ObjectEvent" and event["action"] == "DELETE":
+                ended = paper.units
+            elif event["type"] == "TransformationEvent":
+                ended = [one for one in event["input"] if one not in event["output"]]
+            for unit in ended:
+                self.ends[unit].append((_time(paper), paper.id))
+        self._pack([one for one in events if one.event["type"] in ("AggregationEvent", "AssociationEvent")])
+        self._make([one for one in events if one.event["type"] == "TransformationEvent"])
+        self.events = sorted(events, key=lambda one: (_time(one), one.id))
+
+    def _pack(self, events: List[Paper]) -> None:
+        self.stays: List[Stay] = []
+        inside: Dict[str, Stay] = {}
+        balance: Dict[str, Dict[Amount, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+        adds: Dict[str, List[Paper]] = defaultdict(list)
+
+        def leave(child: str, time: int) -> None:
+            self.stays.append(inside.pop(child)._replace(end=time))
+
+        events = [one for one in events if one.event["parent"] is not None]
+        for paper in sorted(events, key=lambda one: (_time(one), one.event["action"] != "DELETE", one.id)):
+            event, parent, time = paper.event, paper.event["parent"], _time(paper)
+            children, amounts = event["child"], event["child amounts"]
+            if event["action"] == "DELETE":
+                if not children and not amounts:
+                    for child in [one for one, stay in inside.items() if stay.parent == parent]:
+                        leave(child, time)
+                    balance[parent].clear()
+                for child in children:
+                    if child in inside and inside[child].parent == parent:
+                        leave(child, time)
+                    elif not is_batch(child) and adds[parent]:
+                        self.find("quantity-not-conserved", [paper.id, adds[parent][-1].id], [child, parent])
+                for amount, out in amounts.items():
+                    if amount in balance[parent]:
+                        held = balance[parent][amount]
+                        if out > held * (1 + self.policy.share(amount[1])):
+                            said = [one.id for one in adds[parent] if amount in one.event["child amounts"]]
+                            self.find("quantity-not-conserved", [paper.id, *said], [parent, *children])
+                        balance[parent][amount] = max(held - out, Fraction(0))
+            elif event["action"] == "ADD":
+                for child in children:
+                    way = self._way_up(parent, child, inside)
+                    if way is not None:
+                        self.find("packing-cycle", [paper.id, *way], [child, parent])
+                    elif is_batch(child) or (child in inside and inside[child].parent == parent):
+                        continue
+                    else:
+                        if child in inside:
+                            other = inside[child]
+                            self.find("packed-twice", [paper.id, other.record], [child, parent, other.parent])
+                            leave(child, time)
+                        inside[child] = Stay(child, parent, time, None, paper.id)
+                for amount, added in amounts.items():
+                    balance[parent][amount] += added
+                adds[parent].append(paper)
+        self.stays += inside.values()
+        self.stays_of: Dict[str, List[Stay]] = defaultdict(list)
+        for stay in self.stays:
+            self.stays_of[stay.child].append(stay)
+
+    @staticmethod
+    def _way_up(parent: str, child: str, inside: Dict[str, Stay]) -> Optional[List[str]]:
+        """The records that packed `parent` into `child`, directly or through others; None if it is not in it."""
+        way: List[str] = []
+        at = parent
+        while at != child:
+            if at not in inside:
+                return None
+            way.append(inside[at].record)
+            at = inside[at].parent
+        return way
+
+    def _make(self, events: List[Paper]) -> None:
+        groups: Dict[Any, List[Paper]] = defaultdict(list)
+        for paper in events:
+            run = paper.event["transformation"]
+            groups[(paper.issuer, canonical(run)) if run is not None else paper.id].append(paper)
+        for group in groups.values():
+            went_in: Dict[Amount, Fraction] = defaultdict(Fraction)
+            came_out: Dict[Amount, Fraction] = defaultdict(Fraction)
+            for paper in group:
+                for totals, amounts in ((went_in, "input amounts"), (came_out, "output amounts")):
+                    for amount, quantity in paper.event[amounts].items():
+                        totals[amount] += quantity
+            for amount in set(went_in) & set(came_out):
+                slack = went_in[amount] * self.policy.share(amount[1])
+                too_much = came_out[amount] > went_in[amount] + slack
+                too_little = set(went_in) == set(came_out) and came_out[amount] < went_in[amount] - slack
+                if too_much or too_little:
+                    things = {one for paper in group for one in (*paper.event["input"], *paper.event["output"])}
+                    self.find("quantity-not-conserved", [one.id for one in group], things)
+
+    def parent_at(self, unit: str, time: int) -> Optional[str]:
+        for stay in self.stays_of.get(unit, ()):
+            if stay.start <= time and (stay.end is None or time < stay.end):
+                return stay.parent
+        return None
+
+    # -- 9.6: legs --
+
+    def _legs(self) -> None:
+        self.legs: Dict[str, List[Leg]] = defaultdict(list)
+        self.sightings: Dict[str, List[Tuple[int, str, str]]] = defaultdict(list)
+        handoffs = [self.steps[key] for key in sorted(self.steps) if self.steps[key].is_handoff]
+        answers: Dict[str, List[Paper]] = defaultdict(list)
+        for paper in self.standing:
+            if paper.kind == "receipt":
+                answers[self.despatch_of[paper.despatch].id if paper.despatch in self.despatch_of else ""].append(paper)
+        by_offer: Dict[str, List[Step]] = defaultdict(list)
+        for step in handoffs:
+            by_offer[step.offer or ""].append(step)
+        taken: set[str] = set()
+        for paper in self.standing:
+            if paper.kind == "despatch":
+                for unit in paper.units:
+                    self._offered(paper, unit, answers[paper.id], by_offer, taken)
+                for answer in answers[paper.id]:
+                    for unit in answer.units:
+                        if unit not in paper.units:
+                            self.find("quantity-not-conserved", [paper.id, answer.id], [unit])
+                            self.sightings[unit].append((_time(answer), answer.id, answer.issuer))
+        for paper in answers[""]:
+            for unit in paper.units:
+                self._never_offered(paper, unit, by_offer, taken)
+        for step in handoffs:
+            if step.record not in taken and step.unit in self.thing_of:
+                self._unsaid(step)
+        for unit, legs in self.legs.items():
+            for leg in legs:
+                if leg.step is not None:
+                    chains = self.generations.get(unit, [])
+                    leg.generation = chains.index(leg.step.unit) if leg.step.unit in chains else 0
+            latest: Optional[int] = None
+            with_step = [one for one in legs if one.step is not None]
+            for leg in sorted(with_step, key=lambda one: (one.generation, one.step.sequence if one.step else 0)):
+                latest = leg.start if latest is None else max(latest, leg.start)
+                leg.start = latest
+            for leg in legs:
+                self._complete(leg, legs)
+            legs.sort(key=lambda one: one.order)
+            for leg in legs:
+                if leg.state in ("offered", "overdue", "deemed accepted") and any(
+                    one.giver == leg.giver
+                    and one.has_moved
+                    and one.state != "deemed accepted"
+                    and one.start > leg.start
+                    and (one.giver, one.taker) not in leg.agreed
+                    for one in legs
+                ):
+                    leg.state = "withdrawn"
+            for leg in legs:
+                if leg.state == "overdue":
+                    self.find("one-sided-handoff", leg.evidence, [unit])
+                elif leg.state == "deemed accepted":
+                    self.find("one-sided-handoff", leg.evidence, [unit], weight="for-information")
+
+    def _complete(self, leg: Leg, legs: Sequence[Leg]) -> None:
+        """Let a leg without a step start after the carriers' parts of its way, if these lie within it."""
+        if not leg.agreed or leg.step is not None or not leg.has_moved:
+            return
+        end = self.at if leg.received_at is None else leg.received_at + self.policy.tolerance
+        parts = [one.start for one in legs if one.has_moved and (one.giver, one.taker) in leg.agreed and one.start <= end]
+        if parts and max(parts) >= leg.start:
+            leg.start = max(parts) + 1
+
+    def _unsigned(self, evidence: Iterable[str], units: Iterable[str], giver: Optional[str], taker: Optional[str]) -> None:
+        weight = "for-information" if self.policy.allows_unsigned(giver, taker) else ""
+        self.find("unsigned-leg", evidence, units, weight=weight)
+
+    def _offered(
+        self, paper: Paper, unit: str, answers: List[Paper], by_offer: Dict[str, List[Step]], taken: set[str]
+    ) -> None:
+        """9.6 A."""
+        leg = Leg(unit, paper.issuer, paper.taker, offer=paper.fact, despatch=paper, record=paper.id)
+        leg.despatched_at = leg.start = _time(paper)
+        steps = [one for id_ in paper.ids for one in by_offer.get(id_, ()) if self.thing_of.get(one.unit) == unit]
+        leg.step = min(steps, key=lambda one: (one.unit, one.sequence), default=None)
+        if leg.step is not None:
+            taken.add(leg.step.record)
+        step_says = leg.step.acceptance if leg.step is not None else None
+        mine: List[Paper] = []
+        for answer in answers:
+            if unit in answer.units and answer.issuer == paper.taker:
+                mine.append(answer)
+            elif unit in answer.units:
+                self.sightings[unit].append((_time(answer), answer.id, answer.issuer))
+        mine.sort(key=lambda one: (step_says not in one.ids, one.fact.rank))
+        if len(mine) > 1:
+            self._conflict(mine)
+        acceptance = mine[0] if mine else None
+        if acceptance is not None:
+            leg.acceptance, leg.received_at = acceptance.fact, acceptance.time
+            leg.lines = [one for one in acceptance.lines if one.unit == unit]
+            if any(one.what != "damaged" for one in leg.lines):
+                self.find("quantity-not-conserved", leg.papers, [unit])
+        if leg.step is not None:
+            strangers = [
+                address or ""
+                for address, side in ((leg.step.giver, paper.issuer), (leg.step.taker, paper.taker))
+                if side not in self.owners.get(address or "", {side}) and self.named_at[address or ""] <= leg.step.time
+            ]
+            answer_ = self.facts.get(step_says or "")
+            if acceptance is not None and step_says in acceptance.ids and not strangers:
+                leg.state = "handed over"
+            elif acceptance is None and answer_ is not None and answer_.content is None:
+                leg.state = "content withheld"
+            else:
+                leg.state = "unexplained"
+                bindings = [self.binding[one] for one in strangers]
+                self._unsigned([*leg.evidence, *bindings], [unit], leg.giver, leg.taker)
+        elif acceptance is None:
+            deem = self.policy.deem_after
+            if paper.deadline >= self.at:
+                leg.state = "offered"
+            else:
+                deemed = deem is not None and paper.deadline + deem < self.at
+                leg.state = "deemed accepted" if deemed else "overdue"
+        elif acceptance.outcome == "refused":
+            leg.state = "refused"
+        elif any(one.what == "short" and one.quantity is None for one in leg.lines):
+            leg.state = "missing"
+        else:
+            leg.state = "pending"
+        if leg.has_moved and leg.received_at is not None and leg.received_at < leg.start - self.policy.tolerance:
+            self.find("time-reversal", leg.papers, [unit])
+        self.legs[unit].append(leg)
+
+    def _never_offered(self, paper: Paper, unit: str, by_offer: Dict[str, List[Step]], taken: set[str]) -> None:
+        """9.6 B."""
+        offer = self.facts.get(paper.despatch or "")
+        leg = Leg(unit, offer.issuer if offer else None, paper.issuer, offer=offer, acceptance=paper.fact, record=paper.id)
+        leg.received_at = leg.start = _time(paper)
+        leg.lines = [one for one in paper.lines if one.unit == unit]
+        steps = [
+            one
+            for one in by_offer.get(paper.despatch or "", ())
+            if one.acceptance in paper.ids and self.thing_of.get(one.unit, unit) == unit
+        ]
+        leg.step = min(steps, key=lambda one: (one.unit, one.sequence), default=None)
+        if leg.step is not None:
+            taken.add(leg.step.record)
+        refused = paper.outcome == "refused"
+        if offer is not None and offer.kind == "despatch" and offer.content is None:
+            leg.state = "refused" if refused else "content withheld" if leg.step else "pending"
+        elif leg.step is not None:
+            leg.state = "unexplained"
+            self._unsigned([paper.id, leg.step.record], [unit], leg.giver, leg.taker)
+        elif refused:
+            leg.state = "refused"
+        else:
+            leg.state = "accepted, never offered"
+            if leg.start + self.policy.answer_within < self.at:
+                self.find("one-sided-handoff", [paper.id], [unit])
+        self.legs[unit].append(leg)
+
+    def _unsaid(self, step: Step) -> None:
+        """9.6 C."""
+        owners = [self.owners.get(one or "", set()) for one in (step.giver, step.taker)]
+        if len(owners[0]) == 1 and owners[0] == owners[1]:
+            return
+        offer, acceptance = self.facts.get(step.offer or ""), self.facts.get(step.acceptance or "")
+        sides: List[Optional[str]] = []
+        for fact, owner in zip((offer, acceptance), owners):
+            sides.append(fact.issuer if fact else next(iter(owner)) if len(owner) == 1 else None)
+        leg = Leg(self.thing_of[step.unit], *sides, offer=offer, acceptance=acceptance, step=step, record=step.record)
+        leg.start, leg.despatch = step.time, self.despatch_of.get(step.offer or "")
+        kinds = (offer.kind if offer else "", acceptance.kind if acceptance else "")
+        if kinds == ("despatch", "receipt") and any(one and one.content is None for one in (offer, acceptance)):
+            leg.state = "content withheld"
+        else:
+            leg.state = "unexplained"
+            self._unsigned(leg.evidence, [leg.unit], leg.giver, leg.taker)
+        self.legs[leg.unit].append(leg)
+
+    # -- 9.8: the walk over a unit --
+
+    def _walk_all(self) -> None:
+        for paper in self.standing:
+            if paper.kind in ("epcis-event", "gate-arrival", "opening"):
+                for unit in paper.units:
+                    self.sightings[unit].append((_time(paper), paper.id, paper.issuer))
+        for unit in sorted({*self.legs, *self.sightings, *self.ends}):
+            self.units[unit] = Unit(unit)
+            if not has_no_custodian(unit):
+                self._walk(self.units[unit])
+            self.units[unit].within = self.parent_at(unit, self.at)
+
+    def _legs_of(self, unit: str) -> List[Leg]:
+        """The unit's own legs and those of what it was in when they started; own first, nearer before farther."""
+        found = [(leg.order, 0, leg) for leg in self.legs.get(unit, ())]
+        reached = {unit}
+        ring = [(unit, None, None)]  # type: List[Tuple[str, Optional[int], Optional[int]]]
+        depth = 0
+        while ring:
+            depth += 1
+            further: List[Tuple[str, Optional[int], Optional[int]]] = []
+            for thing_, start, end in ring:
+                for stay in self.stays_of.get(thing_, ()):
+                    since = stay.start if start is None else max(start, stay.start)
+                    until = stay.end if end is None else end if stay.end is None else min(end, stay.end)
+                    if until is not None and since >= until:
+                        continue
+                    further.append((stay.parent, since, until))
+                    for leg in self.legs.get(stay.parent, ()):
+                        if since <= leg.start and (until is None or leg.start < until):
+                            carried = replace(leg, carried_in=stay.parent, own=leg)
+                            found.append((leg.order, depth, carried))
+            ring = further if depth < 100 else []
+        found.sort(key=lambda one: (one[0], one[1]))
+        return [leg for _, _, leg in found]
+
+    def _linked(self, moved: List[Leg]) -> List[Leg]:
+        waiting, linked = list(moved), []  # type: List[Leg], List[Leg]
+        while waiting:
+            at = 0
+            taker = linked[-1].taker if linked else None
+            ahead = waiting[0]
+            carriers = {carrier for _, carrier in ahead.agreed}
+            if taker is not None and ahead.giver is not None and ahead.giver != taker and taker not in carriers:
+                for number, leg in enumerate(waiting[1:8], 1):
+                    if leg.giver == taker and leg.taker == ahead.giver:
+                        if not (leg.step is not None and ahead.step is not None):
+                            at = number
+                        break
+            linked.append(waiting.pop(at))
+        return linked
+
+    def _walk(self, unit: Unit) -> None:
+        tolerance, key = self.policy.tolerance, unit.key
+        unit.legs = legs = self._legs_of(key)
+        sightings = sorted(self.sightings.get(key, ()))
+        moved = self._linked([one for one in legs if one.has_moved])
+        claims: set[str] = set()
+        forked: set[Optional[str]] = set()
+        gave: Dict[str, Leg] = {}
+        holder: Optional[str] = None
+
+        def tell(kind: str, named: Sequence[Leg], evidence: Iterable[str]) -> None:
+            if any(one.carried_in is None for one in named):
+                self.find(kind, evidence, [key])
+
+        for at, leg in enumerate(moved):
+            before = moved[at - 1] if at else None
+            giver = leg.giver
+            if before is not None and holder is not None and holder in {carrier for _, carrier in leg.agreed}:
+                claims.discard(holder)
+            elif before is not None and giver is not None and holder is not None and giver != holder and giver not in claims:
+                if giver in gave:
+                    tell("fork", [gave[giver], leg], [*gave[giver].evidence, *leg.evidence])
+                    forked |= {gave[giver].taker, leg.taker}
+                else:
+                    tell("gap", [before, leg], [*before.evidence, *leg.evidence])
+            elif before is not None and before.received_at is not None and leg.despatched_at is not None:
+                if leg.despatched_at < before.received_at - tolerance:
+                    tell("time-reversal", [before, leg], [*before.evidence, *leg.evidence])
+            if giver is not None:
+                gave[giver] = leg
+                claims.discard(giver)
+            if leg.taker is not None:
+                claims.add(leg.taker)
+                gave.pop(leg.taker, None)
+            holder = leg.taker
+
+        first = moved[0] if moved else None
+        early = [one for one in sightings if first is None or one[0] < first.start - tolerance]
+        for one, other in zip(early, early[1:]):
+            if one[2] != other[2] and (first is not None or all(other[2] != leg.taker for leg in legs)):
+                self.find("gap", [one[1], other[1]], [key])
+        if first is not None and early and first.giver is not None and early[-1][2] != first.giver:
+            self.find("gap", [early[-1][1], *first.evidence], [key])
+        if first is not None:
+            self._in_whose_hands(unit, moved, sightings[len(early) :], forked, claims)
+
+        takers = {(one.giver, one.taker) for one in moved}
+        for leg in moved:
+            if leg.carried_in is None and leg.despatch is not None:
+                for giver_, taker_ in leg.despatch.legs:
+                    if (giver_, taker_) not in takers:
+                        self._unsigned(leg.papers, [key], giver_, taker_)
+        self._contents(unit)
+        end = min(self.ends.get(key, ()), default=None)
+        if end is not None:
+            unit.closed_at = end[0]
+            for time, record, _ in sightings:
+                if time > end[0] + tolerance and record != end[1]:
+                    self.find("event-after-close", [end[1], record], [key])
+            for leg in legs:
+                if leg.carried_in is None and leg.step is None and leg.start > end[0] + tolerance:
+                    self.find("event-after-close", [end[1], *leg.evidence], [key])
+        by_chain = [one for one in moved if one.step is not None]
+        self.by_chain = getattr(self, "by_chain", set())
+        if any(one.carried_in is None for one in by_chain):
+            unit.custodian = by_chain[-1].taker
+            self.by_chain.add(key)
+        elif moved:
+            unit.custodian = moved[-1].taker
+        else:
+            unit.custodian = next((one.giver for one in legs if one.giver is not None), None)
+            if unit.custodian is None and sightings:
+                unit.custodian = sightings[-1][2]
+            if unit.custodian is not None:
+                claims.add(unit.custodian)
+        unit.claims = sorted(claims)
+
+    def _in_whose_hands(
+        self,
+        unit: Unit,
+        moved: List[Leg],
+        sightings: Sequence[Tuple[int, str, str]],
+        forked: set[Optional[str]],
+        claims: set[str],
+    ) -> None:
+        """Sightings from the first moved leg on: by somebody who could have had it in hand, or double possession."""
+        tolerance = self.policy.tolerance
+        spans: List[Tuple[int, int]] = []
+        for at, leg in enumerate(moved):
+            start = moved[at - 1].start if leg.despatched_at is None and at else leg.start
+            if leg.received_at is not None:
+                end = leg.received_at
+            else:
+                end = self.at if leg.state == "deemed accepted" else leg.start
+            spans.append((start - tolerance, end + tolerance))
+        waiting = [one for one in unit.legs if one.state in ("offered", "overdue", "refused", "missing")]
+        for time, record, issuer in sightings:
+            current = 0
+            while current + 1 < len(moved) and spans[current + 1][0] <= time:
+                current += 1
+            allowed: set[Optional[str]] = {moved[current].taker, *forked}
+            for leg, (start, end) in zip(moved, spans):
+                if start <= time <= end:
+                    allowed |= {leg.giver, leg.taker}
+                    if leg.despatch is not None:
+                        allowed |= {one for pair in leg.despatch.legs for one in pair}
+                        allowed |= {leg.despatch.carrier} if leg.despatch.carrier else set()
+            allowed |= {one.taker for one in waiting if one.start - tolerance <= time}
+            if None not in allowed and issuer not in allowed:
+                self.find("double-possession", [record, *moved[current].evidence], [unit.key])
+                claims.add(issuer)
+
+    def _contents(self, unit: Unit) -> None:
+        key = unit.key
+        Span_ = Tuple[Fraction, Fraction]
+        expected: Optional[Dict[Amount, Span_]] = None
+        source: List[str] = []
+        before: Optional[int] = None
+        for leg in self.legs.get(key, ()):
+            paper = leg.despatch
+            if paper is None or key not in paper.units:
+                continue
+            said = paper.contents.get(key)
+            start = _time(paper)
+            if not said:
+                expected, before = None, start
+                continue
+            if expected is not None:
+                for event in self.events:
+                    if before is not None and before < _time(event) <= start and key in event.units:
+                        expected = self._adjusted(key, event, expected)
+                        if expected is None:
+                            break
+            contents: Dict[Amount, Fraction] = defaultdict(Fraction)
+            for line in said:
+                contents[line.part, line.uom] += line.quantity or 0
+            if expected is not None:
+                for amount in {*expected, *contents}:
+                    least, most = expected.get(amount, (Fraction(0), Fraction(0)))
+                    slack = most * self.policy.share(amount[1])
+                    if not least - slack <= contents.get(amount, Fraction(0)) <= most + slack:
+                        self.find("quantity-not-conserved", [*source, paper.id], [key])
+                        break
+            expected = {amount: (quantity, quantity) for amount, quantity in contents.items()}
+            source = [paper.id]
+            if leg.has_moved:
+                source = leg.papers
+                for line in leg.lines:
+                    if line.quantity is None or line.what == "wrong-part":
+                        expected = None
+                        break
+                    least, most = expected.get((line.part, line.uom), (Fraction(0), Fraction(0)))
+                    change = -line.quantity if line.what in ("short", "damaged") else line.quantity
+                    spared = line.what == "damaged"
+                    expected[line.part, line.uom] = (least + change, most if spared else most + change)
+            before = start
+
+    @staticmethod
+    def _adjusted(
+        key: str, paper: Paper, expected: Dict[Amount, Tuple[Fraction, Fraction]]
+    ) -> Optional[Dict[Amount, Tuple[Fraction, Fraction]]]:
+        """What is expected in `key` after an event; None where it is no longer known."""
+        event = paper.event
+        if event["type"] == "ObjectEvent":
+            return expected
+        amounts, is_parent = event["child amounts"], event["parent"] == key
+        if event["type"] == "TransformationEvent" or (is_parent and not amounts):
+            return None
+        if is_parent and event["action"] in ("ADD", "DELETE"):
+            sign = 1 if event["action"] == "ADD" else -1
+            expected = dict(expected)
+            for amount, quantity in amounts.items():
+                least, most = expected.get(amount, (Fraction(0), Fraction(0)))
+                expected[amount] = (least + sign * quantity, most + sign * quantity)
+        return expected
+
+    # -- 9.9: explanations, records, trails --
+
+    def _explain(self) -> None:
+        stands_for = {**self.repeated, **self.corrected}
+
+        def stood(record: str) -> str:
+            seen = set()
+            while record in stands_for and record not in seen:
+                seen.add(record)
+                record = stands_for[record]
+            return record
+
+        for paper in self.standing:
+            if paper.kind != "explanation":
+                continue
+            kind, evidence = paper.finding
+            finding = self.found.get((kind, tuple(evidence)))
+            if finding is None:
+                finding = self.found.get((kind, tuple(sorted({stood(one) for one in evidence}))))
+            if finding is not None and self._may_explain(paper.issuer, finding):
+                finding.explained_by = sorted({*finding.explained_by, paper.id})
+        for finding in self.found.values():
+            if finding.kind in ("fork", "double-possession") and not finding.explained_by:
+                for key in finding.units:
+                    if key in self.units:
+                        self.units[key].contested = True
+        for unit in self.units.values():
+            if unit.contested and unit.key not in getattr(self, "by_chain", set()):
+                unit.custodian = None
+            unit.records = self._records(unit)
+
+    def _may_explain(self, issuer: str, finding: CustodyFinding) -> bool:
+        if any(self.facts[one].issuer == issuer for one in finding.evidence if one in self.facts):
+            return True
+        for key in finding.units:
+            for leg in self.units[key].legs if key in self.units else ():
+                named = set(leg.papers) & set(finding.evidence)
+                if issuer in (leg.giver, leg.taker) and (leg.has_moved or named):
+                    return True
+        return False
+
+    def _records(self, unit: Unit) -> set[str]:
+        found = {
+            fact.id
+            for fact in self.facts.values()
+            if (paper := self.papers.get(self.repeated.get(fact.id, fact.id))) is not None and unit.key in paper.units
+        }
+        for chain in self.generations.get(unit.key, ()):
+            for step in self.steps_of[chain]:
+                found.add(step.record)
+                found |= {one for one in (step.offer, step.acceptance, step.reason) if one in self.facts}
+        for paper_ in self.standing:
+            if paper_.kind == "receipt" and unit.key in paper_.units and paper_.despatch in self.facts:
+                found.add(paper_.despatch)
+        for finding in self.found.values():
+            if unit.key in finding.units:
+                found |= set(finding.explained_by)
+        return found
+
+    def trail(self, things: Iterable[str]) -> Tuple[List[str], List[CustodyFinding], str]:
+        """The things and all that they were ever in, the findings about them, and the verdict."""
+        units, waiting = set(), list(things)  # type: set[str], List[str]
+        while waiting:
+            key = waiting.pop()
+            if key not in units:
+                units.add(key)
+                waiting += [one.parent for one in self.stays_of.get(key, ())]
+        records = {one for key in units if key in self.units for one in self.units[key].records}
+        streams = {self.facts[one].stream for one in records if one in self.facts}
+        findings = [one for one in self.findings() if one.units & units or one.streams & streams]
+        verdict = "whole"
+        for one in findings:
+            if one.weight == "breaks-the-record" or (one.weight == "needs-explaining" and not one.explained_by):
+                verdict = "broken"
+            elif one.weight == "needs-explaining" and verdict == "whole":
+                verdict = "whole with reservations"
+        return sorted(units), findings, verdict
+
+    def findings(self) -> List[CustodyFinding]:
+        return sorted(self.found.values(), key=lambda one: (one.kind, one.evidence))
+
+
+def _time(paper: Paper) -> int:
+    assert paper.time is not None  # noqa: S101
+    return paper.time
+
+
+def is_batch(key: str) -> bool:
+    """Whether something may be in many places: an identifier that is not of a single thing."""
+    found = identify(key)
+    return found is not None and found.kind not in SINGLE
+
+
+def has_no_custodian(key: str) -> bool:
+    found = identify(key)
+    return found is not None and found.kind in ("lgtin", "gtin", "part-batch")
+
+
+# ======================================================================================================================
 # Section 7. The trust file
 # ======================================================================================================================
 
@@ -1292,6 +3012,107 @@ class Trust(NamedTuple):
             if len(set(what)) != len(what):
                 raise Malformed("the trust file names a validator or witness twice")
         return found
+
+
+# ======================================================================================================================
+# Section 8. Steps of custody, as the chain took them
+# ======================================================================================================================
+
+_OPEN = keccak(b"Open(address custodian,bytes32 commitment,uint64 deadline)")
+_GIVE = keccak(b"Give(bytes32 unit,uint64 sequence,address from,address to,bytes32 offerDigest,uint64 deadline)")
+_TAKE = keccak(
+    b"Take(bytes32 unit,uint64 sequence,address from,address to,bytes32 offerDigest,bytes32 acceptanceDigest,"
+    b"uint64 deadline)"
+)
+_CLOSE = keccak(b"Close(bytes32 unit,uint64 sequence,address custodian,bytes32 reasonDigest,uint64 deadline)")
+_CERTIFIED = keccak(b"Certified(bytes32,address,uint64,bool,bytes32)")
+
+
+@dataclass(frozen=True)
+class TakenStep:
+    """One step of a unit with what was signed, the block that took it and the unit's head after it."""
+
+    type: str
+    unit: bytes
+    sequence: int
+    giver: bytes
+    """Who had it before: of an opening nobody, of a closing its custodian."""
+    taker: bytes
+    """Who has it then: of a closing nobody."""
+    struct: bytes
+    """The hash of Open, Take or Close, which goes into the head."""
+    signed: Tuple[Tuple[bytes, bytes, bytes], ...]
+    """(struct hash, who was to sign it, signature)."""
+    offer: bytes
+    acceptance: bytes
+    reason: bytes
+    deadline: int
+    block: int
+    time: int
+    head: bytes
+
+    @classmethod
+    def parse(cls, reader: Reader) -> TakenStep:
+        kind, deadline = reader.any("type"), reader.integer("deadline")
+        unit = offer = acceptance = reason = giver = taker = b""
+        sequence = 0
+        if kind == "opening":
+            taker, commitment = reader.bytes("custodian", 20), reader.bytes("commitment", 32)
+            unit, struct = keccak(words(taker, commitment)), keccak(words(_OPEN, taker, commitment, deadline))
+            signed = ((struct, taker, reader.bytes("signature", 65)),)
+        elif kind == "handoff":
+            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence")
+            giver, taker = reader.bytes("from", 20), reader.bytes("to", 20)
+            offer, acceptance = reader.bytes("offer", 32), reader.bytes("acceptance", 32)
+            give = keccak(words(_GIVE, unit, sequence, giver, taker, offer, deadline))
+            struct = keccak(words(_TAKE, unit, sequence, giver, taker, offer, acceptance, deadline))
+            signed = (
+                (give, giver, reader.bytes("giverSignature", 65)),
+                (struct, taker, reader.bytes("takerSignature", 65)),
+            )  # type: ignore[assignment]
+        elif kind == "closing":
+            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence")
+            giver, reason = reader.bytes("custodian", 20), reader.bytes("reason", 32)
+            struct = keccak(words(_CLOSE, unit, sequence, giver, reason, deadline))
+            signed = ((struct, giver, reader.bytes("signature", 65)),)
+        else:
+            raise Malformed(f"{reader.where}: a step is an opening, a handoff or a closing")
+        block, time, head = reader.integer("block"), reader.integer("time"), reader.bytes("head", 32)
+        reader.end()
+        return cls(
+            str(kind), unit, sequence, giver, taker, struct, signed, offer, acceptance, reason, deadline, block, time, head
+        )
+
+    def as_step(self) -> Step:
+        """The step as the fold sees it."""
+
+        def text(value: bytes) -> Optional[str]:
+            return to_hex(value) if value else None
+
+        giver, taker = text(self.giver), text(self.taker)
+        offer, acceptance, reason = text(self.offer), text(self.acceptance), text(self.reason)
+        return Step(to_hex(self.unit), self.sequence, giver, taker, offer, acceptance, reason, self.time * 1000)
+
+
+class Standing(NamedTuple):
+    """Where a unit stands: its custodian, the number of its last step, whether that closed it, and its head."""
+
+    custodian: bytes
+    sequence: int
+    is_closed: bool
+    head: bytes
+
+
+NEVER_OPENED = Standing(bytes(20), 0, False, bytes(32))
+
+
+def the_standing(logs: Iterable[Log], contract: bytes, unit: bytes) -> Standing:
+    """What the one `Certified` of `unit` among the events of a transaction says."""
+    found = [one for one in logs if one.address == contract and one.topics == (_CERTIFIED, unit)]
+    if len(found) != 1:
+        refuse(f"its transaction certifies unit {short(unit)} {len(found)} times, not once")
+    custodian, sequence, is_closed, head = abi_words(found[0].data, 4)
+    return Standing(abi_address(custodian), abi_uint(sequence, 64), bool(abi_uint(is_closed, 1)), head)
 
 
 # ======================================================================================================================
@@ -1407,6 +3228,46 @@ class Anchor:
         return found
 
 
+class Certificate(NamedTuple):
+    """A block in which the contract said where units stand."""
+
+    units: Tuple[bytes, ...]
+    evidence: Evidence
+
+    @classmethod
+    def parse(cls, reader: Reader) -> Certificate:
+        units = tuple(read_hex(one, f"{reader.where}: units", 32) for one in reader.items("units"))
+        if not units:
+            raise Malformed(f"{reader.where}: a certificate is of one unit or more")
+        found = cls(units, Evidence.parse(reader))
+        reader.end()
+        return found
+
+
+class CustodySection(NamedTuple):
+    """What makes a bundle the record of some things."""
+
+    things: Tuple[str, ...]
+    units: Tuple[Tuple[bytes, Tuple[TakenStep, ...]], ...]
+    certificates: Tuple[Certificate, ...]
+
+    @classmethod
+    def parse(cls, reader: Reader) -> CustodySection:
+        things = reader.items("things")
+        for one in things:
+            if not isinstance(one, str) or thing(one) != one:
+                raise Malformed(f"{reader.where}: things are named by their keys")
+        if not things or things != sorted(set(things)):
+            raise Malformed(f"{reader.where}: things are one or more, ascending, each once")
+        units = []
+        for unit in reader.objects("units"):
+            units.append((unit.bytes("unit", 32), tuple(map(TakenStep.parse, unit.objects("steps")))))
+            unit.end()
+        found = cls(tuple(things), tuple(units), tuple(map(Certificate.parse, reader.objects("certificates"))))
+        reader.end()
+        return found
+
+
 @dataclass(frozen=True)
 class Bundle:
     is_receipt: bool
@@ -1417,6 +3278,7 @@ class Bundle:
     anchors: Tuple[Anchor, ...]
     changes: Tuple[Change, ...]
     headers: Tuple[bytes, ...]
+    custody: Optional[CustodySection]
 
     @classmethod
     def parse(cls, data: bytes) -> Bundle:
@@ -1434,7 +3296,10 @@ class Bundle:
             tuple(map(Anchor.parse, reader.objects("anchors"))),
             tuple(map(Change.parse, reader.objects("changes"))),
             tuple(read_hex(one, "headers") for one in reader.items("headers")),
+            CustodySection.parse(reader.object("custody")) if reader.has("custody") else None,
         )
+        if found.is_receipt and found.custody is not None:
+            raise Malformed("a receipt has no record of custody")
         reader.end()
         return found
 
@@ -1490,10 +3355,37 @@ class Verdict:
     witnesses: List[str]
     streams: Tuple[Span, ...]
     findings: List[Finding]
+    custody: Optional[CustodyVerdict] = None
+
+
+class ChainUnit(NamedTuple):
+    """Where a unit of the chain stands, as certified."""
+
+    unit: bytes
+    thing: Optional[str]
+    steps: int
+    standing: Standing
+    block: Block
+
+
+@dataclass
+class CustodyVerdict:
+    """What a record of custody that is proven comes to."""
+
+    answer: str
+    things: Tuple[str, ...]
+    policy: Optional[str]
+    trail: List[str]
+    findings: List[CustodyFinding]
+    fold: Custody
+    signers: Dict[str, Tuple[str, str]]
+    chain: List[ChainUnit]
+    untold: List[str]
+    unseen: int
 
 
 class Judge:
-    """The five steps of section 6, each failure kept with the record it is about."""
+    """The steps of section 6, each failure kept with the record it is about."""
 
     def __init__(self, bundle: Bundle, trust: Trust, min_witnesses: int) -> None:
         self.bundle, self.trust, self.min_witnesses = bundle, trust, min_witnesses
@@ -1505,6 +3397,9 @@ class Judge:
         self.proven: List[Proven] = []
         self.pinned_blocks: Dict[bytes, int] = {}
         self.void = 0
+        self.facts: List[Fact] = []
+        self.signers: Dict[str, Tuple[str, str]] = {}
+        self.standings: Dict[bytes, Tuple[Standing, Block]] = {}
 
     def verdict(self) -> Optional[Verdict]:
         """None if anything failed."""
@@ -1515,6 +3410,12 @@ class Judge:
         self._anchors()
         self._statements()
         self._streams()
+        custody = None
+        if self.bundle.custody is not None:
+            self._certificates(self.bundle.custody)
+            self._units(self.bundle.custody)
+            if not self.failures:
+                custody = self._record(self.bundle.custody)
         if self.failures:
             return None
         return Verdict(
@@ -1528,6 +3429,7 @@ class Judge:
             self.witnesses,
             self.bundle.streams,
             self.findings,
+            custody,
         )
 
     def holds(self, record: str, check: Callable[[], Any]) -> Any:
@@ -1700,7 +3602,24 @@ class Judge:
             refuse(f"it does not count: {reason}, in block {block.number}")
         if one.void != reason:
             refuse(f"it is declared void for {one.void!r}, the reason is {reason}")
-        self._notice(one, anchor, self.registry.keys[signer])
+        key = self.registry.keys[signer]
+        self._notice(one, anchor, key)
+        since, time = key.compromised_since, block.time
+        self.signers[to_hex(digest)] = to_hex(one.header.issuer), to_hex(signer)
+        self.facts.append(
+            Fact(
+                to_hex(digest),
+                to_hex(one.header.issuer),
+                one.header.kind,
+                to_hex(one.header.stream),
+                one.header.sequence,
+                one.registered_at,
+                time * 1000,
+                one.content if one.showing == SHOWN else None,
+                one.void is not None,
+                since is not None and since <= time,
+            )
+        )
 
     def _anchor_of(self, index: int) -> Proven:
         for one in self.proven:
@@ -1775,13 +3694,151 @@ class Judge:
                 self.findings.append(Finding(f"stream {short(stream)}", f"gap: {what} not in this bundle"))
 
 
+    # -- steps 6 to 9: the chain's own record of each unit --
+
+    def _certificates(self, custody: CustodySection) -> None:
+        for number, certificate in enumerate(custody.certificates, 1):
+
+            def check(certificate: Certificate = certificate) -> None:
+                block = self._vouched(certificate.evidence)
+                if self.proven and block.number < self.proven[-1].block.number:
+                    refuse(f"it is of block {block.number}, before the newest anchor's: it could hide steps")
+                evidence = certificate.evidence
+                logs = receipt_logs(block.receipts_root, evidence.receipt_index, evidence.receipt_proof)
+                for unit in certificate.units:
+                    if unit in self.standings:
+                        refuse(f"unit {short(unit)} is certified twice")
+                    self.standings[unit] = the_standing(logs, self.trust.custody, unit), block
+
+            self.holds(f"certificate {number}", check)
+
+    def _units(self, custody: CustodySection) -> None:
+        domain = typed_domain(self.trust.chain_id, self.trust.custody)
+        seen: set[bytes] = set()
+        for unit, steps in custody.units:
+
+            def check(unit: bytes = unit, steps: Sequence[TakenStep] = steps) -> None:
+                if unit in seen:
+                    refuse("it comes twice")
+                seen.add(unit)
+                if unit not in self.standings:
+                    refuse("no certificate here says where it stands")
+
+            self.holds(f"unit {short(unit)}", check)
+            standing: Optional[Standing] = NEVER_OPENED
+            for number, step in enumerate(steps):
+                before = steps[number - 1] if number else None
+                standing = self.holds(
+                    f"step {step.sequence} of unit {short(unit)}",
+                    lambda: self._step(unit, number, step, before, standing, domain),  # noqa: B023 – called at once
+                )
+                if standing is None:
+                    break
+            certified = self.standings.get(unit)
+            if standing is not None and certified is not None and standing != certified[0]:
+                reason = f"its steps lead elsewhere than to where it stood in block {certified[1].number}"
+                self.failures.append(Failure(f"unit {short(unit)}", reason))
+        for unit in self.standings:
+            if unit not in seen:
+                self.failures.append(Failure(f"unit {short(unit)}", "it is certified and its steps are not here"))
+
+    def _step(
+        self,
+        unit: bytes,
+        number: int,
+        step: TakenStep,
+        before: Optional[TakenStep],
+        standing: Optional[Standing],
+        domain: bytes,
+    ) -> Standing:
+        """Where the unit stands after a step that it could take."""
+        assert standing is not None  # noqa: S101
+        if step.sequence != number:
+            refuse(f"step {number} is expected here: one is missing")
+        if (step.type == "opening") != (number == 0):
+            refuse("an opening is the first step, and no other is")
+        if step.unit != unit:
+            refuse(f"it is a step of unit {short(step.unit)}")
+        if before is not None:
+            if before.type == "closing":
+                refuse("the unit was closed before")
+            if step.giver != standing.custodian:
+                refuse(f"{to_hex(step.giver)} did not have it: {to_hex(standing.custodian)} did")
+            if step.block < before.block or step.time < before.time:
+                refuse("its block is before that of the step before")
+        if step.time > step.deadline:
+            refuse("its deadline had passed")
+        for struct, address, signature in step.signed:
+            signer = recover(typed_digest(domain, struct), signature)
+            if signer != address:
+                refuse(f"{to_hex(address)} had to sign, {to_hex(signer)} did")
+        head = keccak(words(standing.head, step.struct, step.block, step.time))
+        if head != step.head:
+            refuse("the heads do not fold to its own")
+        return Standing(step.taker or step.giver, step.sequence, step.type == "closing", head)
+
+    # -- steps 10 and 11: what the record comes to --
+
+    def _record(self, custody: CustodySection) -> Optional[CustodyVerdict]:
+        at = self.proven[-1].block.time * 1000
+        approved = [(change.time * 1000, to_hex(what)) for change, what in self.registry.approvals]
+        policy_id, policy = policy_in_force(approved, self.facts, at)
+        steps = [step.as_step() for _, taken in custody.units for step in taken]
+        fold = Custody(self.facts, steps, policy, at, "anchored")
+        trail, findings, answer = fold.trail(custody.things)
+        here = {to_hex(unit) for unit, _ in custody.units}
+        for paper in fold.papers.values():
+            for key, chain in paper.chain.items():
+                for named in (chain, paper.continues.get(chain)):
+                    if key in trail and named is not None and named not in here:
+                        reason = f"{paper.id} names it as a unit of {key}, and its steps are not here"
+                        self.failures.append(Failure(f"unit {short(bytes.fromhex(named[2:]))}", reason))
+        for span in self._first_spans():
+            if span.first > 1:
+                what = f"gap: it begins with number {span.first} here"
+                self.findings.append(Finding(f"stream {short(span.stream)}", what))
+        chain_units = []
+        for unit, taken in custody.units:
+            thing_ = fold.thing_of.get(to_hex(unit))
+            if thing_ is None:
+                self.findings.append(Finding(f"unit {short(unit)}", "no statement shown here says what it is"))
+            standing, block = self.standings[unit]
+            chain_units.append(ChainUnit(unit, thing_, max(len(taken) - 1, 0), standing, block))
+        self._unseen_policies(policy_id)
+        untold = [one for one in custody.things if one not in fold.units]
+        if untold and answer != "broken":
+            answer = "cannot be told"
+        unseen = sum(1 for one in self.bundle.statements if one.showing != SHOWN)
+        return CustodyVerdict(
+            answer, custody.things, policy_id, trail, findings, fold, self.signers, chain_units, untold, unseen
+        )
+
+    def _first_spans(self) -> List[Span]:
+        first: Dict[bytes, Span] = {}
+        for span in self.bundle.streams:
+            first.setdefault(span.stream, span)
+        return list(first.values())
+
+    def _unseen_policies(self, in_force: Optional[str]) -> None:
+        """What the members approved since the policy in force and nobody here shows: it could be a policy."""
+        shown = {one.id for one in self.facts if one.kind == "custody-policy" and one.content is not None}
+        since = max((change.block for change, what in self.registry.approvals if to_hex(what) == in_force), default=0)
+        for change, what in self.registry.approvals:
+            if change.block >= since and to_hex(what) not in shown:
+                said = (
+                    f"the members approved {to_hex(what)}, which is not shown here: if it is a policy of custody, the"
+                    " record was to be judged by it"
+                )
+                self.findings.append(Finding(f"membership change {change.index}", said))
+
+
 # ======================================================================================================================
 # What is said of it
 # ======================================================================================================================
 
 
 def as_json(verdict: Verdict) -> Json:
-    return {
+    found = {
         "verdict": "holds",
         "strength": verdict.strength,
         "meaning": MEANING[verdict.strength],
@@ -1798,8 +3855,117 @@ def as_json(verdict: Verdict) -> Json:
         "witnesses": verdict.witnesses,
         "streams": [{"stream": to_hex(one.stream), "first": one.first, "last": one.last} for one in verdict.streams],
         "findings": [{"record": one.record, "what": one.what} for one in verdict.findings],
-        "doesNotProve": list(DOES_NOT_PROVE),
+        "doesNotProve": list(does_not_prove(verdict)),
     }
+    if verdict.custody is not None:
+        found["custody"] = custody_json(verdict.custody)
+    return found
+
+
+def does_not_prove(verdict: Verdict) -> Tuple[str, ...]:
+    return DOES_NOT_PROVE + (NOR_CUSTODY if verdict.custody is not None else ())
+
+
+def custody_json(custody: CustodyVerdict) -> Json:
+    units = [custody.fold.units[key] for key in custody.trail if key in custody.fold.units]
+    records = sorted({record for unit in units for record in unit.records})
+    return {
+        "answer": custody.answer,
+        "things": list(custody.things),
+        "policy": custody.policy,
+        "findings": [
+            {
+                "id": one.id,
+                "finding": one.kind,
+                "weight": one.weight,
+                "what": WHAT[one.kind],
+                "evidence": list(one.evidence),
+                "units": sorted(one.units),
+                "explainedBy": one.explained_by,
+            }
+            for one in custody.findings
+        ],
+        "units": [
+            {
+                "id": unit.key,
+                "custodian": unit.custodian,
+                "claims": unit.claims,
+                "contested": unit.contested,
+                "closedAt": unit.closed_at,
+                "within": unit.within,
+                "legs": [leg_json(leg) for leg in unit.legs],
+            }
+            for unit in units
+        ],
+        "clocks": {record: clocks_of(custody.fold, record) for record in records},
+        "signers": {
+            record: {"member": custody.signers[record][0], "key": custody.signers[record][1]}
+            for record in records
+            if record in custody.signers
+        },
+        "chain": [
+            {
+                "unit": to_hex(one.unit),
+                "thing": one.thing,
+                "steps": one.steps,
+                "custodian": to_hex(one.standing.custodian),
+                "closed": one.standing.is_closed,
+                "certifiedAt": {"block": one.block.number, "time": one.block.time * 1000},
+            }
+            for one in custody.chain
+        ],
+        "untold": custody.untold,
+        "unseen": custody.unseen,
+    }
+
+
+def leg_json(leg: Leg) -> Json:
+    return {
+        "giver": leg.giver,
+        "taker": leg.taker,
+        "state": leg.state,
+        "offer": leg.offer.id if leg.offer else None,
+        "acceptance": leg.acceptance.id if leg.acceptance else None,
+        "step": leg.step.record if leg.step else None,
+        "despatchedAt": leg.despatched_at,
+        "receivedAt": leg.received_at,
+        "carriedIn": leg.carried_in,
+    }
+
+
+def clocks_of(fold: Custody, record: str) -> Json:
+    """When something happened as its issuer states, when it was registered, and when it was anchored; in ms."""
+    if "#" in record:
+        unit, number = record.split("#")
+        time = fold.steps[unit, int(number)].time
+        return {"stated": None, "registered": time, "anchored": time}
+    fact = fold.facts[record]
+    stated = next((one.time for one in fold.standing if one.id == record), None)
+    return {"stated": stated, "registered": fact.registered_at, "anchored": fact.anchored_at}
+
+
+WHAT = {
+    "gap": "handed on by one to whom nobody had handed it, or a step of the chain is missing",
+    "fork": "one custodian handed it to two, or it was opened twice on the chain",
+    "double-possession": "a second member had it in hand while it was another's",
+    "time-reversal": "received before it was despatched, or handed on before it was received",
+    "quantity-not-conserved": "what was received, handed on or taken out is not what was there",
+    "unsigned-leg": "an agreed leg has no handoff, or a step is not explained by statements",
+    "one-sided-handoff": "only one side spoke, and the date is over",
+    "key-compromised": "signed by a key that is reported compromised since before the anchor",
+    "event-after-close": "seen, handed on or opened after its end",
+    "reopened-after-key-loss": "custody goes on under a new unit of the chain",
+    "conflicting-event": "one thing is said in two ways",
+    "stream-hole": "a number of the stream never came",
+    "stream-fork": "a number of the stream was given twice",
+    "late-registration": "registered later than the policy allows after it happened",
+    "packed-twice": "packed into two parents",
+    "packing-cycle": "packed into what lies in it",
+}
+NOR_CUSTODY = (
+    "that a stream ends where it ends here: a later number may have come since",
+    "what was said in statements of which only the header is shown",
+)
 
 
 def instant(seconds: int) -> str:
@@ -1814,7 +3980,8 @@ def lines_of(verdict: Verdict) -> List[str]:
     void = f"; {verdict.void} void, which the findings name" if verdict.void else ""
     origin, size = verdict.checkpoint.origin, verdict.checkpoint.size
     anchors = f"{verdict.anchors} anchor{'' if verdict.anchors == 1 else 's'} checked"
-    said = [
+    said = [] if verdict.custody is None else [*custody_lines(verdict.custody), ""]
+    said += [
         f"It holds: {verdict.statements} statement{'' if one else 's'}, {'' if one else 'each '}signed, logged and"
         f" anchored{void}.",
         f"strength        {verdict.strength}: {MEANING[verdict.strength]}",
@@ -1829,7 +3996,40 @@ def lines_of(verdict: Verdict) -> List[str]:
         said.append(f"finding         {what} ({records})")
     if not verdict.findings:
         said.append("findings        none")
-    return said + [f"does not prove  {one}" for one in DOES_NOT_PROVE]
+    return said + [f"does not prove  {one}" for one in does_not_prove(verdict)]
+
+
+def custody_lines(custody: CustodyVerdict) -> List[str]:
+    """Findings first, then the answer, then who had what."""
+    said = [f"{len(custody.findings) or 'no'} finding{'' if len(custody.findings) == 1 else 's'} about the record"]
+    for finding in custody.findings:
+        explained = ", explained" if finding.explained_by else ""
+        weight = finding.weight.replace("-", " ")
+        said.append(f"  {finding.kind.replace('-', ' ')} ({weight}{explained}): {WHAT[finding.kind]}")
+        said += [f"      about        {unit}" for unit in sorted(finding.units)]
+        said += [f"      shown by     {record}" for record in finding.evidence]
+        said += [f"      explained by {record}" for record in finding.explained_by]
+    if custody.answer == "cannot be told":
+        said += ["", "It cannot be told.", *(f"Nothing shown here tells of {one}." for one in custody.untold)]
+    else:
+        said += ["", f"The record is {custody.answer}."]
+    by = f"the policy {custody.policy}, voted in force" if custody.policy else "the rules without a policy"
+    said.append(f"Judged by {by}, as known at {instant(custody.fold.at // 1000)}.")
+    if custody.unseen:
+        said.append(f"{custody.unseen} statements are shown by header alone or in part: what they say is not judged.")
+    for key in custody.trail:
+        unit = custody.fold.units.get(key)
+        if unit is None:
+            continue
+        said += ["", key, f"  held by {unit.custodian or 'nobody who could be told'}"]
+        if unit.contested:
+            said.append(f"  contested between {', '.join(unit.claims)}")
+        if unit.closed_at is not None:
+            said.append(f"  ended {instant(unit.closed_at // 1000)}")
+        for leg in unit.legs:
+            carried = f", carried in {leg.carried_in}" if leg.carried_in else ""
+            said.append(f"  {leg.giver or 'unknown'} to {leg.taker or 'unknown'}: {leg.state}{carried}")
+    return said
 
 
 def printable(text: str) -> str:
@@ -1876,7 +4076,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print(printable(f"tallystick-verify: {asked.bundle} does not hold"), file=sys.stderr)
         for failure in failures:
             print("  " + printable(f"{failure.record}: {failure.reason}"), file=sys.stderr)
-    return 0 if verdict else 1
+    if verdict is None:
+        return 1
+    return 3 if verdict.custody is not None and verdict.custody.answer in ("broken", "cannot be told") else 0
 
 
 if __name__ == "__main__":
