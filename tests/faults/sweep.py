@@ -33,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--depth", type=int, choices=(1, 2), default=1)
     parser.add_argument("--every", type=int, default=1, help="with depth 2: take every n-th first cut only")
+    parser.add_argument("--stride", type=int, default=1, help="cut at every n-th step only")
     options = parser.parse_args()
     wrong: list[str] = []
     lives = 0
@@ -41,20 +42,22 @@ def main() -> int:
         founded = room / "founded"
         founded.mkdir()
         Consortium(founded).close()
-        for first, after in _cut_lives(founded, room / "one"):
+        for first, after in _cut_lives(founded, room / "one", options.stride):
             lives += 1
             if options.depth == 1 or first % options.every:
                 wrong += _judge(after, room / "judged", f"killed at step {first}")
                 continue
-            for second, again in _cut_lives(after, room / "two"):
+            for second, again in _cut_lives(after, room / "two", 1):
                 lives += 1
                 wrong += _judge(again, room / "judged", f"killed at step {first}, and at step {second} of the recovery")
     sys.stdout.write(json.dumps({"lives": lives, "wrong": wrong}) + "\n")
     return 1 if wrong else 0
 
 
-def _cut_lives(before: Path, place: Path) -> Iterator[tuple[int, Path]]:
-    """The folder after lives that began as in `before` and were killed at step 0, 1, 2, … until one ended by itself."""
+def _cut_lives(before: Path, place: Path, stride: int) -> Iterator[tuple[int, Path]]:
+    """The folder after lives that began as in `before` and were killed at every `stride`-th step, until one ended by
+    itself.
+    """
     step = 0
     while True:
         shutil.rmtree(place, ignore_errors=True)
@@ -63,7 +66,7 @@ def _cut_lives(before: Path, place: Path) -> Iterator[tuple[int, Path]]:
         yield step, place
         if not was_killed:
             return
-        step += 1
+        step += stride
 
 
 def _killer(at: int) -> Callable[[str], None]:
