@@ -9,7 +9,6 @@ import pytest
 
 from ledger_service.evidence import Bundle, verify_bundle
 from ledger_service.keys import to_hex
-from ledger_service.trails.index import Index
 from tests.api.house import House, house
 from tests.consortium import NOON, stream_id
 
@@ -229,11 +228,7 @@ def test_findings_of_granted_streams_are_told_to_the_auditor(scene: House) -> No
 
 def test_a_grant_of_units_shows_the_headers_of_their_streams_and_what_names_them(scene: House) -> None:
     """Statement 1 of a stream names pallet 1, statement 2 pallet 2."""
-    ledger = scene.network.ledger
-    index = Index(ledger.store, b"k" * 32, lambda _: None)
-    ledger.thing_mac = index.mac
-    while index.advance(100):
-        pass
+    scene.app.state.service.trails.catch_up()
     give(scene, grant(streams=(), units=["urn:epc:id:sscc:9521000.4000000001"]))
     assert isinstance(read(scene, "oderland"), dict)
     assert {one["stream"] for one in scene.get("oderland", "/v1/streams").json()["items"]} >= {
