@@ -1,10 +1,9 @@
 """Despatches as an ERP system exports them: one row for each line in each unit, made into offers. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from api.gateway import clock_text
+from api.gateway import clock_text, with_times
 from api.goods_in import Cells, UnfitRows, rows_of
 from ledger_service import facts
 from ledger_service.errors import LedgerError, MalformedInput
@@ -23,19 +22,11 @@ _OF_ALL_ROWS = (
 _ALIASES = {"sscc": "unit", "delivery_note": "document", "customer": "taker"}
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds where a row says nothing: times in ms UTC; `carrier_for` is the member who stays custodian."""
-
-    despatched_at: int
-    lifetime: int
-    carrier_for: bytes
-
-
-def read_despatches(data: bytes, member: Callable[[str], bytes], defaults: Defaults) -> list[dict[str, Any]]:
+def read_despatches(data: bytes, member: Callable[[str], bytes], *, giver: bytes, now: int) -> list[dict[str, Any]]:
     """The despatches in a CSV file, as `CustodyGateway.offer` takes them; rows of one document make one despatch.
 
-    `member` gives the id of the member that is called so, or raises. Raises UnfitRows, which names each row and column
+    `member` gives the id of the member that is called so, or raises; `giver` stays custodian where a row names a
+    haulier alone. Times that no row names are left to the offer. Raises UnfitRows, which names each row and column
     that cannot be used; then there is no despatch.
     """
     problems: list[str] = []
@@ -51,7 +42,7 @@ def read_despatches(data: bytes, member: Callable[[str], bytes], defaults: Defau
         if not document:
             continue
         if document not in documents:
-            documents[document] = _head(cells, row, member, defaults)
+            documents[document] = _head(cells, row, member, giver, now)
             firsts[document] = (number, row)
         first, told = firsts[document]
         for column in _OF_ALL_ROWS:
@@ -62,7 +53,7 @@ def read_despatches(data: bytes, member: Callable[[str], bytes], defaults: Defau
         for document, value in documents.items():
             value["units"] = list(value["units"].values())
             try:
-                facts.check("despatch", {**value, "to": []}, defaults.despatched_at)
+                facts.check("despatch", with_times(value, now, 1) | {"to": []}, now)
             except MalformedInput as error:
                 number, _ = firsts[document]
                 problems.append(f"row {number}, document {document}: {error}")
@@ -71,18 +62,20 @@ def read_despatches(data: bytes, member: Callable[[str], bytes], defaults: Defau
     return list(documents.values())
 
 
-def _head(cells: Cells, row: Mapping[str, str], member: Callable[[str], bytes], defaults: Defaults) -> dict[str, Any]:
-    despatched_at = _time(cells, row, "despatched_at", defaults.despatched_at)
+def _head(
+    cells: Cells, row: Mapping[str, str], member: Callable[[str], bytes], giver: bytes, now: int
+) -> dict[str, Any]:
     value: dict[str, Any] = {
         "document": {
             "type": cells.text("document_type", longest=35, otherwise="delivery-note"),
             "number": row["document"],
         },
         "taker": _member(cells, "taker", member),
-        "despatchedAt": clock_text(despatched_at),
-        "deadline": clock_text(_time(cells, row, "deadline", despatched_at + defaults.lifetime)),
         "units": {},
     }
+    for column, name in (("despatched_at", "despatchedAt"), ("deadline", "deadline")):
+        if row.get(column):
+            value[name] = clock_text(_time(cells, row, column, now))
     if row.get("version"):
         value["document"]["version"] = cells.text("version", longest=10)
     for column, name in (("ship_from", "shipFrom"), ("ship_to", "shipTo")):
@@ -92,7 +85,7 @@ def _head(cells: Cells, row: Mapping[str, str], member: Callable[[str], bytes], 
     if row.get("seal"):
         value["seal"] = cells.text("seal", longest=35)
     if row.get("carrier"):
-        stays = _member(cells, "carrier_for", member) if row.get("carrier_for") else to_hex(defaults.carrier_for)
+        stays = _member(cells, "carrier_for", member) if row.get("carrier_for") else to_hex(giver)
         value["carrier"] = {"name": cells.text("carrier"), "for": stays}
     return value
 

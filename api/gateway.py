@@ -45,6 +45,8 @@ from ledger_service.statements import Domain, audience
 ADDRESSES_SOURCE, SOURCE = "custody-addresses", "custody"
 KEPT_ADDRESSES = 20
 """How many unused addresses a partner has of us, unless it is told otherwise."""
+LIFETIME_MS = 72 * 3_600_000
+"""How long a taker has to answer, unless the offer says otherwise."""
 MAX_STEPS = 200
 """Steps in one call."""
 MAX_ADDRESSES = 1000
@@ -291,16 +293,25 @@ class CustodyGateway:
         found = [self.book.unit_of(read_unit(one.id, "/unit").key) for one in units]
         return [one for one in found if one is not None]
 
-    def offer(self, despatch: Mapping[str, Any], to: Sequence[bytes] = (), *, open_missing: bool = False) -> bytes:
+    def offer(
+        self,
+        despatch: Mapping[str, Any],
+        to: Sequence[bytes] = (),
+        *,
+        open_missing: bool = False,
+        lifetime: int = LIFETIME_MS,
+    ) -> bytes:
         """Offer what `despatch` says, the content of such a statement without `to` and chain units; the offer's id.
 
-        Its taker and the members who carry on the way see it, and the members `to`. With `open_missing` units that
-        were never opened are opened first. Raises NotHeld, NoAddressLeft, SaidOtherwise or MalformedInput; then
-        nothing is signed.
+        Its taker and the members who carry on the way see it, and the members `to`. Without times of its own it was
+        shipped now, and the taker has `lifetime` (ms). With `open_missing` units that were never opened are opened
+        first. Raises NotHeld, NoAddressLeft, SaidOtherwise or MalformedInput; then nothing is signed.
         """
+        said = _hash(despatch)
+        despatch = with_times(despatch, self.wire.now(), lifetime)
         document = Reader(despatch, "", "document taker deadline units", _DESPATCH_OPTIONS)
         taker = document.hash("taker")
-        name, said = _name("despatch", despatch), _hash(despatch)
+        name = _name("despatch", despatch)
         known = self._done(name, said)
         if known is not None:
             return known
@@ -922,6 +933,11 @@ _EPCIS_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld
 def seed_name(seed: CustodySeed) -> bytes:
     """A name for a seed that tells nothing of it, to see which seed an address came from."""
     return hashlib.sha256(b"tallystick custody seed" + seed.secret).digest()[:16]
+
+
+def with_times(despatch: Mapping[str, Any], now: int, lifetime: int) -> dict[str, Any]:
+    """`despatch` with the times that it does not name: shipped now, to be answered within `lifetime` (ms)."""
+    return {"despatchedAt": clock_text(now), "deadline": clock_text(now + lifetime), **despatch}
 
 
 def clock_text(time: int) -> str:

@@ -135,7 +135,7 @@ def offer(
     ship_to, carrier, carrier_for, seal, despatched_at, deadline, document_type and version. Every row that cannot be
     used is named with its column, and then nothing is offered.
     """
-    from api.despatch_table import Defaults, read_despatches
+    from api.despatch_table import read_despatches
     from api.goods_in import UnfitRows
     from ledger_service import canonical
     from ledger_service.keys import to_hex
@@ -146,12 +146,12 @@ def offer(
         if file.suffix.casefold() == ".json":
             despatches = [canonical.parse(data)]
         else:
-            defaults = Defaults(client.now(), int(hours * 3_600_000), gateway.member)
             try:
-                despatches = read_despatches(data, _naming(folder), defaults)
+                despatches = read_despatches(data, _naming(folder), giver=gateway.member, now=client.now())
             except UnfitRows as problem:
                 _refuse_rows(file, problem.problems)
-        made = [(one, gateway.offer(one, readers, open_missing=open_missing)) for one in despatches]
+        lifetime = int(hours * 3_600_000)
+        made = [(one, gateway.offer(one, readers, open_missing=open_missing, lifetime=lifetime)) for one in despatches]
         pushed = gateway.push()
     if as_json:
         offers_made = [{"document": one["document"], "despatch": to_hex(digest)} for one, digest in made]

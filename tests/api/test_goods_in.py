@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.custody_book import Scan
-from api.despatch_table import Defaults, read_despatches
+from api.despatch_table import read_despatches
 from api.goods_in import UnfitRows, compare, decimal_text, read_scans
 from ledger_service.custody.kinds import Despatch
 from ledger_service.errors import LedgerError
@@ -20,7 +20,6 @@ SSCC = "395210040009260175"
 KEY = f"https://id.gs1.org/00/{SSCC}"
 PLATE = "licence-plate:UN049505160P00001"
 SHAFT = "https://id.gs1.org/01/09521004100011"
-DEFAULTS = Defaults(NOON, 72 * 3_600_000, member_id("duero"))
 
 
 def member(name: str) -> bytes:
@@ -30,7 +29,7 @@ def member(name: str) -> bytes:
 
 
 def read(*lines: str) -> list[dict[str, Any]]:
-    return read_despatches("\n".join(lines).encode(), member, DEFAULTS)
+    return read_despatches("\n".join(lines).encode(), member, giver=member_id("duero"), now=NOON)
 
 
 def test_an_export_of_despatches_becomes_one_offer_for_each_document() -> None:
