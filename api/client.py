@@ -548,6 +548,24 @@ class LedgerClient:
         """How an offer of ours, or one to us, stands."""
         return _standing(self._json("GET", f"/v1/custody/offers/{to_hex(despatch)}"), despatch)
 
+    def trail(self, unit: str, *, at: int | None = None, clock: str = "registered") -> dict[str, Any]:
+        """Who held a unit and whether the record of it is whole, as known at `at` (ms); raises ServiceRefused."""
+        wanted: dict[str, Any] = {"unit": unit, "clock": clock} | ({} if at is None else {"at": at})
+        return self._json("GET", f"/v1/custody/trail?{urlencode(wanted)}")
+
+    def lineage(self, unit: str, direction: str = "descendants", *, limit: int = 100) -> dict[str, Any]:
+        """What a unit went into or came from, page upon page, up to `limit` of them; raises ServiceRefused."""
+        wanted: dict[str, Any] = {"unit": unit, "direction": direction, "limit": min(limit, 1000)}
+        told = self._json("GET", f"/v1/custody/lineage?{urlencode(wanted)}")
+        while told["next"] is not None and len(told["items"]) < limit:
+            page = self._json("GET", f"/v1/custody/lineage?{urlencode(wanted | {'after': told['next']})}")
+            told |= {"items": told["items"] + page["items"], "next": page["next"]}
+        return told | {"items": told["items"][:limit]}
+
+    def recall(self, units: Sequence[str]) -> dict[str, Any]:
+        """Who holds `units`, or what was made of them, now; raises ServiceRefused."""
+        return self._json("GET", f"/v1/custody/recall?{urlencode([('unit', one) for one in units])}")
+
     def offers(self, side: str | None = None, state: str | None = None) -> Iterator[dict[str, Any]]:
         """The offers that we made (`side` giver) or got (taker), the oldest first."""
         wanted = {name: value for name, value in (("side", side), ("state", state)) if value is not None}

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from heapq import nsmallest
 from typing import Any
 
 import orjson
@@ -176,6 +177,7 @@ class Trails:
         self._taken = taken
         self._index = Index(ledger.store, key, steps)
         self._last_size = ledger.size
+        self._counted: dict[tuple[Direction, int, int], int] = {}
 
     # The index
 
@@ -326,9 +328,9 @@ class Trails:
             start = self._seen(connection, [thing], visible)
             found = _reach(graph, direction, start, visible)
             total = len(found) - 1
-            hidden = 0 if visible is None else len(_reach(graph, direction, start, None)) - 1 - total
+            hidden = self._reached(graph, direction, start[0]) - total if visible is not None else 0
             least = -1 if after is None else after
-            rest = sorted(one for one in found if one > least and one != start[0])
+            rest = nsmallest(limit + 1, (one for one in found if one > least and one != start[0]))
             names = self._index.names(connection, rest[:limit])
             items = tuple(name for one in rest[:limit] if (name := names[one][0]) is not None)
             more = rest[limit - 1] if len(rest) > limit else None
@@ -355,7 +357,7 @@ class Trails:
             found, marks = graph.descend(start, visible)
             names = self._index.names(connection, found)
             singles = [one for one in found if names[one][1] == ThingSort.SINGLE]
-            hidden = self._hidden(connection, graph, start, visible, len(singles))
+            hidden = self._hidden(connection, graph, start, visible, found)
             holdings = self._holdings(connection, graph, singles, visible, policy, at)
             answers = {one: holdings.held(one) for one in singles}
             holds = _hold_now(found, marks, answers, holdings, at)
@@ -424,6 +426,16 @@ class Trails:
         return [one for one, is_explained in zip(conflicts, continued, strict=True) if not is_explained][:limit]
 
     # How
+
+    def _reached(self, graph: Graph, direction: Direction, start: int) -> int:
+        """How many things a lineage has for one who sees all of it; the last answers are remembered."""
+        place = (direction, start, graph.version)
+        count = self._counted.get(place)
+        if count is None:
+            if len(self._counted) >= 100:
+                self._counted.clear()
+            count = self._counted[place] = len(_reach(graph, direction, [start], None)) - 1
+        return count
 
     def _continued(self, connection: sa.Connection, conflicts: Sequence[Conflict]) -> list[bool]:
         """Whether one side alone opened them all and its later openings name the units that they continue."""
@@ -584,17 +596,18 @@ class Trails:
         return found
 
     def _hidden(
-        self, connection: sa.Connection, graph: Graph, start: Sequence[int], visible: Visible, seen: int
+        self, connection: sa.Connection, graph: Graph, start: Sequence[int], visible: Visible, found: Sequence[int]
     ) -> int:
         """How many single units are reached only by statements that are not visible."""
-        if visible is None:
+        if visible is None or all(visible.streams[1:]):
             return 0
         everything, _ = graph.descend(start, None)
+        beyond = set(everything).difference(found)
         singles = 0
-        for chunk in chunks(everything):
+        for chunk in chunks(sorted(beyond)):
             query = sa.select(sa.func.count()).where(thing.c.id.in_(chunk), thing.c.sort == ThingSort.SINGLE)
             singles += connection.execute(query).scalar_one()
-        return max(singles - seen, 0)
+        return singles
 
     def _holdings(
         self,
@@ -622,8 +635,10 @@ class Trails:
         wanted = sa.select(*columns).join(saying, saying.c.position == mention.c.position)
         wanted = wanted.where(mention.c.role.in_(_AT_HAND))
         for chunk in chunks(sorted(things)):
-            found = connection.execute(wanted.where(mention.c.thing.in_(chunk)))
-            rows.extend(Row(*row[:-1]) for row in found if _sees(visible, row[-1], row[2]))
+            # As the driver gives them: SQLAlchemy's look at each row costs more than all that is done with it.
+            result = connection.execute(wanted.where(mention.c.thing.in_(chunk)))
+            found = map(Row._make, result.cursor.fetchall())
+            rows.extend(found if visible is None else (one for one in found if visible.sees(one.stream, one.position)))
         doubtful = set(graph.withdrawn)
         doubtful |= {by for some in graph.withdrawn.values() for by in some}
         doubtful |= self._void_positions(rows)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from ledger_service.trails.reading import How
 
 _FOUND, _CONTENT, _SUBSTANCE = 1, 2, 4
-_INWARD = (How.PACKED, How.CONTAINED)
+# Plain numbers: comparing members of an enumeration costs as much as the step itself.
+_PACKED, _CONTAINED, _INPUT, _OUTPUT = (int(one) for one in (How.PACKED, How.CONTAINED, How.INPUT, How.OUTPUT))
+_INWARD = (_PACKED, _CONTAINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class Graph:
         self._position = array("q")
         self.withdrawn: dict[int, dict[int, int]] = {}
         """By position: the statements that take it back, each with the number of its stream."""
+        self._tainted: set[int] = set()
+        self._streams = 0
+        self.version = 0
+        """Another number after each change."""
 
     def __len__(self) -> int:
         return len(self._how)
@@ -57,6 +63,8 @@ class Graph:
             self._out += more
             self._in += more
         number = len(self._how)
+        self.version += 1
+        self._streams = max(self._streams, stream)
         self._source.append(source)
         self._target.append(target)
         self._how.append(how)
@@ -67,8 +75,17 @@ class Graph:
         self._next_in.append(self._in[target])
         self._in[target] = number
 
+    def withdraw(self, position: int, by: int, stream: int) -> None:
+        """The statement at `position` is taken back by the one at `by`, in the stream with this number."""
+        self.withdrawn.setdefault(position, {})[by] = stream
+        self.version += 1
+        at = bisect_left(self._position, position)
+        if at < len(self._position) and self._position[at] == position:
+            self._tainted.add(self._stream[at])
+
     def drop(self, position: int) -> None:
         """Forget what the statement at `position` told."""
+        self.version += 1
         at = bisect_left(self._position, position)
         while at < len(self._position) and self._position[at] == position:
             self._how[at] = 0
@@ -84,7 +101,8 @@ class Graph:
         The carrier of a bad piece is found, and what else lies on that carrier is not.
         """
         out, into, next_out, next_in = self._out, self._in, self._next_out, self._next_in
-        source, target, how, counts = self._source, self._target, self._how, self._counts(visible)
+        source, target, how, stream = self._source, self._target, self._how, self._stream
+        counts, quick = self._counts(visible), self._quick(visible)
         marks = bytearray(max(len(out), max(start, default=0) + 1))
         found: list[int] = []
         fired: dict[int, int] = {}
@@ -103,7 +121,11 @@ class Graph:
                     forward.append(here)
                 edge = into[here] if here < len(into) else -1
                 while edge >= 0:
-                    if how[edge] in _INWARD and not marks[source[edge]] & _CONTENT and counts(edge):
+                    if (
+                        how[edge] in _INWARD
+                        and not marks[source[edge]] & _CONTENT
+                        and ((sure := quick[stream[edge]]) == 1 or (sure and counts(edge)))
+                    ):
                         marks[source[edge]] |= _CONTENT | _SUBSTANCE
                         content.append(source[edge])
                     edge = next_in[edge]
@@ -112,19 +134,25 @@ class Graph:
             edge = out[here] if here < len(out) else -1
             while edge >= 0:
                 kind, there = how[edge], target[edge]
-                if kind == How.PACKED:
-                    if not marks[there] & _FOUND and counts(edge):
+                if kind == _PACKED:
+                    if not marks[there] & _FOUND and ((sure := quick[stream[edge]]) == 1 or (sure and counts(edge))):
                         marks[there] |= _FOUND
                         found.append(there)
                         forward.append(there)
-                elif kind == How.CONTAINED:
-                    if not marks[there] & _SUBSTANCE and counts(edge):
+                elif kind == _CONTAINED:
+                    if not marks[there] & _SUBSTANCE and (
+                        (sure := quick[stream[edge]]) == 1 or (sure and counts(edge))
+                    ):
                         marks[there] |= _SUBSTANCE
                         if not marks[there] & _FOUND:
                             marks[there] |= _FOUND
                             found.append(there)
                             forward.append(there)
-                elif kind == How.INPUT and fired.get(there) not in (-1, here) and counts(edge):
+                elif (
+                    kind == _INPUT
+                    and fired.get(there) not in (-1, here)
+                    and ((sure := quick[stream[edge]]) == 1 or (sure and counts(edge)))
+                ):
                     # What goes in and comes out again is not what it went into; another input says more.
                     first = fired.get(there)
                     fired[there] = here if first is None else -1
@@ -132,7 +160,12 @@ class Graph:
                     while other >= 0:
                         made = target[other]
                         is_new = made != here if first is None else made == first
-                        if is_new and how[other] == How.OUTPUT and not marks[made] & _CONTENT and counts(other):
+                        if (
+                            is_new
+                            and how[other] == _OUTPUT
+                            and not marks[made] & _CONTENT
+                            and ((sure := quick[stream[other]]) == 1 or (sure and counts(other)))
+                        ):
                             marks[made] |= _CONTENT | _SUBSTANCE
                             content.append(made)
                         other = next_out[other]
@@ -142,7 +175,8 @@ class Graph:
     def ascend(self, start: Iterable[int], visible: Visible) -> list[int]:
         """All that `start` and its contents came from, themselves first."""
         out, into, next_out, next_in = self._out, self._in, self._next_out, self._next_in
-        source, target, how, counts = self._source, self._target, self._how, self._counts(visible)
+        source, target, how, stream = self._source, self._target, self._how, self._stream
+        counts, quick = self._counts(visible), self._quick(visible)
         marks = bytearray(max(len(out), max(start, default=0) + 1))
         found: list[int] = []
         fired: dict[int, int] = {}
@@ -158,14 +192,22 @@ class Graph:
             edge = into[made]
             while edge >= 0:
                 process = source[edge]
-                if how[edge] == How.OUTPUT and fired.get(process) not in (-1, made) and counts(edge):
+                if (
+                    how[edge] == _OUTPUT
+                    and fired.get(process) not in (-1, made)
+                    and ((sure := quick[stream[edge]]) == 1 or (sure and counts(edge)))
+                ):
                     first = fired.get(process)
                     fired[process] = made if first is None else -1
                     other = into[process]
                     while other >= 0:
                         taken = source[other]
                         is_new = taken != made if first is None else taken == first
-                        if is_new and how[other] == How.INPUT and counts(other):
+                        if (
+                            is_new
+                            and how[other] == _INPUT
+                            and ((sure := quick[stream[other]]) == 1 or (sure and counts(other)))
+                        ):
                             reach(taken)
                         other = next_in[other]
                 edge = next_in[edge]
@@ -178,13 +220,17 @@ class Graph:
                 continue
             edge = into[here]
             while edge >= 0:
-                if how[edge] in _INWARD and not marks[source[edge]] and counts(edge):
+                if (
+                    how[edge] in _INWARD
+                    and not marks[source[edge]]
+                    and ((sure := quick[stream[edge]]) == 1 or (sure and counts(edge)))
+                ):
                     reach(source[edge])
                 edge = next_in[edge]
             back(here)
             edge = out[here]
             while edge >= 0:
-                if how[edge] == How.PACKED and counts(edge):
+                if how[edge] == _PACKED and ((sure := quick[stream[edge]]) == 1 or (sure and counts(edge))):
                     back(target[edge])
                 edge = next_out[edge]
         return found
@@ -255,6 +301,21 @@ class Graph:
 
     def _counts(self, visible: Visible) -> "_Counts":
         return _Counts(self._stream, self._position, visible, self.withdrawn)
+
+    def _quick(self, visible: Visible) -> bytearray:
+        """Of each number of a stream: whether none (0), all (1) or some (2: ask `_counts`) of its ways count."""
+        if visible is None:
+            marks = bytearray(b"\x01") * (self._streams + 1)
+        else:
+            marks = bytearray(visible.streams)
+            # Since that view was taken the graph may have grown.
+            marks += bytes(max(self._streams + 1 - len(marks), 0))
+            if visible.positions:
+                marks = bytearray(one or 2 for one in marks)
+        for stream in self._tainted:
+            if stream < len(marks) and marks[stream]:
+                marks[stream] = 2
+        return marks
 
 
 def is_substance(mark: int) -> bool:

@@ -13,6 +13,11 @@ from typing import NamedTuple
 from ledger_service.custody.policy import Policy
 from ledger_service.trails.reading import How, Role, Sort
 
+# Plain numbers: comparing members of an enumeration costs more than what is done with most rows.
+_OFFERED, _RECEIVED, _MISSED, _OPENED, _SEEN, _AT_GATE, _ENDED = (
+    int(one) for one in (Role.OFFERED, Role.RECEIVED, Role.MISSED, Role.OPENED, Role.SEEN, Role.AT_GATE, Role.ENDED)
+)
+
 
 class Row(NamedTuple):
     """What one statement says of one thing; `graph` numbers name things, times are ms."""
@@ -27,6 +32,7 @@ class Row(NamedTuple):
     due_at: int | None
     outcome: int | None
     digest: bytes
+    stream: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Held:
 @dataclass(slots=True)
 class _Leg:
     start: int
-    record: str
+    record: bytes
     giver: bytes
     taker: bytes
     received: int | None
@@ -69,7 +75,7 @@ class _Leg:
 @dataclass(slots=True)
 class _Line:
     legs: list[_Leg] = field(default_factory=list)
-    sightings: list[tuple[int, str, bytes]] = field(default_factory=list)
+    sightings: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     ended_at: int | None = None
     is_plain: bool = True
 
@@ -99,11 +105,11 @@ class Holdings:
         self._doubtful = doubtful
         self._explains = explains
         self._rows: dict[int, list[Row]] = defaultdict(list)
-        times: dict[int, tuple[int, str]] = {}
+        times: dict[int, tuple[int, bytes]] = {}
         for row in rows:
             self._rows[row.thing].append(row)
             if row.sort == Sort.EVENT and row.stated_at is not None and row.position not in times:
-                times[row.position] = (row.stated_at, row.digest.hex())
+                times[row.position] = (row.stated_at, row.digest)
         self.stays = _stays(packings, times)
         self._lines: dict[int, _Line] = {}
 
@@ -187,14 +193,14 @@ class Holdings:
                 line.is_plain = False
                 return line
             role, time = row.role, row.stated_at
-            if role == Role.OFFERED:
+            if role == _OFFERED:
                 offers.append(row)
-            elif role in (Role.RECEIVED, Role.MISSED):
+            elif role in (_RECEIVED, _MISSED):
                 answers[row.other or b""].append(row)
-            elif role in (Role.SEEN, Role.OPENED, Role.AT_GATE):
+            elif role in (_SEEN, _OPENED, _AT_GATE):
                 if time is not None:
-                    line.sightings.append((time, row.digest.hex(), row.issuer))
-            elif role == Role.ENDED and time is not None:
+                    line.sightings.append((time, row.digest, row.issuer))
+            elif role == _ENDED and time is not None:
                 line.ended_at = time if line.ended_at is None else min(line.ended_at, time)
         if len({(one.issuer, one.stated_at) for one in offers}) < len(offers):
             line.is_plain = False  # copies, maybe: the fold counts them once
@@ -206,7 +212,7 @@ class Holdings:
                 line.is_plain = False
                 return line
             answer = given[0] if given else None
-            is_moved = answer is not None and answer.outcome != 3 and answer.role == Role.RECEIVED
+            is_moved = answer is not None and answer.outcome != 3 and answer.role == _RECEIVED
             if answer is not None:
                 answered[row.digest] = answer.digest
             deem = self._policy.deem_after
@@ -214,7 +220,7 @@ class Holdings:
             line.legs.append(
                 _Leg(
                     start,
-                    row.digest.hex(),
+                    row.digest,
                     row.issuer,
                     row.other or b"",
                     (None if answer is None else answer.stated_at) if not is_deemed else self._at,
@@ -241,7 +247,7 @@ class Holdings:
 
 
 def _stays(
-    packings: Sequence[tuple[int, int, int, int]], times: Mapping[int, tuple[int, str]]
+    packings: Sequence[tuple[int, int, int, int]], times: Mapping[int, tuple[int, bytes]]
 ) -> dict[int, list[Stay]]:
     """The times that things spent in others, as `custody.lineage` has them."""
     order = []

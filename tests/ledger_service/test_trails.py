@@ -151,7 +151,7 @@ def lineage(trails: Trails, thing: str, direction: Direction, sight: Any) -> tup
             return page.total, set(found)
 
 
-QUICK = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @QUICK
