@@ -22,7 +22,7 @@ from ledger_service.bundle import (
 )
 from ledger_service.evidence import BUNDLE_FORMAT, Bundle, CertificateProof, CustodySection, StreamSpan, UnitSteps
 from ledger_service.evidence.custody_judge import chain_units
-from ledger_service.handoffs import NO_HEAD, TakenStep
+from ledger_service.handoffs import NO_HEAD, Closing, HandOff, TakenStep
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger, Record, UnknownStatement, record_of
 from ledger_service.membership import Kind
@@ -75,7 +75,10 @@ def custody_bundle(
     # First where they stand and then by which steps: what the chain takes in between is left out again.
     certificates = certify(units) if units else ()
     pinned = None if pin_block is None else pin_block()
-    made = record_bundle(ledger, asked, gathered.records, certificates, taken, showing, pin_block=pinned)
+    streams = _streams_of_steps(ledger, taken(units), {one.digest for one in gathered.records}, sight)
+    made = record_bundle(
+        ledger, asked, gathered.records, certificates, taken, showing, streams=streams, pin_block=pinned
+    )
     return Made(made, gathered.hidden)
 
 
@@ -135,12 +138,45 @@ def record_bundle(
             records,
             spans,
             head,
-            lambda record: showing(record) if record.position in told else False,
+            lambda record: showing(record) if record.position in told else _single_fields(showing(record)),
             pin_block,
             BUNDLE_FORMAT,
         )
     section = CustodySection(tuple(sorted(set(things))), _steps_of(ledger, certificates, taken), tuple(certificates))
     return replace(made, custody=section)
+
+
+def _single_fields(shown: bool | Sequence[str]) -> bool | Sequence[str]:
+    """What is shown of a statement that its reader does not see whole: the fields that were granted one by one."""
+    return False if shown is True else shown
+
+
+def _streams_of_steps(
+    ledger: Ledger, taken: Mapping[bytes, Sequence[TakenStep]], known: set[bytes], sight: Sight | None
+) -> list[bytes]:
+    """The streams of statements that the chain's steps name and that the reader sees by their headers only.
+
+    With their headers here, such a step is one whose content was withheld; without, nobody can tell it from one that
+    was never explained.
+    """
+    named: set[bytes] = set()
+    for step in (one.step for steps in taken.values() for one in steps):
+        if isinstance(step, HandOff):
+            named |= {step.offer.statement, step.acceptance}
+        elif isinstance(step, Closing):
+            named.add(step.statement)
+    wanted = sorted(named - known)
+    streams: set[bytes] = set()
+    with ledger.store.read() as connection:
+        for at in range(0, len(wanted), 500):
+            query = sa.select(statement).where(statement.c.digest.in_(wanted[at : at + 500]))
+            found = [record_of(row) for row in connection.execute(query)]
+            streams |= {
+                one.header.stream
+                for one in found
+                if sight is None or sight.shown(one.header.stream, one.position) is not None
+            }
+    return sorted(streams)
 
 
 def _policies(ledger: Ledger, connection: sa.Connection, anchored: int) -> list[Record]:

@@ -42,6 +42,7 @@ class House:
     folder: Path
     start: int
     founders: tuple[str, ...]
+    audience: tuple[str, ...] = ()
     consortium: Consortium = field(init=False)
     domain: CustodyDomain = field(init=False)
     units: dict[str, bytes] = field(default_factory=dict)
@@ -67,10 +68,11 @@ class House:
     # -- statements ----------------------------------------------------------------------------------------------------
 
     def say(self, issuer: str, kind: str, content: Mapping[str, Any], time: int, *, late_minutes: int = 10) -> bytes:
-        """The id of the statement, which is for all the others."""
+        """The id of the statement, which is for all the others, or for `audience`."""
         self.until(time + late_minutes * 60_000)
-        to = tuple(sorted(set(self.founders) - {issuer}))
-        envelope = self.consortium.envelope(issuer, to, content=dict(content), kind=kind, stream=f"stream of {issuer}")
+        to = tuple(sorted(set(self.audience or self.founders) - {issuer}))
+        stream = f"stream of {issuer}" + (f" for {' '.join(to)}" if self.audience else "")
+        envelope = self.consortium.envelope(issuer, to, content=dict(content), kind=kind, stream=stream)
         (accepted,) = self.consortium.register(envelope).accepted
         self.records[accepted.digest] = self.consortium.ledger.record(accepted.digest)
         return accepted.digest
@@ -264,5 +266,5 @@ class House:
             found.append(fact_of(record.header, record.digest, record.registered_at, None, envelope.content))
         return found
 
-    def stream(self, issuer: str) -> bytes:
-        return stream_id(f"stream of {issuer}")
+    def stream(self, issuer: str, *to: str) -> bytes:
+        return stream_id(f"stream of {issuer}" + (f" for {' '.join(sorted(to))}" if to else ""))

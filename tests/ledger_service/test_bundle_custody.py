@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from ledger_service.bundle import NotYetAnchored, show_all
+from ledger_service.bundle import NotYetAnchored
 from ledger_service.bundle_custody import Made, custody_bundle
-from ledger_service.custody import Answer
+from ledger_service.custody import Answer, Problem
 from ledger_service.evidence import Bundle, CertificateProof, CustodyVerdict, verify_bundle
+from ledger_service.keys import to_hex
+from ledger_service.ledger import Record
 from ledger_service.trails import Trails, UnknownThing
 from tests.consortium import member_id
+from tests.custody import DAY, clock_text
 from tests.custody_chain import House
-from tests.story import BEFORE, DUERO, MEMBERS, NORDRAND, PALLETS, STRAY, at, tell
+from tests.story import BEFORE, DUERO, MEMBERS, NORDRAND, ODERLAND, PALLETS, STRAY, at, tell
 
 LOT = "https://id.gs1.org/01/09521004100011/10/L2609"
 CRATE = "licence-plate:UN049505160C00001"
@@ -34,8 +37,12 @@ class Archive:
     def make(self, things: Sequence[str], reader: str | None = None, *, genealogy: bool = False) -> Made:
         ledger = self.house.consortium.ledger
         sight = None if reader is None else ledger.sight(member_id(reader), self.house.consortium.clock.now)
+
+        def showing(record: Record) -> bool | tuple[str, ...]:
+            return True if sight is None else sight.shown(record.header.stream, record.position) or False
+
         return custody_bundle(
-            ledger, self.trails, things, sight, show_all, self.certify, self.house.steps, genealogy=genealogy
+            ledger, self.trails, things, sight, showing, self.certify, self.house.steps, genealogy=genealogy
         )
 
     def judge(self, bundle: Bundle) -> CustodyVerdict:
@@ -123,3 +130,46 @@ def test_a_genealogy_comprises_what_it_came_from_and_what_it_went_into(fresh: Ar
     assert set(whole.things) == {LOT, SHAFT, CRATE}
     assert whole.answer is Answer.WHOLE
     assert whole.custody.holder(SHAFT) == member_id(NORDRAND)
+
+
+@pytest.fixture
+def two_legs(fresh: Archive) -> Archive:
+    """A crate from Duero by Oderland to Nordrand, each leg known to its two sides alone."""
+    house = fresh.house
+    house.audience = (DUERO, ODERLAND)
+    house.open(DUERO, [CRATE], at("18T14:00"))
+    house.hand_over(DUERO, ODERLAND, [CRATE], at("18T15:00"), at("18T16:00"))
+    house.audience = (ODERLAND, NORDRAND)
+    house.hand_over(ODERLAND, NORDRAND, [CRATE], at("18T17:00"), at("18T18:00"))
+    house.publish()
+    return fresh
+
+
+def test_who_may_not_see_a_leg_learns_that_there_was_one_and_nothing_else(two_legs: Archive) -> None:
+    made = two_legs.make([CRATE], DUERO)
+    assert {one.header.issuer for one in made.bundle.statements} == {member_id(DUERO), member_id(ODERLAND)}
+    custody = two_legs.judge(made.bundle)
+    assert custody.answer is Answer.BROKEN  # two signatures on the chain, and by which statements nobody shows
+    assert [one.problem for one in custody.trail.findings] == [Problem.UNSIGNED_LEG]
+    assert made.hidden == 2
+
+
+def test_a_leg_whose_headers_were_granted_is_withheld_and_breaks_nothing(two_legs: Archive) -> None:
+    house = two_legs.house
+    for issuer, other in ((ODERLAND, NORDRAND), (NORDRAND, ODERLAND)):
+        content = {
+            "fields": ["/despatchedAt", "/receivedAt"],
+            "from": clock_text(house.consortium.clock.now),
+            "until": clock_text(house.consortium.clock.now + DAY),
+            "purpose": "Audit of September",
+            "streams": [to_hex(house.stream(issuer, other))],
+        }
+        house.audience = (issuer, DUERO)
+        house.say(issuer, "grant", content, house.consortium.clock.now)
+    house.publish()
+    made = two_legs.make([CRATE], DUERO)
+    custody = two_legs.judge(made.bundle)
+    assert custody.answer is Answer.WHOLE
+    assert [str(leg.state) for leg in custody.custody.units[CRATE].legs] == ["handed over", "content withheld"]
+    disclosed = {field.path for one in made.bundle.statements for field in one.disclosed}
+    assert disclosed == {"/despatchedAt", "/receivedAt"}
