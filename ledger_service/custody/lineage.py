@@ -290,6 +290,8 @@ class _Tracer:
         """The records by which `start` lies in `sought`, None if it does not."""
         records: list[str] = []
         here = start
+        if here != sought and not self.inside.get(sought):
+            return None  # nothing lies in it
         while here != sought:
             stay = self.open.get(here)
             if stay is None:

@@ -36,6 +36,8 @@ class _Walking:
     at: int
     findings: Findings
     carried: dict[str, list[Leg]] = field(default_factory=dict)
+    moving: set[str] = field(default_factory=set)
+    """What has legs, and all that ever lay in such a thing."""
 
     def walk(self, events: Iterable[Event]) -> dict[str, Unit]:
         handling = self.handling
@@ -44,6 +46,7 @@ class _Walking:
             if event.sort != "ObjectEvent":
                 for thing in event.things:
                     touched[thing].append(event)
+        self.moving = _reached(handling.legs, self.lineage)
         units = {}
         for key in sorted(handling.legs.keys() | handling.sightings.keys() | handling.closed.keys()):
             legs = self.travelled(key)
@@ -61,7 +64,7 @@ class _Walking:
     def travelled(self, key: str) -> Sequence[Leg]:
         """The legs of `key` and those that it made inside of something else, in order."""
         own = self.handling.legs.get(key, ())
-        stays = self.lineage.stays.get(key)
+        stays = self.lineage.stays.get(key) if key in self.moving else None
         if not stays:
             return own
         found = [(leg.order, 0, leg) for leg in own]
@@ -72,7 +75,7 @@ class _Walking:
                 leg for leg in self.carried_by(parent) if since <= leg.start and (until is None or leg.start < until)
             )
             found.extend((leg.order, depth, leg) for leg in legs)
-            for stay in self.lineage.stays.get(parent, ()):
+            for stay in self.lineage.stays.get(parent, ()) if parent in self.moving else ():
                 first, last = max(since, stay.since), stay.until
                 if until is not None:
                     last = until if last is None else min(last, until)
@@ -306,6 +309,22 @@ class _Walking:
             if leg.start > latest and leg.step is None:
                 what = "it was handed on after it had ended"
                 self.findings.add(Problem.EVENT_AFTER_CLOSE, what, [record, *leg.evidence], [key])
+
+
+def _reached(start: Iterable[str], lineage: Lineage) -> set[str]:
+    """`start` and all that ever lay in it, at any depth."""
+    children: dict[str, list[str]] = defaultdict(list)
+    for child, stays in lineage.stays.items():
+        for stay in stays:
+            children[stay.parent].append(child)
+    reached = set(start)
+    waiting = list(reached)
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            if child not in reached:
+                reached.add(child)
+                waiting.append(child)
+    return reached
 
 
 def _is_reversed(earlier: int | None, later: int | None, tolerance: int) -> bool:
