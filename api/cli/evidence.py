@@ -21,6 +21,7 @@ MAX_BUNDLE_BYTES = 1 << 30
 BROKEN = 3
 """The exit code for a bundle that holds and proves a record that is broken, or one that cannot be told."""
 _INDENT = 16
+_STREAMS = 8
 _LAST_SECOND = 253_402_300_799
 
 
@@ -216,8 +217,10 @@ def _say_verdict(verdict: "Verdict") -> None:
     anchors = "1 anchor" if verdict.anchors == 1 else f"{verdict.anchors} anchors"
     _line("log", f"{verdict.head.origin}, {verdict.head.size} statements, {anchors} checked")
     _line("witnesses", ", ".join(verdict.witnesses) or "none of your trust file's")
-    for span in verdict.streams:
+    for span in verdict.streams[:_STREAMS]:
         _line("stream", f"0x{span.stream.hex()[:12]}…, numbers {span.first} to {span.last}, none missing")
+    if len(verdict.streams) > _STREAMS:
+        _line("streams", f"{len(verdict.streams) - _STREAMS} more, with no number missing between first and last")
     # The same words about many records are said once.
     found: dict[str, list[str]] = {}
     for finding in verdict.findings:
