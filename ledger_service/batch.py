@@ -225,7 +225,7 @@ class Batch:
             ]
             if held:
                 insert_rows(connection, content, _CONTENT_COLUMNS, held)
-            self.offers.keep(connection, self.rows, position, now)
+            self.offers.keep(connection, self.rows, position, now, self.taken)
             keep_grants(connection, self.rows, position)
         for item, noted_at in self.forks:
             # Not itself: where a call was refused whole, a later one of the same transaction may have brought it.

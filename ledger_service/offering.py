@@ -194,48 +194,118 @@ class Answers:
         despatch = Despatch.parse(orjson.loads(item.content or b"")) if is_offer else None
         return _Known(item.issuer, item.kind, despatch, frozenset({item.issuer, *(item.audience or ())}), False)
 
-    @staticmethod
-    def keep(connection: sa.Connection, rows: Sequence[Examined], position: int, now: int) -> None:
+    def keep(
+        self,
+        connection: sa.Connection,
+        rows: Sequence[Examined],
+        position: int,
+        now: int,
+        taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]],
+    ) -> None:
         """Enter the offers and answers among the statements that were just added from `position` on."""
-        for place, item in enumerate(rows, position):
-            if item.content is None:
-                continue
-            if item.kind == DESPATCH:
-                _keep_offer(connection, item, Despatch.parse(orjson.loads(item.content)), place, now)
-            elif item.kind == RECEIPT:
-                _keep_answer(connection, item, Receipt.parse(orjson.loads(item.content)), now)
+        offers = [
+            (place, one, Despatch.parse(orjson.loads(one.content)))
+            for place, one in enumerate(rows, position)
+            if one.kind == DESPATCH and one.content is not None
+        ]
+        if offers:
+            connection.execute(sa.insert(offer), [_offer_row(place, one, said, now) for place, one, said in offers])
+            for _, one, said in offers:
+                if said.corrects is not None:
+                    _replace(connection, one, said, said.corrects)
+        if self._receipts:
+            self._keep_answers(connection, [one for one in rows if one.digest in self._receipts], now, taken)
+
+    def _keep_answers(
+        self,
+        connection: sa.Connection,
+        rows: Sequence[Examined],
+        now: int,
+        taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]],
+    ) -> None:
+        """The first answer to a unit stands until its issuer corrects it; a second one is for the fold to point at."""
+        said: list[tuple[Examined, Receipt, Despatch]] = []
+        for one in rows:
+            receipt = self._receipts[one.digest]
+            known = self._find(receipt.despatch, taken)
+            if known is not None and known.despatch is not None and known.despatch.taker == one.issuer:
+                said.append((one, receipt, known.despatch))
+        answers: dict[bytes, dict[int, tuple[bytes, str]]] = {receipt.despatch: {} for _, receipt, _ in said}
+        for ids in _chunks(sorted(answers)):
+            for row in connection.execute(sa.select(offer_answer).where(offer_answer.c.despatch.in_(ids))):
+                answers[row.despatch][row.place] = (row.receipt, row.outcome)
+        fresh: dict[tuple[bytes, int], dict[str, Any]] = {}
+        changed: list[dict[str, Any]] = []
+        for one, receipt, despatch in said:
+            known_answers = answers[receipt.despatch]
+            for place, outcome in _outcomes(receipt, despatch).items():
+                before = known_answers.get(place)
+                if before is not None and before[0] != receipt.corrects:
+                    continue
+                known_answers[place] = (one.digest, outcome)
+                values = {"receipt": one.digest, "outcome": outcome, "answered_at": now}
+                key = (receipt.despatch, place)
+                if before is None or key in fresh:
+                    fresh[key] = {"despatch": receipt.despatch, "place": place, **values}
+                else:
+                    changed.append({"of": receipt.despatch, "at": place, **values})
+        if fresh:
+            connection.execute(sa.insert(offer_answer), list(fresh.values()))
+        if changed:
+            which = (offer_answer.c.despatch == sa.bindparam("of")) & (offer_answer.c.place == sa.bindparam("at"))
+            connection.execute(sa.update(offer_answer).where(which), changed)
+        units = {receipt.despatch: len(despatch.units) for _, receipt, despatch in said}
+        counts = [
+            {
+                "of": despatch,
+                "unanswered": units[despatch] - len(found),
+                "refused": sum(outcome == str(Outcome.REFUSED) for _, outcome in found.values()),
+            }
+            for despatch, found in answers.items()
+        ]
+        if counts:
+            connection.execute(sa.update(offer).where(offer.c.despatch == sa.bindparam("of")), counts)
 
 
-def _keep_offer(connection: sa.Connection, item: Examined, despatch: Despatch, position: int, now: int) -> None:
-    connection.execute(
-        sa.insert(offer).values(
-            position=position,
-            despatch=item.digest,
-            giver=item.issuer,
-            taker=despatch.taker,
-            made_at=now,
-            deadline=despatch.deadline,
-            units=len(despatch.units),
-            unanswered=len(despatch.units),
-            refused=0,
-        )
-    )
-    if despatch.corrects is None:
-        return
+def _offer_row(position: int, item: Examined, despatch: Despatch, now: int) -> dict[str, Any]:
+    return {
+        "position": position,
+        "despatch": item.digest,
+        "giver": item.issuer,
+        "taker": despatch.taker,
+        "made_at": now,
+        "deadline": despatch.deadline,
+        "units": len(despatch.units),
+        "unanswered": len(despatch.units),
+        "refused": 0,
+    }
+
+
+def _outcomes(receipt: Receipt, despatch: Despatch) -> dict[int, str]:
+    """What a receipt says of each unit that it answers, by the unit's place in the despatch."""
+    places = {one.id.key: place for place, one in enumerate(despatch.units)}
+    said = {places[one.key]: str(receipt.outcome) for one in receipt.units if one.key in places}
+    for one in receipt.discrepancies:
+        if one.what is Deviation.SHORT and one.quantity is None and one.unit.key in places:
+            said[places[one.unit.key]] = MISSING
+    return said
+
+
+def _replace(connection: sa.Connection, item: Examined, despatch: Despatch, corrects: bytes) -> None:
+    """Note that a despatch is corrected. What was answered stays answered: the correction asks about the rest."""
     corrected = connection.execute(
         sa.select(offer, content.c.content)
         .outerjoin(content, content.c.position == offer.c.position)
-        .where(offer.c.despatch == despatch.corrects, offer.c.giver == item.issuer, offer.c.replaced_by.is_(None))
+        .where(offer.c.despatch == corrects, offer.c.giver == item.issuer, offer.c.replaced_by.is_(None))
     ).first()
     if corrected is None:
         return
-    connection.execute(sa.update(offer).where(offer.c.despatch == despatch.corrects).values(replaced_by=item.digest))
+    connection.execute(sa.update(offer).where(offer.c.despatch == corrects).values(replaced_by=item.digest))
     if corrected.content is None or corrected.taker != despatch.taker:
         return
-    # What was answered stays answered: the correction asks about the rest.
     before = [one.id.key for one in Despatch.parse(orjson.loads(corrected.content)).units]
     places = {one.id.key: place for place, one in enumerate(despatch.units)}
-    answers = connection.execute(sa.select(offer_answer).where(offer_answer.c.despatch == despatch.corrects)).all()
+    answers = connection.execute(sa.select(offer_answer).where(offer_answer.c.despatch == corrects)).all()
     kept = [
         {"despatch": item.digest, "place": places[before[row.place]], "receipt": row.receipt, "outcome": row.outcome,
          "answered_at": row.answered_at}
@@ -245,39 +315,6 @@ def _keep_offer(connection: sa.Connection, item: Examined, despatch: Despatch, p
     if kept:
         connection.execute(sa.insert(offer_answer), kept)
         _count(connection, item.digest)
-
-
-def _keep_answer(connection: sa.Connection, item: Examined, receipt: Receipt, now: int) -> None:
-    row = connection.execute(
-        sa.select(offer.c.position, content.c.content)
-        .join(content, content.c.position == offer.c.position)
-        .where(offer.c.despatch == receipt.despatch, offer.c.taker == item.issuer)
-    ).first()
-    if row is None or row.content is None:
-        return
-    places = {one.id.key: place for place, one in enumerate(Despatch.parse(orjson.loads(row.content)).units)}
-    answered = {places[one.key]: str(receipt.outcome) for one in receipt.units if one.key in places}
-    for one in receipt.discrepancies:
-        if one.what is Deviation.SHORT and one.quantity is None and one.unit.key in places:
-            answered[places[one.unit.key]] = MISSING
-    known = {
-        one.place: one.receipt
-        for one in connection.execute(
-            sa.select(offer_answer.c.place, offer_answer.c.receipt).where(offer_answer.c.despatch == receipt.despatch)
-        )
-    }
-    # The first answer stands until its issuer corrects it; a second one is for the fold to point at.
-    for place, outcome in sorted(answered.items()):
-        values = {"receipt": item.digest, "outcome": outcome, "answered_at": now}
-        if place not in known:
-            connection.execute(sa.insert(offer_answer).values(despatch=receipt.despatch, place=place, **values))
-        elif known[place] == receipt.corrects:
-            connection.execute(
-                sa.update(offer_answer)
-                .where(offer_answer.c.despatch == receipt.despatch, offer_answer.c.place == place)
-                .values(**values)
-            )
-    _count(connection, receipt.despatch)
 
 
 def _count(connection: sa.Connection, despatch: bytes) -> None:
