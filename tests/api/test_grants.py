@@ -79,15 +79,25 @@ CASES: dict[str, tuple[dict[str, Any] | None, int, str, str, set[str] | None]] =
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_reader_gets_what_a_grant_in_force_names_and_nothing_else(scene: House, name: str) -> None:
+def test_a_reader_gets_what_a_grant_in_force_names_and_nothing_else(service: House, name: str) -> None:
     content, later, who, stream, expected = CASES[name]
+    service.clock.now = NOON
+    service.sign_out()
+    # Streams of its own for each case: what one case grants shows nothing of another's.
+    own = {one: f"{name}: {one}" for one in (STREAM, OTHER)}
+    for one in own.values():
+        assert (
+            service.send("duero", service.envelope("duero", (one.rpartition(" ")[2],), stream=one).data).status_code
+            == 201
+        )
+    stream = own[stream]
     if content is not None:
-        give(scene, content)
-    scene.clock.now = NOON + later
-    scene.sign_out()
-    found = read(scene, who, stream)
-    streams = {one["stream"] for one in scene.get(who, "/v1/streams").json()["items"]}
-    listed = {one["header"]["stream"] for one in scene.get(who, "/v1/statements").json()["items"]}
+        give(service, content | {"streams": [to_hex(stream_id(own[STREAM]))]})
+    service.clock.now = NOON + later
+    service.sign_out()
+    found = read(service, who, stream)
+    streams = {one["stream"] for one in service.get(who, "/v1/streams").json()["items"]}
+    listed = {one["header"]["stream"] for one in service.get(who, "/v1/statements").json()["items"]}
     wanted = to_hex(stream_id(stream))
     if expected is None:
         assert found == 404
@@ -203,17 +213,17 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_grant_is_refused_and_says_why(scene: House, name: str) -> None:
+def test_a_bad_grant_is_refused_and_says_why(service: House, name: str) -> None:
     content, why = BAD[name]
-    envelope = scene.envelope("duero", ("oderland",), content=content, kind="grant", stream="bad", sequence=1)
-    answer = scene.send("duero", envelope.data)
+    envelope = service.envelope("duero", ("oderland",), content=content, kind="grant", stream="bad", sequence=1)
+    answer = service.send("duero", envelope.data)
     assert answer.status_code == 400, answer.text
     assert why in answer.json()["detail"]
 
 
-def test_a_grant_to_nobody_is_refused(scene: House) -> None:
-    envelope = scene.envelope("duero", (), content=grant(), kind="grant", stream="bad", sequence=1)
-    assert "at least one member" in scene.send("duero", envelope.data).json()["detail"]
+def test_a_grant_to_nobody_is_refused(service: House) -> None:
+    envelope = service.envelope("duero", (), content=grant(), kind="grant", stream="bad", sequence=1)
+    assert "at least one member" in service.send("duero", envelope.data).json()["detail"]
 
 
 def test_findings_of_granted_streams_are_told_to_the_auditor(scene: House) -> None:
