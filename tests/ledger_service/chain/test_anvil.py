@@ -12,7 +12,7 @@ from ledger_service.chain.evm import Patience
 from ledger_service.chain.rpc import JsonRpcChain
 from ledger_service.chain.transaction import Fees, Transaction
 from tests.ledger_service.chain.conftest import QUICK, Anvil
-from tests.ledger_service.chain.lane import ORIGIN, Lane, evidence_of, key
+from tests.ledger_service.chain.lane import ORIGIN, Lane, evidence_of, key, wait_until_mined
 
 pytestmark = pytest.mark.full
 
@@ -134,6 +134,7 @@ def test_a_mined_failure_is_told_from_success(node: Anvil) -> None:
         lane.anchor(3)
         failing = lane.sign(3, since=0)
         node.ask("eth_sendRawTransaction", "0x" + failing.raw.hex())  # past the rehearsal
+        wait_until_mined(lane.chain, failing)
         tellers: list[Callable[[], object]] = [
             lambda: lane.chain.anchor_of(failing.hash),
             lambda: lane.chain.send(failing.raw),
