@@ -81,10 +81,9 @@ class Telephone:
         """Send a form of the page that is open; its token is the page's unless given."""
         found = re.search(r'name="form" value="(\w+)"', self.last.text if self.last is not None else "")
         form = {"form": found.group(1)} if found is not None else {}
+        form |= {name.replace("__", "."): value for name, value in fields.items()}
         self.last = self.service.anyone.post(
-            f"/o/{self.token}/{path}",
-            params={"lang": self.lang},
-            data=form | {k.replace("__", "."): v for k, v in fields.items()},
+            f"/o/{self.token}/{path}", params={"lang": self.lang}, data=form, follow_redirects=True
         )
         return self.last
 
