@@ -153,9 +153,10 @@ class Notices:
                 value = None if row.content is None else orjson.loads(row.content)
                 kind, more = _what(row.kind, value)
                 body = _place(row) | more
-                writing.tell(readers[row.stream], kind, body, row.registered_at, to_hex(row.digest))
+                writing.add(readers[row.stream], kind, body, row.registered_at, to_hex(row.digest))
                 if kind is Told.OFFER_MADE and row.registered_at <= aged:
                     _tell_late(writing, row.position, aged)
+            writing.flush()
             keep_place(connection, "statements", stop)
         if rows:
             self.on_told()
@@ -176,7 +177,9 @@ class Notices:
             return False
         with self._store.write() as connection:
             writing = Writing(connection)
-            told = sum(_tell_crossing(writing, one) for one in crossings)
+            for one in crossings:
+                _tell_crossing(writing, one)
+            told = writing.flush()
             keep_place(connection, "ageing", max(until, start))
         if told:
             self.on_told()
@@ -189,24 +192,35 @@ class Writing:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self._last: dict[bytes, int] = {}
+        self._waiting: list[tuple[bytes, dict[str, Any]]] = []
 
     def tell(self, members: Iterable[bytes], kind: Told, body: Mapping[str, Any], at: int, source: str) -> int:
         """See `Notices.tell`."""
+        self.add(members, kind, body, at, source)
+        return self.flush()
+
+    def add(self, members: Iterable[bytes], kind: Told, body: Mapping[str, Any], at: int, source: str) -> None:
+        """The same, at the next `flush`: many at once cost a fraction of each alone."""
         name = hashlib.sha256(f"{kind}\n{source}".encode()).digest()
-        wanted = sorted(set(members))
-        known = set()
-        for some in _chunks(wanted):
-            query = sa.select(notice.c.member).where(notice.c.source == name, notice.c.member.in_(some))
-            known |= set(self.connection.execute(query).scalars())
-        rows = []
         text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
-        for member in wanted:
-            if member not in known:
+        row = {"kind": str(kind), "at": at, "body": text, "source": name}
+        self._waiting += [(member, row) for member in sorted(set(members))]
+
+    def flush(self) -> int:
+        """Write what was added, in that order; how many notices had not been told yet."""
+        waiting, self._waiting = self._waiting, []
+        known: set[tuple[bytes, bytes]] = set()
+        for some in _chunks(sorted({row["source"] for _, row in waiting})):
+            query = sa.select(notice.c.member, notice.c.source)
+            query = query.where(notice.c.source.in_(some), notice.c.member.in_({member for member, _ in waiting}))
+            known |= {(row.member, row.source) for row in self.connection.execute(query)}
+        rows = []
+        for member, row in waiting:
+            if (member, row["source"]) not in known:
+                known.add((member, row["source"]))
                 number = self._last.get(member) or _last(self.connection, member)
                 self._last[member] = number + 1
-                rows.append(
-                    {"member": member, "number": number + 1, "kind": str(kind), "at": at, "body": text, "source": name}
-                )
+                rows.append({"member": member, "number": number + 1, **row})
         if rows:
             self.connection.execute(sa.insert(notice), rows)
         return len(rows)
@@ -271,13 +285,13 @@ def _tell_late(writing: Writing, position: int, aged: int) -> None:
     row = writing.connection.execute(sa.select(offer).where(offer.c.position == position)).first()
     if row is not None and row.deadline <= aged and row.unanswered:
         body = {"offer": to_hex(row.despatch), "taker": to_hex(row.taker)}
-        writing.tell((row.giver, row.taker), Told.OVERDUE, body, row.deadline, to_hex(row.despatch))
+        writing.add((row.giver, row.taker), Told.OVERDUE, body, row.deadline, to_hex(row.despatch))
 
 
-def _tell_crossing(writing: Writing, crossing: Crossing) -> int:
+def _tell_crossing(writing: Writing, crossing: Crossing) -> None:
     one = crossing.offer
     body = {"offer": to_hex(one.despatch), "taker": to_hex(one.taker)}
-    return writing.tell((one.giver, one.taker), _DATES[crossing.state], body, crossing.at, to_hex(one.despatch))
+    writing.add((one.giver, one.taker), _DATES[crossing.state], body, crossing.at, to_hex(one.despatch))
 
 
 def _chunks(values: list[bytes], size: int = 500) -> Iterable[list[bytes]]:

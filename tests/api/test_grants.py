@@ -86,10 +86,8 @@ def test_a_reader_gets_what_a_grant_in_force_names_and_nothing_else(service: Hou
     # Streams of its own for each case: what one case grants shows nothing of another's.
     own = {one: f"{name}: {one}" for one in (STREAM, OTHER)}
     for one in own.values():
-        assert (
-            service.send("duero", service.envelope("duero", (one.rpartition(" ")[2],), stream=one).data).status_code
-            == 201
-        )
+        sent = service.send("duero", service.envelope("duero", (one.rpartition(" ")[2],), stream=one).data)
+        assert sent.status_code == 201, sent.text
     stream = own[stream]
     if content is not None:
         give(service, content | {"streams": [to_hex(stream_id(own[STREAM]))]})
