@@ -30,11 +30,8 @@ FRACTIONS = (1.0, 0.01)
 def run(*, quick: bool) -> Iterator[Figure]:
     """Milliseconds and seconds of the questions; every figure beside a plain way to the same answer in this run."""
     yield from _genealogy(20_000 if quick else 100_000)
-    plain = None
     for events in (20_000,) if quick else (100_000, 1_000_000):
-        for figure in _recall(events, plain):
-            plain = figure.bare if plain is None else plain
-            yield figure
+        yield from _recall(events)
 
 
 # A genealogy: one batch of steel, in batches of shafts, in pieces, on pallets.
@@ -81,7 +78,7 @@ def _genealogy(units: int) -> Iterator[Figure]:
 # A recall: a tier of makers, three of customers, each pallet handed on twice.
 
 
-def _recall(events: int, plain_seconds: float | None) -> Iterator[Figure]:
+def _recall(events: int) -> Iterator[Figure]:
     history = History()
     pallets = events // 5
     lots = [f"{PART}/10/L{number}" for number in range(100)]
@@ -97,7 +94,7 @@ def _recall(events: int, plain_seconds: float | None) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as name, house(Path(name) / "network") as home:
         before = _memory()
         trails, seconds, count = _indexed(home, history)
-        history_facts = history.statements[:6_000] if plain_seconds is None else []
+        plain_seconds = _fold_rate(history.statements[:6_000])
         del history.statements[:]
         gc.collect()
         gc.freeze()  # a service has no such history in memory to look through
@@ -114,8 +111,6 @@ def _recall(events: int, plain_seconds: float | None) -> Iterator[Figure]:
             assert recall is not None
             assert len(recall.units) == (pallets if share == "all" else pallets // 100)
             assert len(recall.shipments) == pallets // 10 if share == "all" else True
-            if plain_seconds is None:
-                plain_seconds = _fold_rate(history_facts)
             reached = len(recall.units) * 5
             yield Figure(
                 f"recall over {events:,} custody events, {share} of them reached, median",

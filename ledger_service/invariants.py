@@ -37,6 +37,7 @@ from ledger_service.store.tables import (
     stream,
     tile,
 )
+from ledger_service.trails.checking import check_index
 
 CHUNK = 5_000
 LATE_SECONDS = 86_400
@@ -75,6 +76,7 @@ def check(ledger: Ledger, progress: Progress | None = None, *, relaying: Relayin
             walk.anchors(),
             walk.registry(),
             walk.forks(),
+            walk.trails(),
             () if relaying is None else walk.custody(relaying),
         ):
             found.extend(part)
@@ -372,6 +374,11 @@ class _Walk:
                 yield Violation("nothing waits for ever", name, f"its deadline, {row.deadline_seconds}, is long over")
             elif row.state not in (WAITING, SENT, TAKEN, REFUSED):
                 yield Violation("a step has one of four states", name, row.state)
+
+    def trails(self) -> Iterator[Violation]:
+        """The index of trails says what the statements say, as far as it has come; of a large one a sample."""
+        for position, found in check_index(self.connection):
+            yield Violation("the index of trails follows from the statements", f"statement {position}", found)
 
 
 def _reader_of(tiles: dict[tuple[int, int], bytes]) -> merkle.ReadTile:

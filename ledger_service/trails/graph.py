@@ -236,8 +236,8 @@ class Graph:
         return found
 
     def carriers(self, start: Iterable[int], visible: Visible) -> list[int]:
-        """`start` and all that it was ever packed in, at any depth."""
-        counts = self._counts(visible)
+        """`start` and all that it was ever said to be packed in, at any depth, taken back since or not."""
+        counts = _Counts(self._stream, self._position, visible, {})
         found = dict.fromkeys(start)
         waiting = list(found)
         while waiting:
@@ -251,11 +251,13 @@ class Graph:
                 edge = self._next_out[edge]
         return list(found)
 
-    def packings(self, things: Sequence[int], visible: Visible) -> list[tuple[int, int, int, int]]:
+    def packings(
+        self, things: Sequence[int], visible: Visible, *, ever: bool = False
+    ) -> list[tuple[int, int, int, int]]:
         """Position, thing, carrier and how, of all packings and unpackings of `things`, and of the emptyings of what
-        they were packed in.
+        they were packed in; with `ever` also those that were taken back since.
         """
-        counts = self._counts(visible)
+        counts = _Counts(self._stream, self._position, visible, {} if ever else self.withdrawn)
         found: list[tuple[int, int, int, int]] = []
         carriers: dict[int, None] = {}
         for one in things:
@@ -276,9 +278,9 @@ class Graph:
 
     def elsewhere(self, things: Sequence[int], visible: Visible) -> set[int]:
         """The positions of all packings and unpackings of what was ever packed in `things`, into whatever it was, of
-        the emptyings of that, and of the packings of what `things` are said to have come out of.
+        the emptyings of that, and of the packings of what `things` are said to have come out of; taken back or not.
         """
-        counts = self._counts(visible)
+        counts = _Counts(self._stream, self._position, visible, {})
         inside: dict[int, None] = {}
         for one in things:
             edge = self._in[one] if one < len(self._in) else -1
@@ -286,7 +288,7 @@ class Graph:
                 if self._how[edge] in (How.PACKED, How.UNPACKED) and counts(edge):
                     inside[self._source[edge]] = None
                 edge = self._next_in[edge]
-        found = {position for position, _, _, _ in self.packings(list(inside), visible)}
+        found = {position for position, _, _, _ in self.packings(list(inside), visible, ever=True)}
         for one in things:
             edge = self._out[one] if one < len(self._out) else -1
             while edge >= 0:

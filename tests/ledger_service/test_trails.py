@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger_service.custody import Custody, Fact, Policy, Trail, fold
 from ledger_service.identifiers import identify
 from ledger_service.ledger import Ledger
+from ledger_service.store.trail_tables import chain_unit, link, mention, saying
+from ledger_service.store.trail_tables import thing as thing_table
 from ledger_service.trails import Direction, Trails, UnknownThing, held_by_fold
+from ledger_service.trails.checking import check_index
 from tests.consortium import Consortium
 from tests.custody import DAY, HOUR, START, Record, member_id, pallet
 from tests.trails import clear, erased, taken_steps, tell
@@ -281,3 +285,95 @@ def test_an_index_after_erasures_is_one_made_anew(
     assert trails.indexed == 0
     trails.catch_up()
     assert everything() == before
+
+
+class PowerFails(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("step", ["indexing", "indexed", "index cleared"])
+def test_an_index_cut_off_at_any_step_goes_on_where_it_was(ledger: Ledger, step: str) -> None:
+    record = Record(on_chain=False)
+    for number, thing in enumerate(PALLETS):
+        record.hand_over("duero", "nordrand", [thing], number * 10)
+        record.pack("nordrand", TRUCKS[0], [thing], number * 10 + 8)
+    audiences: dict[bytes, tuple[bytes, ...]] = {one.stream: () for one in record.facts}
+    whole = told(ledger, record, audiences, record.facts)
+    expected = [whole.recall([key_of(thing)], None, at=NOW) for thing in PALLETS]
+
+    def fail(name: str) -> None:
+        if name == step:
+            raise PowerFails
+
+    failing = Trails(ledger, lambda _: {}, b"k" * 32, steps=fail)
+
+    def go_on() -> None:
+        failing.rebuild()
+        failing.index(NOW)
+
+    with pytest.raises(PowerFails):
+        go_on()
+    again = Trails(ledger, lambda _: {}, b"k" * 32)
+    again.catch_up()
+    assert again.indexed == len(record.facts)
+    assert [again.recall([key_of(thing)], None, at=NOW) for thing in PALLETS] == expected
+    with ledger.store.read() as connection:
+        assert list(check_index(connection)) == []
+
+
+def test_two_openings_of_one_thing_are_found_whoever_made_them(ledger: Ledger) -> None:
+    record = Record()
+    record.open("duero", PALLETS[0], 1)
+    record.open("duero", PALLETS[1], 1)
+    record.open("nordrand", PALLETS[0], 2, generation=1)
+    audiences: dict[bytes, tuple[bytes, ...]] = {one.stream: () for one in record.facts}
+    trails = told(ledger, record, audiences, record.facts)
+    (conflict,) = trails.conflicts()
+    assert conflict.thing == key_of(PALLETS[0])
+    assert set(conflict.sides) == {member_id("duero"), member_id("nordrand")}
+    assert len(conflict.units) == 2
+    with pytest.raises(UnknownThing):
+        trails.gather([key_of(PALLETS[0])], ledger.sight(member_id("vltava"), NOW))
+    erased(ledger, record.facts[0], NOW)
+    (conflict,) = trails.conflicts()
+    assert conflict.sides == (member_id("nordrand"),), "who opened it first is gone; that somebody did is not"
+
+
+def test_a_unit_that_continues_a_lost_one_is_no_conflict(ledger: Ledger) -> None:
+    record = Record()
+    record.open("duero", PALLETS[0], 1)
+    record.open("duero", PALLETS[0], 5, generation=1, continues=0)
+    trails = told(ledger, record, {one.stream: () for one in record.facts}, record.facts)
+    assert trails.conflicts() == []
+
+
+def test_a_name_goes_with_the_last_statement_that_mentions_it(ledger: Ledger) -> None:
+    record = Record()
+    facts = [record.scan("duero", [PALLETS[0]], 1), record.scan("duero", [PALLETS[0]], 2)]
+    trails = told(ledger, record, {one.stream: () for one in record.facts}, record.facts)
+
+    def names() -> list[str | None]:
+        with ledger.store.read() as connection:
+            return list(connection.execute(sa.select(thing_table.c.name)).scalars())
+
+    erased(ledger, facts[0], NOW)
+    assert names() == [key_of(PALLETS[0])]
+    erased(ledger, facts[1], NOW)
+    assert names() == [None]
+    with pytest.raises(UnknownThing):
+        trails.gather([key_of(PALLETS[0])], None)
+
+
+def test_a_check_sees_every_row_that_was_changed(ledger: Ledger) -> None:
+    record = Record()
+    record.open("duero", PALLETS[0], 0)
+    record.hand_over("duero", "nordrand", [PALLETS[0]], 1)
+    record.pack("nordrand", TRUCKS[0], [PALLETS[0]], 8)
+    for table in (mention, saying, link, chain_unit):
+        told(ledger, record, {one.stream: () for one in record.facts}, record.facts)
+        with ledger.store.read() as connection:
+            assert list(check_index(connection)) == []
+        with ledger.store.write() as connection:
+            connection.execute(sa.delete(table).where(table.c.position >= 0))
+        with ledger.store.read() as connection:
+            assert list(check_index(connection)), table.name
