@@ -138,3 +138,17 @@ def test_rows_that_cannot_be_used_are_all_named_and_nothing_is_offered(site: Sit
         (("custody", "steps", "1JUN049505160P09999"), "never held"),
     ):
         assert words in site.run("Duero", *command, expect=2)
+
+
+def test_the_giver_prints_a_note_and_the_taker_sets_the_pin_by_which_it_is_answered(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    despatch = site.offer("80417799", 77)
+    paper = site.folder / "note.pdf"
+    assert "takes the PIN of the taker's site" in site.run("Duero", "note", despatch, "-o", paper)
+    assert paper.read_bytes().startswith(b"%PDF-")
+    site.run("Nordrand", "note", despatch, "-o", paper, expect=1)
+    monkeypatch.setenv("TALLYSTICK_PIN", "480913")
+    assert "set for 9521002000016" in site.run("Nordrand", "pin", "--site", "9521002000016")
+    monkeypatch.setenv("TALLYSTICK_PIN", "111111")
+    assert "choose others" in site.run("Nordrand", "pin", expect=1)
