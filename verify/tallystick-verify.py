@@ -691,7 +691,7 @@ def _decimal(text: str) -> int:
 # ======================================================================================================================
 
 MAX_FIELDS = 4096
-_KIND = re.compile(r"[a-z]+(?:-[a-z]+)*\Z")
+_KIND = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 
 
 def words(*values: Any) -> bytes:
@@ -2057,6 +2057,7 @@ class Leg:
     lines: List[Line] = field(default_factory=list)
     carried_in: Optional[str] = None
     own: Optional[Leg] = None
+    missing_since: Optional[int] = None
 
     @property
     def papers(self) -> List[str]:
@@ -2222,13 +2223,13 @@ class Custody:
                 self._conflict([target, paper])
             else:
                 chosen[target.id].append(paper)
-        for rivals in chosen.values():
-            if len(rivals) > 1:
-                self._conflict(rivals)
         for paper in roots:
             before = [paper]
             while before[-1].id in chosen:
-                before.append(chosen[before[-1].id][0])
+                rivals = chosen[before[-1].id]
+                if len(rivals) > 1:
+                    self._conflict(rivals)
+                before.append(rivals[0])
             last = before[-1]
             for one, after in zip(before, before[1:]):
                 self.corrected[one.id] = after.id
@@ -2482,7 +2483,7 @@ class Custody:
                     leg.generation = chains.index(leg.step.unit) if leg.step.unit in chains else 0
             latest: Optional[int] = None
             with_step = [one for one in legs if one.step is not None]
-            for leg in sorted(with_step, key=lambda one: (one.generation, one.step.sequence if one.step else 0)):
+            for leg in sorted(with_step, key=lambda one: one.order[1:]):
                 latest = leg.start if latest is None else max(latest, leg.start)
                 leg.start = latest
             for leg in legs:
@@ -2543,6 +2544,8 @@ class Custody:
             leg.lines = [one for one in acceptance.lines if one.unit == unit]
             if any(one.what != "damaged" for one in leg.lines):
                 self.find("quantity-not-conserved", leg.papers, [unit])
+            if any(one.what == "short" and one.quantity is None for one in leg.lines):
+                leg.missing_since = acceptance.fact.registered_at
         if leg.step is not None:
             strangers = [
                 address or ""
@@ -2613,7 +2616,9 @@ class Custody:
         for fact, owner in zip((offer, acceptance), owners):
             sides.append(fact.issuer if fact else next(iter(owner)) if len(owner) == 1 else None)
         leg = Leg(self.thing_of[step.unit], *sides, offer=offer, acceptance=acceptance, step=step, record=step.record)
-        leg.start, leg.despatch = step.time, self.despatch_of.get(step.offer or "")
+        leg.start = step.time
+        paper = self.despatch_of.get(step.offer or "")
+        leg.despatch = paper if paper is not None and paper.id == step.offer else None
         kinds = (offer.kind if offer else "", acceptance.kind if acceptance else "")
         if kinds == ("despatch", "receipt") and any(one and one.content is None for one in (offer, acceptance)):
             leg.state = "content withheld"
@@ -2783,7 +2788,9 @@ class Custody:
                         allowed |= {one for pair in leg.despatch.legs for one in pair}
                         allowed |= {leg.despatch.carrier} if leg.despatch.carrier else set()
             allowed |= {one.taker for one in waiting if one.start - tolerance <= time}
-            if None not in allowed and issuer not in allowed:
+            # Once its taker has said that it is not there, whoever has it in hand contradicts nobody.
+            since = moved[current].missing_since
+            if None not in allowed and issuer not in allowed and (since is None or time < since):
                 self.find("double-possession", [record, *moved[current].evidence], [unit.key])
                 claims.add(issuer)
 
@@ -2793,12 +2800,11 @@ class Custody:
         expected: Optional[Dict[Amount, Span_]] = None
         source: List[str] = []
         before: Optional[int] = None
-        for leg in self.legs.get(key, ()):
+        last_of = {one.despatch.id: one for one in self.legs.get(key, ()) if one.despatch and key in one.despatch.units}
+        for leg in sorted(last_of.values(), key=lambda one: one.order):
             paper = leg.despatch
-            if paper is None or key not in paper.units:
-                continue
-            said = paper.contents.get(key)
-            start = _time(paper)
+            assert paper is not None  # noqa: S101
+            said, start = paper.contents.get(key), leg.start
             if not said:
                 expected, before = None, start
                 continue
@@ -3061,7 +3067,7 @@ class TakenStep:
             unit, struct = keccak(words(taker, commitment)), keccak(words(_OPEN, taker, commitment, deadline))
             signed = ((struct, taker, reader.bytes("signature", 65)),)
         elif kind == "handoff":
-            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence")
+            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence", 1)
             giver, taker = reader.bytes("from", 20), reader.bytes("to", 20)
             offer, acceptance = reader.bytes("offer", 32), reader.bytes("acceptance", 32)
             give = keccak(words(_GIVE, unit, sequence, giver, taker, offer, deadline))
@@ -3071,7 +3077,7 @@ class TakenStep:
                 (struct, taker, reader.bytes("takerSignature", 65)),
             )  # type: ignore[assignment]
         elif kind == "closing":
-            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence")
+            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence", 1)
             giver, reason = reader.bytes("custodian", 20), reader.bytes("reason", 32)
             struct = keccak(words(_CLOSE, unit, sequence, giver, reason, deadline))
             signed = ((struct, giver, reader.bytes("signature", 65)),)
@@ -3237,8 +3243,6 @@ class Certificate(NamedTuple):
     @classmethod
     def parse(cls, reader: Reader) -> Certificate:
         units = tuple(read_hex(one, f"{reader.where}: units", 32) for one in reader.items("units"))
-        if not units:
-            raise Malformed(f"{reader.where}: a certificate is of one unit or more")
         found = cls(units, Evidence.parse(reader))
         reader.end()
         return found
@@ -3255,7 +3259,8 @@ class CustodySection(NamedTuple):
     def parse(cls, reader: Reader) -> CustodySection:
         things = reader.items("things")
         for one in things:
-            if not isinstance(one, str) or thing(one) != one:
+            found_ = identify(one) if isinstance(one, str) else None
+            if found_ is None or found_.key != one:
                 raise Malformed(f"{reader.where}: things are named by their keys")
         if not things or things != sorted(set(things)):
             raise Malformed(f"{reader.where}: things are one or more, ascending, each once")
@@ -3697,6 +3702,7 @@ class Judge:
     # -- steps 6 to 9: the chain's own record of each unit --
 
     def _certificates(self, custody: CustodySection) -> None:
+        certified: set[bytes] = set()
         for number, certificate in enumerate(custody.certificates, 1):
 
             def check(certificate: Certificate = certificate) -> None:
@@ -3705,40 +3711,42 @@ class Judge:
                     refuse(f"it is of block {block.number}, before the newest anchor's: it could hide steps")
                 evidence = certificate.evidence
                 logs = receipt_logs(block.receipts_root, evidence.receipt_index, evidence.receipt_proof)
-                for unit in certificate.units:
-                    if unit in self.standings:
+                if not certificate.units:
+                    refuse("it is of no unit")
+                for at, unit in enumerate(certificate.units):
+                    if unit in certified or unit in certificate.units[:at]:
                         refuse(f"unit {short(unit)} is certified twice")
                     self.standings[unit] = the_standing(logs, self.trust.custody, unit), block
 
             self.holds(f"certificate {number}", check)
+            certified |= set(certificate.units)
 
     def _units(self, custody: CustodySection) -> None:
         domain = typed_domain(self.trust.chain_id, self.trust.custody)
         seen: set[bytes] = set()
+        certified = {unit for certificate in custody.certificates for unit in certificate.units}
         for unit, steps in custody.units:
 
-            def check(unit: bytes = unit, steps: Sequence[TakenStep] = steps) -> None:
-                if unit in seen:
-                    refuse("it comes twice")
-                seen.add(unit)
-                if unit not in self.standings:
-                    refuse("no certificate here says where it stands")
-
-            self.holds(f"unit {short(unit)}", check)
+            if unit in seen:
+                self.failures.append(Failure(f"unit {short(unit)}", "it comes twice"))
+                continue
+            seen.add(unit)
+            if unit not in certified:
+                self.failures.append(Failure(f"unit {short(unit)}", "no certificate here says where it stands"))
             standing: Optional[Standing] = NEVER_OPENED
             for number, step in enumerate(steps):
                 before = steps[number - 1] if number else None
                 standing = self.holds(
-                    f"step {step.sequence} of unit {short(unit)}",
+                    f"step {number} of unit {short(unit)}",
                     lambda: self._step(unit, number, step, before, standing, domain),  # noqa: B023 – called at once
                 )
                 if standing is None:
                     break
-            certified = self.standings.get(unit)
-            if standing is not None and certified is not None and standing != certified[0]:
-                reason = f"its steps lead elsewhere than to where it stood in block {certified[1].number}"
+            stood = self.standings.get(unit)
+            if standing is not None and stood is not None and standing != stood[0]:
+                reason = f"its steps lead elsewhere than to where it stood in block {stood[1].number}"
                 self.failures.append(Failure(f"unit {short(unit)}", reason))
-        for unit in self.standings:
+        for unit in sorted(certified):
             if unit not in seen:
                 self.failures.append(Failure(f"unit {short(unit)}", "it is certified and its steps are not here"))
 
