@@ -88,6 +88,21 @@ class FilledIn:
         return content
 
 
+def remarks_of(receipt: Receipt) -> tuple[Remark, ...]:
+    """What a receipt notes, as the page words it."""
+    return tuple(
+        Remark(
+            one.what,
+            one.unit.key,
+            None if one.quantity is None else quantity_text(one.quantity),
+            one.uom,
+            one.part,
+            one.found,
+        )
+        for one in receipt.discrepancies
+    )
+
+
 def read_refusal(fields: Fields, units: Sequence[str]) -> FilledIn:
     """What the form for refusing says of `units`."""
     reason = " ".join(fields.get("reason", "").split())

@@ -4,7 +4,7 @@ For a member whose key is kept here the service signs the receipt with it. For a
 which the member's own gateway fetches; until that has signed, nothing is answered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from api.capture import Custodian
 from api.door import Door
 from api.network import Directory
-from api.pages.answers import FilledIn
+from api.pages.answers import FilledIn, Remark, remarks_of
 from api.pages.notes import Note, Notes
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, Requests, RequestState, SigningRequest, UnfitStatement
 from api.paper import NothingToPrint
@@ -34,13 +34,25 @@ _SOURCE = "printed notes"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An offer as the page finds it. `places` are its units that nobody has answered; `request` the newest one."""
+    """An offer as the page finds it. `places` are its units that nobody has answered; `request` the newest one.
+
+    `receipts` are the answers whose content is here, by their ids.
+    """
 
     despatch: Despatch
     view: OfferView
     audience: tuple[bytes, ...]
     request: SigningRequest | None
     places: tuple[int, ...]
+    receipts: Mapping[bytes, Receipt]
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the answers note, and while one waits, what it shall."""
+        told = [one for receipt in self.receipts.values() for one in remarks_of(receipt)]
+        if self.is_waiting and self.request is not None:
+            told += remarks_of(Receipt.parse(self.request.content))
+        return tuple(told)
 
     @property
     def is_waiting(self) -> bool:
@@ -156,7 +168,16 @@ class Desk:
             tuple(sorted(readers - {view.taker})),
             self.requests.newest(despatch_id),
             tuple(place for place in range(len(despatch.units)) if place not in answered),
+            self._receipts(view),
         )
+
+    def _receipts(self, view: OfferView) -> dict[bytes, Receipt]:
+        found = {}
+        for digest in dict.fromkeys(one.receipt for one in view.answers):
+            envelope, _ = self._ledger.envelope(self._ledger.record(digest))
+            if envelope.content is not None:
+                found[digest] = Receipt.parse(envelope.content)
+        return found
 
     def _answerable(self, despatch_id: bytes, filled: FilledIn) -> Standing:
         found = self._standing(despatch_id)

@@ -117,9 +117,15 @@ def message(frame: Frame, title: str, text: str, *, back: bool = False, tone: st
 
 
 def offer_page(
-    frame: Frame, offered: Offered, banners: Sequence[Banner], forms: Sequence[Element], records: Sequence[str] = ()
+    frame: Frame,
+    offered: Offered,
+    banners: Sequence[Banner],
+    forms: Sequence[Element],
+    *,
+    records: Sequence[str] = (),
+    remarks: Sequence[Remark] = (),
 ) -> str:
-    """The page of an offer: how it stands, what can be done, and what was offered."""
+    """The page of an offer: how it stands, what was noted, what can be done, and what was offered."""
     say = frame.say
     shown = [e("div", one.text, class_=f"state {one.tone}".strip(), role="status") for one in banners]
     closed = e(
@@ -131,6 +137,7 @@ def offer_page(
     return frame.page(
         say("title", number=plain(offered.despatch.document.number)),
         shown,
+        _remarks(frame, remarks),
         _facts(frame, offered),
         forms,
         _units(frame, offered),
@@ -225,9 +232,7 @@ def review_page(
         say("review_title"),
         e("div", say(opening), class_="state bad" if refused else "state fair" if filled.remarks else "state good"),
         e("p", plain(filled.reason)) if refused else None,
-        e("ul", [e("li", e("p", remark_text(say, one))) for one in filled.remarks], class_="units")
-        if filled.remarks
-        else None,
+        _remarks(frame, filled.remarks),
         e(
             "dl",
             e("dt", say("from")),
@@ -271,6 +276,12 @@ def remark_text(say: Words, one: Remark) -> str:
     amount = f"{one.quantity} {_measure(say, one.uom or '')}"
     found = f" → {identifier(one.found)}" if one.found else ""
     return f"{unit}: {say(str(one.what))}: {say('line_of', quantity=amount, part=identifier(one.part or ''))}{found}"
+
+
+def _remarks(frame: Frame, remarks: Sequence[Remark]) -> Element | None:
+    if not remarks:
+        return None
+    return e("ul", [e("li", remark_text(frame.say, one)) for one in remarks], class_="units")
 
 
 def _facts(frame: Frame, offered: Offered) -> Element:

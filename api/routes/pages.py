@@ -211,7 +211,10 @@ class Visit:
         records = [to_hex(one) for one in dict.fromkeys(one.receipt for one in self.found.view.answers)]
         if form is not None and form.mistakes:
             status = 422
-        answer = self.html(views.offer_page(self.frame, self.offered, self.banners(), forms, records), status)
+        page = views.offer_page(
+            self.frame, self.offered, self.banners(), forms, records=records, remarks=self.found.remarks
+        )
+        answer = self.html(page, status)
         if self.session is None:
             self.keep(answer, session)
         return answer

@@ -200,6 +200,7 @@ def test_without_the_takers_key_an_answer_waits_for_its_gateway_and_is_called_no
     (state,) = telephone.states()
     assert state.startswith("Your answer is with the gateway of nordrand, which has not signed it yet.")
     assert "Signed by" not in page.text
+    assert "SSCC 395210040009260106: damaged: 3 pcs of GTIN 09521004100011" in page.text
     assert receipts(service, despatch) == 0
     (request,) = [
         one
@@ -224,6 +225,7 @@ def test_without_the_takers_key_an_answer_waits_for_its_gateway_and_is_called_no
     telephone.get()
     (state,) = telephone.states()
     assert state.startswith("Accepted with remarks. Signed by nordrand on 20")
+    assert "SSCC 395210040009260113: is missing" in telephone.last.text
 
 
 def test_a_request_is_fulfilled_by_what_was_asked_for_and_by_nothing_else(service: House) -> None:
