@@ -24,7 +24,7 @@ def untidy() -> Record:
     offered, wrong = record.hand_over(B, C, [P], 9, chain=0)
     short = {"unit": P, "what": "short"}
     record.receipt(C, offered, [P], 20, discrepancies=[short], corrects=wrong)
-    record.scan("vltava", [P], 22)
+    record.scan("vltava", [P], 15)
     record.pack(C, P, [pallet(7)], 24, action="DELETE")
     record.on_chain = False
     record.hand_over(C, D, [pallet(7)], 25, quantity=None)

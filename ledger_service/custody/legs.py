@@ -149,6 +149,7 @@ class _Making:
             bound = [self.chain.bound_by[one or b""] for one in strange]
             what = "the chain took a handoff that these statements do not explain"
             self.findings.unsigned(what, [*evidence, step.record, *bound], key, giver, taker)
+        is_missing = any(one.what is Deviation.SHORT and one.quantity is None for one in discrepancies)
         received = None if receipt is None else receipt.received_at
         tolerance = self.findings.policy.clock_tolerance
         if state in MOVED and received is not None and received < despatch.despatched_at - tolerance:
@@ -164,6 +165,7 @@ class _Making:
             received_at=received,
             order=self.chain.order(despatch.despatched_at, step, paper.record),
             discrepancies=discrepancies,
+            missing_since=accepted.fact.registered_at if is_missing and accepted is not None else None,
         )
 
     def state_on_chain(self, step: Step, accepted: Paper | None, giver: bytes, taker: bytes) -> LegState:

@@ -44,7 +44,8 @@ class Leg:
 
     `offer`, `acceptance` and `step` are records; `despatched_at` and `received_at` are the stated times (ms). What was
     deemed accepted has no acceptance. `order` begins with the start (ms). `carried_in` is the unit whose handoff this
-    was, where the unit lay in another.
+    was, where the unit lay in another. `missing_since` is when the taker's word was registered (ms) that the unit never
+    came, though the chain had taken the handoff.
     """
 
     giver: bytes | None
@@ -58,6 +59,7 @@ class Leg:
     order: tuple[int, int, int, str]
     discrepancies: tuple[Discrepancy, ...] = ()
     carried_in: str | None = None
+    missing_since: int | None = None
 
     @property
     def papers(self) -> tuple[str, ...]:

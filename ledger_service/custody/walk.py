@@ -229,6 +229,9 @@ class _Walking:
             while opened < len(awaited) and awaited[opened][0] <= sighting.time:
                 takers.add(awaited[opened][1])
                 opened += 1
+            missing_since = moved[current].missing_since
+            if missing_since is not None and missing_since <= sighting.time:
+                continue  # its taker has said that it is not there: whoever has it in hand contradicts nobody
             allowed = {*takers, moved[current].taker}
             for _, place in under_way:
                 allowed |= {moved[place].giver, moved[place].taker, *self.carriers(moved[place])}

@@ -150,6 +150,20 @@ def test_an_explanation_still_holds_when_what_it_explains_is_corrected(story: St
     assert later[Problem.DOUBLE_POSSESSION].is_explained
 
 
+def test_who_has_it_in_hand_after_its_taker_said_that_it_never_came_contradicts_nobody(story: Story) -> None:
+    explain(story)
+    story.record.scan(VLTAVA, [STRAY], hour("25T16:05"), bizStep="shipping")
+    story.record.scan(ODERLAND, [STRAY], hour("25T16:12"), bizStep="accepting")
+    trail = story.record.fold(POLICY, hour=hour(NOW)).trail([STRAY])
+    assert [one.is_explained for one in trail.findings if one.problem is Problem.DOUBLE_POSSESSION] == [True]
+    assert trail.answer is Answer.WITH_RESERVATIONS
+    story.record.scan(VLTAVA, [STRAY], hour("23T08:00"))
+    told_before = story.record.fold(POLICY, hour=hour(NOW)).trail([STRAY])
+    assert [one.is_explained for one in told_before.findings if one.problem is Problem.DOUBLE_POSSESSION].count(
+        False
+    ) == 1
+
+
 def test_the_other_fifteen_pallets_have_no_double_possession(story: Story) -> None:
     explain(story)
     findings = story.record.fold(POLICY, hour=hour(NOW)).trail([PALLETS[0]]).findings
