@@ -16,6 +16,8 @@ from ledger_service.keys import to_hex
 
 TEMPLATE = "report.typ"
 MAX_UNITS_NAMED = 40
+MAX_LISTED = 300
+"""Findings, legs or members on paper, the gravest and the first; how many more there are is said."""
 _GROUP = 8
 _EXAMPLES = ("example.org", "example.com", "example.net")
 _ANSWER_MEANS = {
@@ -125,6 +127,7 @@ class Report:
         verdict, record, trail = self.verdict, self.record, self.trail
         number, seconds = verdict.known_at
         findings = sorted(trail.findings, key=lambda one: (_ORDER[one.weight], one.is_explained, one.problem))
+        legs = self._together()
         digits = self.file_hash.hex()
         return {
             "demo": self.is_demo,
@@ -143,9 +146,13 @@ class Report:
             "strength": {"name": str(verdict.strength), "means": STRENGTH_MEANS[verdict.strength]},
             "witnesses": [plain(one) for one in verdict.witnesses],
             "tally": self._tally(),
-            "findings": [self._finding(one) for one in findings],
-            "logFindings": [{"record": shortened(one.record), "what": plain(one.what)} for one in verdict.findings],
-            "legs": [self._leg(leg, units) for leg, units in self._together()],
+            "findings": [self._finding(one) for one in findings[:MAX_LISTED]],
+            "moreFindings": str(max(len(findings) - MAX_LISTED, 0)),
+            "logFindings": [
+                {"record": shortened(one.record), "what": plain(one.what)} for one in verdict.findings[:MAX_LISTED]
+            ],
+            "legs": [self._leg(leg, units) for leg, units in legs[:MAX_LISTED]],
+            "moreLegs": str(max(len(legs) - MAX_LISTED, 0)),
             "units": [identifier(one) for one in trail.units[:MAX_UNITS_NAMED]],
             "moreUnits": str(max(len(trail.units) - MAX_UNITS_NAMED, 0)),
             "untold": [identifier(one) for one in record.untold],
@@ -276,7 +283,7 @@ class Report:
             "takerSays": self._taker_says(leg),
             "chain": bool(steps),
             "clocks": clocks,
-            "discrepancies": [_noted(one) for each in legs for one in each.discrepancies],
+            "discrepancies": _first([_noted(one) for each in legs for one in each.discrepancies], MAX_UNITS_NAMED),
         }
 
     def _taker_says(self, leg: Leg) -> str:
@@ -298,7 +305,12 @@ class Report:
                     "did": plain(known.did, 120) if known else "not in the directory",
                 }
             )
-        return sorted(found, key=lambda one: one["name"].casefold())
+        return sorted(found, key=lambda one: one["name"].casefold())[:MAX_LISTED]
+
+
+def _first(texts: list[str], most: int) -> list[str]:
+    """The first of `texts`, and how many more there are."""
+    return texts if len(texts) <= most else [*texts[:most], f"and {len(texts) - most} more"]
 
 
 def _noted(one: Discrepancy) -> str:

@@ -131,6 +131,23 @@ def test_a_bundle_that_does_not_hold_or_says_nothing_of_custody_has_no_report(st
         Report.of(plain.data, story.trust, story.directory)
 
 
+def test_of_very_much_the_gravest_is_on_paper_and_the_rest_is_counted(story: Story) -> None:
+    report = story.report()
+    trail = report.trail
+    (unit, legs) = next(iter(trail.legs.items()))
+    many = {f"{unit}{number}": (replace(legs[0], offer=f"0x{number:064x}"),) for number in range(400)}
+    noted = replace(legs[-1], discrepancies=trail.legs[STRAY][-1].discrepancies * 50)
+    record = replace(report.record, trail=replace(trail, findings=trail.findings * 200, legs=many | {STRAY: (noted,)}))
+    large = replace(report, record=record)
+    data = large.data()
+    assert (len(data["findings"]), data["moreFindings"]) == (300, "500")
+    assert (len(data["legs"]), data["moreLegs"]) == (300, "101")
+    assert {one["weight"] for one in data["findings"]} == {"needs explaining"}
+    small = replace(report, record=replace(record, trail=replace(trail, legs={STRAY: (noted,)})))
+    assert small.data()["legs"][0]["discrepancies"][-1] == "and 10 more"
+    assert small.pdf().startswith(b"%PDF-")
+
+
 @pytest.mark.parametrize(
     ("origin", "is_demo"),
     [
