@@ -115,15 +115,19 @@ class Reader:
 
     def quantity(self, name: str = "quantity", uom: str = "uom") -> tuple[Fraction, str]:
         """How much, and its unit of measure; pieces are whole."""
-        amount = self.decimal(name)
-        unit = self._value.get(uom)
-        if not isinstance(unit, str) or not _UOM.fullmatch(unit):
-            raise MalformedInput("expected a code of UN/ECE Recommendation 20, as H87 or KGM", self.at(uom))
+        amount, unit = self.decimal(name), self.measure(uom)
         if amount == 0:
             raise MalformedInput("expected a quantity above 0", self.at(name))
         if unit in PIECE_UNITS and amount.denominator != 1:
             raise MalformedInput(f"{unit} counts pieces, and there is no part of a piece", self.at(name))
         return amount, unit
+
+    def measure(self, name: str = "uom") -> str:
+        """A unit of measure."""
+        unit = self._value.get(name)
+        if not isinstance(unit, str) or not _UOM.fullmatch(unit):
+            raise MalformedInput("expected a code of UN/ECE Recommendation 20, as H87 or KGM", self.at(name))
+        return unit
 
     def unit(self, name: str = "id") -> Identifier:
         """The unit named, in any spelling of an SSCC, a serial or batch, or a licence plate."""

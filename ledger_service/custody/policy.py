@@ -114,7 +114,7 @@ class Policy:
             share = one.decimal("share")
             if share >= 1:
                 raise MalformedInput("a tolerance is a share below 1", one.at("share"))
-            tolerances[one.text("uom", 3)] = share
+            tolerances[one.measure()] = share
         weights = {}
         for at, item in reader.items("weights"):
             one = Reader(item, at, "finding weight")

@@ -162,6 +162,11 @@ WRONG: dict[str, tuple[str, Change, str]] = {
         put("registerWithinMinutes", -1),
         "/content/registerWithinMinutes",
     ),
+    "a measure that is none": (
+        "custody-policy",
+        put("quantityTolerance/0/uom", "kg"),
+        "/content/quantityTolerance/0/uom",
+    ),
     "a share above all": ("custody-policy", put("quantityTolerance/0/share", "1.5"), ""),
 }
 
