@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from api.client import LedgerClient
+from api.client import LedgerClient, ServiceRefused
+from api.paper.report import Report
 from ledger_service.handoffs import HandOff
 from ledger_service.keys import to_hex
 from tests.api.gateways import Yard, plate, yard
@@ -60,6 +61,16 @@ def test_what_is_noted_on_a_telephone_is_signed_by_the_takers_gateway_and_reache
     steps = relaying.taken([held.unit])[held.unit]
     assert isinstance(steps[-1].step, HandOff)
     assert steps[-1].step.acceptance == receipt
+
+    # And back onto paper: the same bytes from the service as at home.
+    partners.house.anchor()
+    duero = client(partners, "duero")
+    bundle = duero.custody_bundle([plate(1)])[0].data
+    directory = partners.house.network.directory
+    assert duero.report(bundle) == Report.of(bundle, duero.trust, directory, is_demo=True).pdf()
+    with pytest.raises(ServiceRefused) as refused:
+        duero.report(bundle.replace(b'"registeredAt":17', b'"registeredAt":16', 1))
+    assert refused.value.status == 422
 
 
 def test_a_refusal_on_a_telephone_is_signed_by_the_takers_gateway(partners: Yard) -> None:
