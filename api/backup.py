@@ -1,6 +1,8 @@
 """Backups: a folder that opens as this very network, ledger and chain at one moment."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from api.network import Network
@@ -45,7 +47,15 @@ def back_up(network: Network, folder: Path) -> int:
             if (network.folder / name).exists():
                 shutil.copy2(network.folder / name, folder / name)
         if (network.folder / "custodial").is_dir():
-            shutil.copytree(network.folder / "custodial", folder / "custodial")
+            _copy_custodial(network.folder / "custodial", folder / "custodial")
         size = ledger.size
     shutil.copy2(network.folder / "network.json", folder / "network.json")
     return size
+
+
+def _copy_custodial(source: Path, target: Path) -> None:
+    """Key files as they are; databases as one consistent copy each, whoever writes to them."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.sqlite*"))
+    for path in source.glob("*.sqlite"):
+        with closing(sqlite3.connect(path)) as read, closing(sqlite3.connect(target / path.name)) as written:
+            read.backup(written)

@@ -33,6 +33,11 @@ class Custodian:
         self.lane = asyncio.Lock()
         """Held from numbering statements to their registration, so that no number is given twice."""
 
+    @property
+    def members(self) -> list[bytes]:
+        """The members for whom a key is kept."""
+        return sorted(self._keys)
+
     @classmethod
     def unlock(
         cls, folder: Path, service: ServiceKeys, passphrase: bytes | None, randomness: Callable[[int], bytes]

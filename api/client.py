@@ -836,7 +836,8 @@ def _standing(told: Mapping[str, Any], despatch: bytes) -> Standing:
             for one in told["units"]
         ]
         outcomes = {int(one["place"]): str(one["outcome"]) for one in told["answers"]}
-        return Standing(str(told["state"]), outcomes, tuple(signatures))
+        receipts = {int(one["place"]): from_hex(one["receipt"], 32, "/answers/receipt") for one in told["answers"]}
+        return Standing(str(told["state"]), outcomes, tuple(signatures), receipts)
     except (KeyError, TypeError, ValueError) as error:
         raise UnfitAnswer(f"the service's word on an offer is not in its form: {error}") from error
 

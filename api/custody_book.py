@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS custody_counter (
 );
 CREATE TABLE IF NOT EXISTS custody_address (
     network BLOB NOT NULL, address BLOB NOT NULL, seed BLOB NOT NULL, counter INTEGER NOT NULL, partner BLOB,
-    statement BLOB, used_by BLOB, PRIMARY KEY (network, address)
+    statement BLOB, used_by BLOB, is_done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (network, address)
 );
 CREATE INDEX IF NOT EXISTS custody_address_by_partner ON custody_address (network, partner, used_by);
 CREATE TABLE IF NOT EXISTS partner_address (
@@ -192,7 +192,7 @@ class Book:
 
     def add_address(self, one: OwnAddress) -> None:
         self._connection.execute(
-            "INSERT INTO custody_address VALUES (?, ?, ?, ?, ?, NULL, ?)",
+            "INSERT INTO custody_address VALUES (?, ?, ?, ?, ?, NULL, ?, 0)",
             (self._network, one.address, one.seed, one.counter, one.partner, one.used_by),
         )
 
@@ -216,6 +216,19 @@ class Book:
             "UPDATE custody_address SET used_by = ? WHERE network = ? AND address = ?",
             (used_by, self._network, address),
         )
+
+    def offers_under_way(self) -> list[bytes]:
+        """The despatches that use addresses of ours and are not done with yet."""
+        rows = self._rows(
+            "SELECT DISTINCT used_by FROM custody_address"
+            " WHERE network = ? AND partner IS NOT NULL AND used_by IS NOT NULL AND is_done = 0 ORDER BY used_by"
+        )
+        return [bytes(row["used_by"]) for row in rows]
+
+    def finish(self, despatch: bytes) -> None:
+        """Nothing more will come of the addresses that `despatch` used."""
+        values = (self._network, despatch)
+        self._connection.execute("UPDATE custody_address SET is_done = 1 WHERE network = ? AND used_by = ?", values)
 
     def count_deposited(self, partner: bytes) -> int:
         """How many addresses that `partner` was given are not used yet, as far as we know."""

@@ -109,11 +109,12 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the service says of an offer: its state, and the outcome of each place that was answered."""
+    """What the service says of an offer: its state, and outcome and receipt of each place that was answered."""
 
     state: str
     outcomes: Mapping[int, str]
     signatures: tuple[SignedOffer, ...] = ()
+    receipts: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,9 @@ class Wire(Protocol):
         """What people at our sites asked for: id, despatch, kind, and the content of the receipt that they want."""
         ...
 
-    def fulfil_request(self, number: str, statement: bytes) -> None: ...
+    def fulfil_request(self, number: str, statement: bytes, /) -> None: ...
 
-    def decline_request(self, number: str, reason: str) -> None: ...
+    def decline_request(self, number: str, reason: str, /) -> None: ...
 
     def post_offer(self, despatch: bytes, signatures: Sequence[SignedOffer]) -> None:
         """Leave the giver's signatures with the service; raises ServiceRefused."""
@@ -645,6 +646,34 @@ class CustodyGateway:
                 self.book.put_task(Task(despatch, reasons, self.wire.now()))
         return receipts
 
+    def complete(self) -> int:
+        """Sign for the chain what receipts of ours have accepted that were not made here; how many units.
+
+        At a member whose key the service keeps, people answer at the page of a printed note.
+        """
+        done = 0
+        for despatch in self.book.offers_under_way():
+            standing = self.wire.offer_standing(despatch)
+            if standing.receipts:
+                offered = self.look_at(despatch)
+                with self.wire.outbox.transaction():
+                    for place, one in enumerate(offered.said.units):
+                        signature = offered.signatures.get(one.chain or b"")
+                        receipt = standing.receipts.get(place)
+                        name = _answer_name(despatch, one.id.key)
+                        if receipt is None or self.book.deed(name) is not None:
+                            continue
+                        outcome = standing.outcomes[place]
+                        if outcome in _ACCEPTED and signature is not None:
+                            self._take(one.id.key, signature, receipt)
+                            done += 1
+                        self.book.note_deed(name, receipt, outcome.encode())
+                    self._steps("completion kept")
+            if standing.state in ("answered", "refused", "withdrawn"):
+                with self.wire.outbox.transaction():
+                    self.book.finish(despatch)
+        return done
+
     def fulfil_requests(self, *, sign: bool) -> list[bytes]:
         """What people at our sites asked for on the page of a printed note: signed, or with `sign` False filed for a
         person. The ids of the receipts.
@@ -716,16 +745,20 @@ class CustodyGateway:
             digest = self._sign("receipt", content, readers)
             receipt = Receipt.parse({**content, "to": []})
             for key, signature in self._taken(offered, receipt):
-                offer = signature.offer
-                step = HandOff.complete(offer, signature.signature, digest, self._key(offer.taker), self.custody)
-                self.book.add_step(SignedStep(step), digest)
-                self.book.put_unit(HeldUnit(offer.unit, key, offer.sequence, offer.taker, UnitState.HELD, digest, None))
+                self._take(key, signature, digest)
             for key in keys:
                 self.book.note_deed(_answer_name(offered.despatch, key), digest, str(content["outcome"]).encode())
             self.book.drop_task(offered.despatch)
             self._steps("answer kept")
         self._steps("answered")
         return digest
+
+    def _take(self, key: str, signature: SignedOffer, receipt: bytes) -> None:
+        """Complete the handoff of a unit, and have it."""
+        offer = signature.offer
+        step = HandOff.complete(offer, signature.signature, receipt, self._key(offer.taker), self.custody)
+        self.book.add_step(SignedStep(step), receipt)
+        self.book.put_unit(HeldUnit(offer.unit, key, offer.sequence, offer.taker, UnitState.HELD, receipt, None))
 
     def _answered(self, despatch: bytes, keys: Sequence[str], outcome: str) -> bytes | None:
         """The receipt by which these units of a despatch were answered so; raises SaidOtherwise."""
@@ -886,7 +919,8 @@ class CustodyGateway:
 
     def _is_registered(self, statement: bytes) -> bool:
         kept = self.wire.outbox.find(statement)
-        return kept is not None and kept.state is State.REGISTERED
+        # What was not signed here is known from the service alone, where it is registered.
+        return kept is None or kept.state is State.REGISTERED
 
     def _was_refused(self, statement: bytes) -> str | None:
         kept = self.wire.outbox.find(statement)

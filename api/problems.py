@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import outbound
+from api import gateway, outbound
 from api.backup import CannotWrite, FolderNotEmpty
 from api.pages.notes import UnfitPin
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, UnfitStatement, UnknownRequest
@@ -189,6 +189,11 @@ KINDS: dict[type[Exception], Kind] = {
     batch.StatementConflict: Kind("number-taken", 409, "The number is taken in its stream"),
     batch.StreamMismatch: Kind("stream-mismatch", 409, "The stream belongs to another issuer or audience"),
     ledger.CallRefused: Kind("call-refused", 422, "Nothing was registered"),
+    # a gateway within the service
+    gateway.NotHeld: Kind("not-held", 409, "The unit is not there to hand on"),
+    gateway.NoAddressLeft: Kind("no-address-left", 409, "The partner has no address left"),
+    gateway.SaidOtherwise: Kind("said-otherwise", 409, "It was said already, and otherwise"),
+    gateway.UnfitOffered: Kind("unfit-offered", 422, "The offer does not hold"),
     # the ledger
     ledger.UnknownStatement: Kind("not-found", 404, "Nothing here"),
     ledger.BacklogFull: Kind("backlog-full", 503, "Too much waits for the chain"),

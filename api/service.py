@@ -23,6 +23,7 @@ from api.courier import Courier
 from api.door import Door
 from api.examination import Examiners, Result
 from api.feed import Feed
+from api.hosted import Hosted
 from api.identity import Cursors, Identity, Session
 from api.network import Network
 from api.notices import Notices
@@ -192,11 +193,14 @@ class Service:
             randomness=randomness,
         )
         self.relaying = network.relaying
+        self.hosted = Hosted(network, custodian, self.offers, now, randomness, self._registered)
         self._relayed_at = 0.0
         self.rounds = Rounds(
             now, on_trouble=lambda name, error: self.metrics.round_errors.labels(name, kind_of(error).name).inc()
         )
         self.rounds.add("relay of custody", self._relay)
+        if custodian.members:
+            self.rounds.add("gateways of custodial members", self.hosted.work)
         self.rounds.add("notices of statements", self.notices.follow)
         self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
         self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
@@ -233,6 +237,7 @@ class Service:
         self.feed.close()
         self.door.close()
         self.rounds.close()
+        self.hosted.close()
         self.courier.close()
         self.publisher.close()
         self.examiners.close()

@@ -32,6 +32,7 @@ class Action(StrEnum):
     COSIGN = "cosign a checkpoint"
     FOLLOW = "follow the feed"
     OFFER = "offer units"
+    HAVE_HANDED_OVER = "have the service hand units over"
     READ_OFFER = "read an offer"
     READ_ADDRESSES = "read the addresses that a partner has deposited"
     HAND_OVER = "have steps of custody sent to the chain"
@@ -174,7 +175,14 @@ _MEMBERS = {
     Action.READ_REQUESTS: REQUEST,
     Action.SETTLE_REQUEST: REQUEST,
 }
-_ISSUER = {Action.REGISTER: DONE, Action.CAPTURE: DONE, Action.ERASE: DONE, Action.OFFER: DONE, Action.PRINT_NOTE: DONE}
+_ISSUER = {
+    Action.REGISTER: DONE,
+    Action.CAPTURE: DONE,
+    Action.ERASE: DONE,
+    Action.OFFER: DONE,
+    Action.HAVE_HANDED_OVER: DONE,
+    Action.PRINT_NOTE: DONE,
+}
 _READERS = {
     Action.READ_STATEMENT: STATEMENT,
     Action.READ_STREAM: frozenset({"stream", "issuer", "audience", "highest", "registered", "holes"}),

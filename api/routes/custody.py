@@ -8,9 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import problems
+from api.gateway import KEPT_ADDRESSES, CustodyGateway, NoAddressLeft, NotHeld, SaidOtherwise, UnfitOffered
 from api.problems import documented
 from api.routes import examples
-from api.routes.bodies import gives, json_body, json_object
+from api.routes.bodies import gives, json_body, json_object, text
 from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action, Subject, can
 from ledger_service.custody.policy import Policy
@@ -236,6 +237,94 @@ def _is_mine(caller: Caller, step: SignedStep) -> bool:
     except UnfitStep:
         return False
     return not isinstance(step.step, Opening)
+
+
+@router.post(
+    "/hosted/{deed}",
+    responses=gives(
+        {"offers": 1, "refused": [], "registered": 2, "statement": examples.DIGEST, "steps": 1},
+        "The statement that says it, and what went on its way. Asked for again it is the same.",
+    )
+    | documented(
+        problems.Unauthenticated, problems.NotCustodial, problems.NotThere, problems.WrongMediaType, MalformedInput,
+        NotHeld, NoAddressLeft, SaidOtherwise, UnfitOffered, RequestValidationError,
+    ),
+    openapi_extra=json_body(
+        {"despatch": examples.DIGEST, "reason": "not ordered"},
+        "`deposit`: partner, count; `offer`: despatch (the content of one, without `to` and chain units), to; "
+        "`accept`: despatch (its id), basis, units, discrepancies; `refuse`: despatch, reason; `withdraw`: despatch; "
+        "`close`: units, to.",
+    ),
+)  # fmt: skip
+async def hosted(
+    deed: Literal["deposit", "offer", "accept", "refuse", "withdraw", "close"],
+    request: Request,
+    caller: Caller = asks(Action.HAVE_HANDED_OVER),
+) -> Response:
+    """Have the service open, offer, take over or end units for you, with the keys that it keeps for you.
+
+    For members with a custodial key only; all others have a gateway at home (`tallystick custody`).
+    """
+    caller.service.custodian.key_of(caller.member, caller.ledger)
+    needed, optional = _DEEDS[deed]
+    value = await json_object(request, *needed, optional=optional)
+    return await run_in_threadpool(_hosted, caller, deed, value)
+
+
+_DEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "deposit": (("partner",), ("count",)),
+    "offer": (("despatch",), ("to",)),
+    "accept": (("despatch",), ("basis", "units", "discrepancies")),
+    "refuse": (("despatch", "reason"), ()),
+    "withdraw": (("despatch",), ()),
+    "close": (("units",), ("to",)),
+}
+
+
+def _hosted(caller: Caller, deed: str, value: dict[str, Any]) -> Response:
+    with caller.service.hosted.lane:
+        gateway = caller.service.hosted.gateway(caller.member)
+        statement = _do(gateway, deed, value)
+        done = gateway.push()
+    return Json(
+        {
+            "offers": done.offers,
+            "refused": done.refused,
+            "registered": done.registered,
+            "statement": None if statement is None else to_hex(statement),
+            "steps": done.steps,
+        }
+    )
+
+
+def _do(gateway: CustodyGateway, deed: str, value: dict[str, Any]) -> bytes | None:
+    to = [from_hex(one, 32, where) for where, one in _some(value, "to")]
+    if deed == "deposit":
+        count = value.get("count", KEPT_ADDRESSES)
+        if type(count) is not int or not 0 < count <= MAX_ITEMS:
+            raise MalformedInput(f"expected a whole number from 1 to {MAX_ITEMS}", "/count")
+        gateway.notice_offers()
+        gateway.deposit(from_hex(value["partner"], 32, "/partner"), count)
+        return None
+    if deed == "offer":
+        return gateway.offer(value["despatch"], to, open_missing=True)
+    if deed == "close":
+        gateway.close([text(one, where, 300) for where, one in _items(value, "units")], to)
+        return None
+    despatch = from_hex(value["despatch"], 32, "/despatch")
+    if deed == "withdraw":
+        gateway.withdraw(despatch)
+        return None
+    if deed == "refuse":
+        return gateway.refuse(despatch, text(value["reason"], "/reason", 500))
+    units = [text(one, where, 300) for where, one in _items(value, "units")] if "units" in value else None
+    basis = text(value.get("basis", "listed"), "/basis", 20)
+    discrepancies = [one for _, one in _some(value, "discrepancies")]
+    return gateway.accept(despatch, basis=basis, units=units, discrepancies=discrepancies)
+
+
+def _some(value: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    return _items(value, name) if value.get(name) else []
 
 
 def _shown(caller: Caller, view: OfferView, action: Action = Action.READ_OFFER) -> dict[str, Any]:

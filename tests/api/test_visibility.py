@@ -70,6 +70,7 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/custody/policy"): ALL,
     ("POST", "/v1/custody/steps"): ALL,
     ("GET", "/v1/custody/steps"): ALL,
+    ("POST", "/v1/custody/hosted/{deed}"): set(),
     ("GET", "/v1/custody/trail"): ALL,
     ("GET", "/v1/custody/lineage"): ALL,
     ("GET", "/v1/custody/recall"): ALL,
@@ -131,6 +132,7 @@ def scene(
         suspended = vote(running, 2, member_id("havelmark"), ("duero", "nordrand", "oderland", "kleinwerk"))
         assert suspended.status_code == 200, suspended.text
         names = {
+            "deed": "refuse",
             "despatch": despatch_id,
             "digest": digest,
             "stream": to_hex(stream_id("duero to nordrand")),
@@ -218,7 +220,9 @@ def test_the_matrix_of_roles_and_routes_is_the_policy(
         assert answer.status_code == 401, answer.text
     elif role == "operator" or "/operator/" in path:
         assert answer.status_code == 403, answer.text
-    elif path == "/v1/epcis/capture" or (method == "POST" and path != "/v1/bundles" and "{" not in path):
+    elif path in ("/v1/epcis/capture", "/v1/custody/hosted/{deed}") or (
+        method == "POST" and path != "/v1/bundles" and "{" not in path
+    ):
         # A batch says it of its item.
         problem = answer.json().get("results", [{"problem": answer.json()}])[0]["problem"]
         assert problem["status"] == 403, answer.text
