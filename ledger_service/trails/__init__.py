@@ -26,7 +26,7 @@ from ledger_service.store.tables import anchor, content, fork, statement
 from ledger_service.store.trail_tables import chain_unit, citation, mention, progress, saying, thing
 from ledger_service.trails.graph import Graph, Visible, is_substance
 from ledger_service.trails.holding import Held, Holdings, Row, Shipment
-from ledger_service.trails.index import Index, chunks
+from ledger_service.trails.index import Index, among, chunks
 from ledger_service.trails.reading import Role, ThingSort
 
 __all__ = [
@@ -527,7 +527,7 @@ class Trails:
             query = sa.select(chain_unit.c.thing, chain_unit.c.unit, saying.c.stream, saying.c.position).join(
                 saying, saying.c.position == chain_unit.c.position
             )
-            for number, unit, stream, position in connection.execute(query.where(chain_unit.c.thing.in_(chunk))):
+            for number, unit, stream, position in connection.execute(query.where(among(chain_unit.c.thing, chunk))):
                 if _sees(visible, stream, position) and unit not in units[number]:
                     units[number].append(unit)
         return dict(units)
@@ -636,7 +636,7 @@ class Trails:
         wanted = wanted.where(mention.c.role.in_(_AT_HAND))
         for chunk in chunks(sorted(things)):
             # As the driver gives them: SQLAlchemy's look at each row costs more than all that is done with it.
-            result = connection.execute(wanted.where(mention.c.thing.in_(chunk)))
+            result = connection.execute(wanted.where(among(mention.c.thing, chunk)))
             found = map(Row._make, result.cursor.fetchall())
             rows.extend(found if visible is None else (one for one in found if visible.sees(one.stream, one.position)))
         doubtful = set(graph.withdrawn)

@@ -246,7 +246,7 @@ class Index:
         """Key and sort of things by their numbers."""
         found = {}
         for chunk in chunks(list(numbers)):
-            query = sa.select(thing.c.id, thing.c.name, thing.c.sort).where(thing.c.id.in_(chunk))
+            query = sa.select(thing.c.id, thing.c.name, thing.c.sort).where(among(thing.c.id, chunk))
             # As the driver gives them: SQLAlchemy's look at each row would cost more than the rest.
             found.update({number: (name, sort) for number, name, sort in connection.execute(query).cursor.fetchall()})
         return found
@@ -305,6 +305,14 @@ def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
     """`values` in pieces that one query takes."""
     for at in range(0, len(values), size):
         yield values[at : at + size]
+
+
+def among(column: sa.Column[int], numbers: Sequence[int]) -> sa.ColumnElement[bool]:
+    """The condition that `column` is one of `numbers`, written out: to bind thousands of them takes longer than to look
+    them up.
+    """
+    listed = ",".join(str(int(one)) for one in numbers) or "NULL"
+    return sa.literal_column(f"{column.table.name}.{column.name} IN ({listed})", sa.Boolean)
 
 
 def _indexed(connection: sa.Connection) -> int:
