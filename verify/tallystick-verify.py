@@ -1551,7 +1551,7 @@ def read_part(value: Json, where: str) -> str:
 def read_place(value: Json, where: str) -> str:
     text = read_text(value, where, 300)
     found = identify(text)
-    if (found is None or found.kind not in ("gln", "sgln", "pgln")) and not _PLACE.match(text):
+    if not _PLACE.match(text) if found is None else found.kind not in ("gln", "sgln", "pgln"):
         raise Malformed(f"{where} names no place")
     return text
 
@@ -1591,26 +1591,21 @@ def _read_contents(reader: Reader) -> Optional[List[Line]]:
     return found
 
 
-def _read_deviation(reader: Reader, whats: Sequence[str]) -> Line:
-    """What was wrong with a unit: by part and quantity, or the whole unit short or over."""
+def _read_discrepancy(reader: Reader) -> Line:
+    """What was wrong with a unit that was received: by part and quantity, or the whole unit short or over."""
     unit, what = read_unit(reader.any("unit"), reader.where), reader.any("what")
-    if what not in whats:
-        raise Malformed(f"{reader.where}: {what!r} is not one of {', '.join(whats)}")
+    if what not in ("short", "over", "damaged", "wrong-part"):
+        raise Malformed(f"{reader.where}: {what!r} is no discrepancy")
     part, quantity, uom = "", None, ""
-    if reader.has("line"):
-        read_text(reader.any("line"), reader.where, 10)
-    if reader.has("part"):
+    if what in ("damaged", "wrong-part") or reader.has("part") or reader.has("quantity") or reader.has("uom"):
         part = read_part(reader.any("part"), reader.where)
-    if reader.has("quantity") or reader.has("uom"):
         quantity, uom = _read_quantity(reader)
     if what == "wrong-part":
         read_part(reader.any("found"), reader.where)
-    if (not part or quantity is None) and what not in ("short", "over", "late", "quality"):
-        raise Malformed(f"{reader.where}: {what} of what, and how much?")
-    if bool(part) != (quantity is not None) and what in ("short", "over"):
-        raise Malformed(f"{reader.where}: part and quantity come together")
+    if reader.has("line"):
+        read_text(reader.any("line"), reader.where, 10)
     reader.end()
-    return Line(unit, what, part, quantity, uom)
+    return Line(unit, str(what), part, quantity, uom)
 
 
 def _once(values: Sequence[Any], where: str) -> None:
@@ -1727,8 +1722,7 @@ def _read_despatch(reader: Reader, paper: Paper) -> None:
             leg = Reader(item, "legs")
             paper.legs.append((read_id(leg.any("giver"), "legs"), read_id(leg.any("taker"), "legs")))
             for name in ("from", "to"):
-                if leg.has(name):
-                    read_place(leg.any(name), "legs")
+                read_place(leg.any(name), "legs")
             leg.end()
     if reader.has("seal"):
         read_text(reader.any("seal"), "seal", 35)
@@ -1774,7 +1768,7 @@ def _read_receipt(reader: Reader, paper: Paper) -> None:
         raise Malformed("discrepancies are named if and only if there are some")
     if reader.has("discrepancies"):
         for item in read_list(reader.any("discrepancies"), "discrepancies", 1):
-            paper.lines.append(_read_deviation(Reader(item, "discrepancies"), ("short", "over", "damaged", "wrong-part")))
+            paper.lines.append(_read_discrepancy(Reader(item, "discrepancies")))
             if paper.lines[-1].unit not in paper.units:
                 raise Malformed("a discrepancy of a unit that was not received")
     if reader.has("automatic"):
@@ -1790,10 +1784,18 @@ def _read_complaint(reader: Reader, paper: Paper) -> None:
     _read_document(reader, paper)
     paper.time = read_time(reader.any("raisedAt"), "raisedAt")
     read_id(reader.any("about"), "about")
-    whats = ("short", "over", "damaged", "wrong-part", "late", "quality")
-    for item in read_list(reader.any("items"), "items", 1):
-        paper.lines.append(_read_deviation(Reader(item, "items"), whats))
-    paper.units = list(dict.fromkeys(one.unit for one in paper.lines))
+    for one in read_list(reader.any("items"), "items", 1):
+        item = Reader(one, "items")
+        if item.any("what") not in ("short", "over", "damaged", "wrong-part", "late", "quality"):
+            raise Malformed("a complaint about what?")
+        if item.has("unit"):
+            paper.units.append(read_unit(item.any("unit"), "items"))
+        if item.has("part"):
+            read_part(item.any("part"), "items")
+        if item.has("quantity") or item.has("uom"):
+            _read_quantity(item)
+        item.end()
+    paper.units = list(dict.fromkeys(paper.units))
     if reader.has("text"):
         read_text(reader.any("text"), "text", 2000)
 
@@ -1803,10 +1805,7 @@ def _read_explanation(reader: Reader, paper: Paper) -> None:
     evidence = read_list(finding.any("evidence"), "evidence", 1)
     if not all(isinstance(one, str) and _EVIDENCE.match(one) for one in evidence) or evidence != sorted(set(evidence)):
         raise Malformed("evidence is ids of statements and steps, sorted and each once")
-    kind = finding.text("kind")
-    if kind not in DEFAULT_WEIGHTS:
-        raise Malformed(f"there is no finding {kind!r}")
-    paper.finding = kind, evidence
+    paper.finding = read_text(finding.any("kind"), "finding", 64), evidence
     finding.end()
     read_text(reader.any("text"), "text", 2000)
 
@@ -2486,8 +2485,9 @@ class Custody:
             for leg in sorted(with_step, key=lambda one: one.order[1:]):
                 latest = leg.start if latest is None else max(latest, leg.start)
                 leg.start = latest
-            for leg in legs:
-                self._complete(leg, legs)
+            completed = [self._completed(leg, legs) for leg in legs]
+            for leg, start in zip(legs, completed):
+                leg.start = start
             legs.sort(key=lambda one: one.order)
             for leg in legs:
                 if leg.state in ("offered", "overdue", "deemed accepted") and any(
@@ -2505,14 +2505,14 @@ class Custody:
                 elif leg.state == "deemed accepted":
                     self.find("one-sided-handoff", leg.evidence, [unit], weight="for-information")
 
-    def _complete(self, leg: Leg, legs: Sequence[Leg]) -> None:
-        """Let a leg without a step start after the carriers' parts of its way, if these lie within it."""
+    def _completed(self, leg: Leg, legs: Sequence[Leg]) -> int:
+        """When a leg starts: one without a step after the carriers' parts of its way, if these lie within it."""
         if not leg.agreed or leg.step is not None or not leg.has_moved:
-            return
+            return leg.start
         end = self.at if leg.received_at is None else leg.received_at + self.policy.tolerance
         parts = [one.start for one in legs if one.has_moved and (one.giver, one.taker) in leg.agreed and one.start <= end]
-        if parts and max(parts) >= leg.start:
-            leg.start = max(parts) + 1
+        latest = max(parts, default=leg.start - 1)
+        return latest + 1 if latest >= leg.start else leg.start
 
     def _unsigned(self, evidence: Iterable[str], units: Iterable[str], giver: Optional[str], taker: Optional[str]) -> None:
         weight = "for-information" if self.policy.allows_unsigned(giver, taker) else ""
@@ -2624,7 +2624,10 @@ class Custody:
             leg.state = "content withheld"
         else:
             leg.state = "unexplained"
-            self._unsigned(leg.evidence, [leg.unit], leg.giver, leg.taker)
+            if offer is None and acceptance is None:
+                self.find("unsigned-leg", leg.evidence, [leg.unit], weight="for-information")
+            else:
+                self._unsigned(leg.evidence, [leg.unit], leg.giver, leg.taker)
         self.legs[leg.unit].append(leg)
 
     # -- 9.8: the walk over a unit --
