@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import hmac
+import io
 import json
 import re
 import sys
@@ -1940,7 +1941,10 @@ class Policy:
         reader.has("replaces")
 
         def minutes(name: str) -> int:
-            return reader.integer(name) * MINUTE
+            value = reader.integer(name)
+            if value > 10_000_000:
+                raise Malformed(f"{name} is more than 10,000,000 minutes")
+            return value * MINUTE
 
         def pairs(name: str, members: Sequence[str]) -> List[Reader]:
             return [Reader(item, name) for item in read_list(reader.any(name), name)]
@@ -4057,7 +4061,8 @@ def read_file(path: str) -> bytes:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     parser = argparse.ArgumentParser(prog="tallystick-verify", description="Check an audit bundle or a receipt offline.")
     parser.add_argument("bundle", help="an audit bundle or a receipt; - reads it from standard input")
     parser.add_argument("--trust", default="trust.json", help="the trust file of the ledger it comes from")

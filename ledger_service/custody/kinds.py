@@ -115,6 +115,8 @@ class Reader:
 
     def quantity(self, name: str = "quantity", uom: str = "uom") -> tuple[Fraction, str]:
         """How much, and its unit of measure; pieces are whole."""
+        if not self.has(name):
+            raise MalformedInput(f"{name} is missing", self.at(name))
         amount, unit = self.decimal(name), self.measure(uom)
         if amount == 0:
             raise MalformedInput("expected a quantity above 0", self.at(name))

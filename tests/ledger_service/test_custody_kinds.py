@@ -157,6 +157,11 @@ WRONG: dict[str, tuple[str, Change, str]] = {
         "/content/unsignedAllowed/0",
     ),
     "a weight that is none": ("custody-policy", put("weights/0/weight", "bad"), "/content/weights/0/weight"),
+    "a unit of measure of no quantity": (
+        "complaint",
+        lambda one: one["items"][0].pop("quantity"),
+        "/content/items/0/quantity",
+    ),
     "a time that runs backwards": (
         "custody-policy",
         put("registerWithinMinutes", -1),
