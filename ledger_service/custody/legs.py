@@ -249,10 +249,14 @@ class _Making:
         giver = offer.issuer if offer is not None else self.chain.owner(step.giver)
         taker = acceptance.issuer if acceptance is not None else self.chain.owner(step.taker)
         state = LegState.WITHHELD if _are_withheld(offer, acceptance) else LegState.UNEXPLAINED
-        if state is LegState.UNEXPLAINED:
-            known = [one.record for one in (offer, acceptance) if one is not None]
+        known = [one.record for one in (offer, acceptance) if one is not None]
+        if state is LegState.UNEXPLAINED and known:
             what = "the chain took a handoff, and the statements of both sides are not there"
             self.findings.unsigned(what, [step.record, *known], thing, giver, taker)
+        elif state is LegState.UNEXPLAINED:
+            # Partners further on do not show theirs to those behind: that alone breaks nobody's record.
+            what = "the chain took a handoff, and no statement of either side is shown here"
+            self.findings.add(Problem.UNSIGNED_LEG, what, [step.record], [thing], weight=Weight.INFORMATION)
         return Leg(
             giver=giver,
             taker=taker,
