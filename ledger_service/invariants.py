@@ -19,6 +19,7 @@ from ledger_service.handoffs import TakenStep, verify_sequence
 from ledger_service.keys import recover, to_hex
 from ledger_service.ledger import Ledger, Record, record_of
 from ledger_service.membership import Change, fold
+from ledger_service.offering import check_offers
 from ledger_service.relaying import REFUSED, SENT, TAKEN, WAITING, Relaying
 from ledger_service.statements import audience, content_root
 from ledger_service.store.tables import (
@@ -76,6 +77,7 @@ def check(ledger: Ledger, progress: Progress | None = None, *, relaying: Relayin
             walk.anchors(),
             walk.registry(),
             walk.forks(),
+            walk.offers(),
             walk.trails(),
             () if relaying is None else walk.custody(relaying),
         ):
@@ -374,6 +376,10 @@ class _Walk:
                 yield Violation("nothing waits for ever", name, f"its deadline, {row.deadline_seconds}, is long over")
             elif row.state not in (WAITING, SENT, TAKEN, REFUSED):
                 yield Violation("a step has one of four states", name, row.state)
+
+    def offers(self) -> Iterator[Violation]:
+        for despatch, found in check_offers(self.connection):
+            yield Violation("the list of offers follows from the statements", f"despatch {to_hex(despatch)}", found)
 
     def trails(self) -> Iterator[Violation]:
         """The index of trails says what the statements say, as far as it has come; of a large one a sample."""

@@ -5,7 +5,7 @@ so the list of what is open is never behind the log. Beside it lie the giver's s
 the two sides see: with them the taker completes each handoff alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -570,6 +570,64 @@ def _is_in(state: OfferState, now: int, policy: Policy) -> sa.ColumnElement[bool
         OfferState.EXPIRED: sa.and_(over, expired),
         OfferState.OVERDUE: sa.and_(over, sa.not_(deemed), sa.or_(sa.not_(expired), offer.c.expires_at.is_(None))),
     }[state]
+
+
+def check_offers(connection: sa.Connection) -> Iterator[tuple[bytes, str]]:
+    """What is wrong with the list of offers, by despatch: it has to follow from the statements that are registered.
+
+    Where a content was erased since, its part cannot be told any more and is left alone.
+    """
+    query = (
+        sa.select(statement.c.digest, statement.c.issuer, statement.c.kind, content.c.content)
+        .join(content, content.c.position == statement.c.position)
+        .where(statement.c.kind.in_((DESPATCH, RECEIPT)))
+        .order_by(statement.c.position)
+    )
+    said: dict[bytes, tuple[bytes, Despatch]] = {}
+    answers: dict[bytes, dict[int, tuple[bytes, str]]] = {}
+    replaced: dict[bytes, bytes] = {}
+    gone: set[bytes] = set()
+    for row in connection.execute(query):
+        if row.content is None:
+            gone.add(row.digest)
+        elif row.kind == DESPATCH:
+            despatch = Despatch.parse(orjson.loads(row.content))
+            said[row.digest] = (row.issuer, despatch)
+            answers[row.digest] = {}
+            before = said.get(despatch.corrects or b"")
+            if before is not None and despatch.corrects is not None and before[0] == row.issuer:
+                if despatch.corrects not in replaced and before[1].taker == despatch.taker:
+                    places = {one.id.key: place for place, one in enumerate(despatch.units)}
+                    for place, answer in answers[despatch.corrects].items():
+                        key = before[1].units[place].id.key
+                        if key in places:
+                            answers[row.digest][places[key]] = answer
+                replaced.setdefault(despatch.corrects, row.digest)
+        else:
+            receipt = Receipt.parse(orjson.loads(row.content))
+            offered = said.get(receipt.despatch)
+            if offered is not None and offered[1].taker == row.issuer:
+                known = answers[receipt.despatch]
+                for place, outcome in _outcomes(receipt, offered[1]).items():
+                    if place not in known or known[place][0] == receipt.corrects:
+                        known[place] = (row.digest, outcome)
+    kept: dict[bytes, dict[int, tuple[bytes, str]]] = {}
+    for row in connection.execute(sa.select(offer_answer)):
+        kept.setdefault(row.despatch, {})[row.place] = (row.receipt, row.outcome)
+    rows = {row.despatch: row for row in connection.execute(sa.select(offer))}
+    for digest in said.keys() - rows.keys():
+        yield digest, "it is not in the list of offers"
+    for digest, row in rows.items():
+        stored = kept.get(digest, {})
+        if digest not in said or gone:
+            continue
+        if stored != answers[digest]:
+            yield digest, "its answers are not those that the receipts give"
+        if row.replaced_by != replaced.get(digest):
+            yield digest, "another despatch corrects it than the list says"
+        refused = sum(outcome == str(Outcome.REFUSED) for _, outcome in stored.values())
+        if (row.unanswered, row.refused) != (row.units - len(stored), refused):
+            yield digest, "its counters are not those of its answers"
 
 
 def _chunks(values: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from ledger_service.handoffs import Closing, CustodyDomain, HandOff, Offer, Opening, SignedOffer, SignedStep
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Ledger
-from ledger_service.store.tables import metadata
+from ledger_service.offering import check_offers
+from ledger_service.store.tables import metadata, offer, offer_answer
 from tests.api.house import House
 from tests.consortium import SHAFTS, despatch, key, member_id, receipt
 
@@ -326,3 +327,19 @@ def test_signatures_are_kept_once_and_shown_to_both_sides_alone(scene: Scene) ->
     assert open_ones["items"][0]["despatch"] != more["items"][0]["despatch"]
     assert house.get("duero", "/v1/custody/offers", after=open_ones["next"]).status_code == 400
     assert member_id("duero") != member_id("nordrand")
+
+
+def test_the_list_of_offers_follows_from_the_statements_and_what_was_changed_in_it_is_seen(scene: Scene) -> None:
+    store = scene.house.network.ledger.store
+    with store.read() as connection:
+        assert list(check_offers(connection)) == []
+    bends = [
+        (sa.update(offer).where(offer.c.despatch == scene.answered).values(unanswered=1), "its counters"),
+        (sa.update(offer).where(offer.c.despatch == scene.open).values(replaced_by=scene.answered), "another despatch"),
+        (sa.delete(offer_answer).where(offer_answer.c.despatch == scene.refused), "its answers"),
+    ]
+    for bend, words in bends:
+        with store.write() as connection:
+            connection.execute(bend)
+            assert any(found.startswith(words) for _, found in check_offers(connection))
+            connection.rollback()

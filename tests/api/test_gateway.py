@@ -10,7 +10,7 @@ from api.custody_book import StepState, UnitState
 from api.gateway import NewUnit, NoAddressLeft, NotHeld, SaidOtherwise, SeedMissing, UnfitOffered
 from ledger_service.handoffs import Closing, HandOff, Opening, TakenStep, verify_sequence
 from ledger_service.keys import to_hex
-from ledger_service.offering import Offers
+from ledger_service.offering import Offers, check_offers
 from tests.api.gateways import DAY, SHAFT, Yard, plate, yard
 from tests.api.house import House, served
 from tests.consortium import member_id, receipt
@@ -28,6 +28,8 @@ def partners(running: House, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with yard(running, tmp_path_factory.mktemp("yard")) as open_yard:
         open_yard.introduce("duero", "nordrand", "havelmark", "oderland", each=60)
         yield open_yard
+        with running.network.ledger.store.read() as connection:
+            assert list(check_offers(connection)) == []
 
 
 _numbers = iter(range(1, 10_000))

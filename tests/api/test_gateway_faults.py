@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from api.custody_book import StepState, UnitState
 from api.gateway import CustodyGateway
 from ledger_service.handoffs import Closing, HandOff, Opening
+from ledger_service.offering import check_offers
 from ledger_service.store.tables import content, statement
 from tests.api.fault_proxy import ANSWER_LOST, NEVER_SENT, fault_proxy
 from tests.api.gateways import Yard, plate, yard
@@ -36,6 +37,8 @@ def partners(running: House, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with yard(running, tmp_path_factory.mktemp("yard")) as open_yard:
         open_yard.introduce("duero", "nordrand")
         yield open_yard
+        with running.network.ledger.store.read() as connection:
+            assert list(check_offers(connection)) == []
 
 
 def live(partners: Yard, day: int, gateway: Callable[[str], CustodyGateway]) -> None:

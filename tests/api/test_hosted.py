@@ -11,6 +11,7 @@ import pytest
 from api.backup import back_up
 from ledger_service.handoffs import Closing, HandOff, Opening, verify_sequence
 from ledger_service.keys import to_hex
+from ledger_service.offering import check_offers
 from tests.api.gateways import Yard, plate, yard
 from tests.api.house import House, served
 from tests.consortium import key, member_id, receipt
@@ -32,6 +33,8 @@ def partners(running: House, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         done = have(running, "deposit", partner=to_hex(member_id("duero")))
         assert done["registered"] == 1
         yield open_yard
+        with running.network.ledger.store.read() as connection:
+            assert list(check_offers(connection)) == []
 
 
 def have(house: House, deed: str, *, status: int = 200, **body: Any) -> dict[str, Any]:
