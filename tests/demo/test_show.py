@@ -13,6 +13,13 @@ import pytest
 from api.cli.program import run
 
 pytestmark = pytest.mark.full
+STORY = {
+    "double-possession": ("needs-explaining", True),
+    "late-registration": ("for-information", False),
+    "quantity-not-conserved": ("needs-explaining", True),
+    "unsigned-leg": ("for-information", False),
+}
+"""What the auditor finds, and nothing else."""
 
 
 def command(root: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -28,11 +35,17 @@ def test_once_it_goes_the_whole_way_and_leaves_bundle_and_trust(
     assert "DEMO" in done.stdout.splitlines()[1]
     assert "It holds: " in done.stdout
     assert "its content was changed" in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.json", "trust.json"]
+    assert "WrongSequence" in done.stdout, "the chain refused the second handoff"
+    files = ["bundle.json", "members.json", "report.pdf", "trust.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
     trust = str(tmp_path / "trust.json")
     assert run(["verify", str(tmp_path / "bundle.json"), "--trust", trust, "--min-witnesses", "2", "--json"]) == 0
     verdict = json.loads(capsys.readouterr().out)
-    assert (verdict["strength"], len(verdict["witnesses"]), verdict["findings"]) == ("witnessed", 2, [])
+    assert (verdict["strength"], len(verdict["witnesses"])) == ("witnessed", 2)
+    record = verdict["custody"]
+    assert record["answer"] == "whole with reservations"
+    assert {one["finding"]: (one["weight"], bool(one["explainedBy"])) for one in record["findings"]} == STORY
+    assert len(record["findings"]) == len(STORY)
 
 
 def test_it_serves_until_it_is_told_to_stop_and_is_whole(
