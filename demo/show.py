@@ -470,9 +470,7 @@ def _verify(results: Path, bundle: Bundle, receipt: Bundle) -> None:
         if code != 0 or "whole with reservations" not in text:
             raise CheckFailed("the bundle does not hold, or its record is not what it should be")
         code, text, seconds = _run_second(results)
-        say(
-            "   A second program, one file that needs Python alone, written from docs/formats.md and not from this code:"
-        )
+        say("   A second program, one file for Python alone, written from docs/formats.md and not from this code:")
         say(f"   python3 tallystick-verify.py bundle.json --trust trust.json    ({seconds:.2f} s, exit {code})")
         if code != 0 or "whole with reservations" not in text:
             raise CheckFailed(f"the second verifier says otherwise: {text}")
