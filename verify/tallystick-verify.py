@@ -25,10 +25,12 @@ import re
 import sys
 from base64 import b64decode, b64encode
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote, unquote_to_bytes
 
 Json = Any
@@ -85,8 +87,8 @@ def read_json(data: bytes) -> Json:
     return value
 
 
-def _object(pairs: List[Tuple[str, Json]]) -> Dict[str, Json]:
-    found: Dict[str, Json] = {}
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
     for name, value in pairs:
         if name in found:
             raise Malformed(f"key {name!r} comes twice in one object")
@@ -147,7 +149,7 @@ class Reader:
     def __init__(self, value: Json, where: str) -> None:
         if not isinstance(value, dict):
             raise Malformed(f"{where}: expected an object")
-        self.value: Dict[str, Json] = value
+        self.value: dict[str, Json] = value
         self.where = where
         self._asked: set[str] = set()
 
@@ -161,10 +163,16 @@ class Reader:
         return self.value[name]
 
     def text(self, name: str) -> str:
-        return self._typed(name, str, "text")
+        value = self.any(name)
+        if not isinstance(value, str):
+            raise Malformed(f"{self.where}: {name} must be text")
+        return value
 
-    def items(self, name: str) -> List[Json]:
-        return self._typed(name, list, "a list")
+    def items(self, name: str) -> list[Json]:
+        value = self.any(name)
+        if not isinstance(value, list):
+            raise Malformed(f"{self.where}: {name} must be a list")
+        return value
 
     def integer(self, name: str, least: int = 0) -> int:
         value = self.any(name)
@@ -172,16 +180,16 @@ class Reader:
             raise Malformed(f"{self.where}: {name} must be an integer from {least} on")
         return value
 
-    def bytes(self, name: str, length: Optional[int] = None) -> bytes:
+    def data(self, name: str, length: int | None = None) -> bytes:
         return read_hex(self.any(name), f"{self.where}: {name}", length)
 
     def object(self, name: str) -> Reader:
         return Reader(self.any(name), f"{self.where}/{name}")
 
-    def objects(self, name: str) -> List[Reader]:
+    def objects(self, name: str) -> list[Reader]:
         return [Reader(item, f"{self.where}/{name}/{at}") for at, item in enumerate(self.items(name))]
 
-    def hashes(self, name: str) -> List[bytes]:
+    def hashes(self, name: str) -> list[bytes]:
         return [read_base64(item, f"{self.where}: {name}", 32) for item in self.items(name)]
 
     def end(self) -> None:
@@ -189,18 +197,12 @@ class Reader:
         if strange:
             raise Malformed(f"{self.where}: nothing is known of {', '.join(strange)[:200]}")
 
-    def _typed(self, name: str, kind: type, called: str) -> Any:
-        value = self.any(name)
-        if not isinstance(value, kind):
-            raise Malformed(f"{self.where}: {name} must be {called}")
-        return value
-
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*\Z")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z")
 
 
-def read_hex(value: Json, where: str, length: Optional[int] = None) -> bytes:
+def read_hex(value: Json, where: str, length: int | None = None) -> bytes:
     if not isinstance(value, str) or not _HEX.match(value):
         raise Malformed(f"{where} must be 0x and lower-case hexadecimal digits, two for each byte")
     found = bytes.fromhex(value[2:])
@@ -209,7 +211,7 @@ def read_hex(value: Json, where: str, length: Optional[int] = None) -> bytes:
     return found
 
 
-def read_base64(value: Json, where: str, length: Optional[int] = None) -> bytes:
+def read_base64(value: Json, where: str, length: int | None = None) -> bytes:
     """Standard Base64 with padding, in its only spelling: bits beyond the last byte are zero."""
     if not isinstance(value, str) or not _BASE64.match(value):
         raise Malformed(f"{where} must be Base64 with padding")
@@ -244,7 +246,7 @@ _ROUND_CONSTANTS = (
 _LANE = (1 << 64) - 1
 
 
-def _steps_of_rho_and_pi() -> Tuple[Tuple[int, int, int], ...]:
+def _steps_of_rho_and_pi() -> tuple[tuple[int, int, int], ...]:
     """Where each lane comes from and how far it is turned: (source, left, right) in the order of the targets."""
     found = {0: (0, 0, 64)}
     x, y = 1, 0
@@ -258,7 +260,7 @@ def _steps_of_rho_and_pi() -> Tuple[Tuple[int, int, int], ...]:
 _RHO_PI = _steps_of_rho_and_pi()
 
 
-def _permute(a: List[int]) -> List[int]:
+def _permute(a: list[int]) -> list[int]:
     for constant in _ROUND_CONSTANTS:
         c0, c1, c2, c3, c4 = (a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20] for x in range(5))
         d = (
@@ -281,7 +283,8 @@ def _permute(a: List[int]) -> List[int]:
 
 
 def keccak(*parts: bytes) -> bytes:
-    """
+    """The Keccak-256 of Ethereum.
+
     >>> keccak().hex()
     'c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470'
     """
@@ -306,8 +309,8 @@ G = (
     0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
     0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
 )
-Affine = Tuple[int, int]
-Jacobian = Tuple[int, int, int]
+Affine = tuple[int, int]
+Jacobian = tuple[int, int, int]
 INFINITY: Jacobian = (1, 1, 0)
 
 
@@ -339,13 +342,13 @@ def _add(one: Jacobian, other: Affine) -> Jacobian:
     return x3, (r * (v - x3) - y1 * hhh) % P, h * z1 % P
 
 
-def _affine(points: Sequence[Jacobian]) -> List[Affine]:
+def _affine(points: Sequence[Jacobian]) -> list[Affine]:
     """Points other than infinity, with one inversion for all of them (Montgomery's trick)."""
     products = [1]
     for _, _, z in points:
         products.append(products[-1] * z % P)
     inverse = pow(products[-1], -1, P)
-    found: List[Affine] = []
+    found: list[Affine] = []
     for (x, y, z), before in zip(reversed(points), reversed(products[:-1])):
         one = inverse * before % P
         inverse = inverse * z % P
@@ -355,13 +358,13 @@ def _affine(points: Sequence[Jacobian]) -> List[Affine]:
 
 
 _WINDOW = 5
-_base: List[List[Affine]] = []
+_base: list[list[Affine]] = []
 
 
-def _base_table() -> List[List[Affine]]:
+def _base_table() -> list[list[Affine]]:
     """For each window of the scalar, the multiples 1 to 31 of 32^window times G; made at the first use."""
     if not _base:
-        points: List[Jacobian] = []
+        points: list[Jacobian] = []
         (start,) = [G]
         for _ in range(-(-256 // _WINDOW)):
             step: Jacobian = (*start, 1)
@@ -376,7 +379,7 @@ def _base_table() -> List[List[Affine]]:
     return _base
 
 
-def _digits(scalar: int) -> List[int]:
+def _digits(scalar: int) -> list[int]:
     """The non-adjacent form of width 5, lowest digit first: odd digits within ±15, four zeros after each."""
     found = []
     while scalar:
@@ -394,7 +397,7 @@ def _digits(scalar: int) -> List[int]:
 def _combine(base_scalar: int, scalar: int, point: Affine) -> Jacobian:
     """`base_scalar` G + `scalar` `point`."""
     twice = _affine([_double((*point, 1))])[0]
-    odd: List[Jacobian] = [(*point, 1)]
+    odd: list[Jacobian] = [(*point, 1)]
     for _ in range(7):
         odd.append(_add(odd[-1], twice))
     multiples = _affine(odd)
@@ -445,7 +448,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
 Q = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, Q) % Q
-Extended = Tuple[int, int, int, int]
+Extended = tuple[int, int, int, int]
 _B_Y = 4 * pow(5, -1, Q) % Q
 
 
@@ -468,7 +471,7 @@ def _edwards_times(scalar: int, point: Extended) -> Extended:
     return sum_
 
 
-def _edwards_point(data: bytes) -> Optional[Extended]:
+def _edwards_point(data: bytes) -> Extended | None:
     """The point that 32 bytes spell in their only spelling, or None (RFC 8032, 5.1.3)."""
     y = int.from_bytes(data, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
@@ -618,6 +621,8 @@ def _check_key_name(name: str, where: str) -> None:
 
 
 class NoteSignature(NamedTuple):
+    """A line under a note: whose it says it is, and the signature."""
+
     name: str
     key_id: bytes
     signature: bytes
@@ -627,7 +632,7 @@ class Note(NamedTuple):
     """A C2SP signed note: a text of lines, and who signed it."""
 
     text: str
-    signatures: Tuple[NoteSignature, ...]
+    signatures: tuple[NoteSignature, ...]
 
     @classmethod
     def parse(cls, note: str) -> Note:
@@ -665,7 +670,7 @@ class Checkpoint(NamedTuple):
     origin: str
     size: int
     root: bytes
-    registry: Optional[Tuple[int, bytes]]
+    registry: tuple[int, bytes] | None
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
@@ -697,9 +702,7 @@ _KIND = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*\Z")
 
 def words(*values: Any) -> bytes:
     """abi.encode of integers, addresses and 32-byte words: 32 bytes each."""
-    return b"".join(
-        value.to_bytes(32, "big") if isinstance(value, int) else value.rjust(32, b"\0") for value in values
-    )
+    return b"".join(value.to_bytes(32, "big") if isinstance(value, int) else value.rjust(32, b"\0") for value in values)
 
 
 def typed_domain(chain_id: int, contract: bytes) -> bytes:
@@ -740,12 +743,12 @@ class Header(NamedTuple):
         if len(kind) > 64 or not _KIND.match(kind):
             raise Malformed(f"{reader.where}: a kind is lower-case words joined by hyphens, at most 64 characters")
         found = cls(
-            reader.bytes("issuer", 32),
+            reader.data("issuer", 32),
             kind,
-            reader.bytes("stream", 32),
+            reader.data("stream", 32),
             reader.integer("sequence", 1),
             reader.integer("issuedAt", 1),
-            reader.bytes("contentRoot", 32),
+            reader.data("contentRoot", 32),
         )
         reader.end()
         return found
@@ -763,10 +766,10 @@ class Header(NamedTuple):
         return typed_digest(domain, keccak(struct))
 
 
-def fields_of(content: Json) -> List[Tuple[str, Json]]:
+def fields_of(content: Json) -> list[tuple[str, Json]]:
     """The scalars and empty containers of `content` with their RFC 6901 pointers, in the order of the pointers."""
-    found: List[Tuple[str, Json]] = []
-    waiting: List[Tuple[str, Json]] = [("", content)]
+    found: list[tuple[str, Json]] = []
+    waiting: list[tuple[str, Json]] = [("", content)]
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, dict) and value:
@@ -793,7 +796,7 @@ def check_content(content: Json, where: str) -> None:
         raise Malformed(f"{where} must be an object")
     if levels_of(content) > 24:
         raise Malformed(f"{where} is nested more than 24 levels deep")
-    waiting: List[Json] = [content]
+    waiting: list[Json] = [content]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -818,7 +821,8 @@ def content_root(content: Json, secret: bytes) -> bytes:
     )
 
 
-class Disclosed(NamedTuple):
+@dataclass(frozen=True)
+class Disclosed:
     """One field with its proof."""
 
     path: str
@@ -826,7 +830,7 @@ class Disclosed(NamedTuple):
     salt: bytes
     index: int
     fields: int
-    proof: Tuple[bytes, ...]
+    proof: tuple[bytes, ...]
 
     @classmethod
     def parse(cls, reader: Reader) -> Disclosed:
@@ -836,7 +840,7 @@ class Disclosed(NamedTuple):
         found = cls(
             reader.text("path"),
             value,
-            reader.bytes("salt", 32),
+            reader.data("salt", 32),
             reader.integer("index"),
             reader.integer("fields", 1),
             tuple(read_hex(one, f"{reader.where}: proof", 32) for one in reader.items("proof")),
@@ -874,7 +878,7 @@ def read_rlp(data: bytes) -> Rlp:
     return item
 
 
-def _rlp_item(data: bytes, at: int, depth: int) -> Tuple[Rlp, int]:
+def _rlp_item(data: bytes, at: int, depth: int) -> tuple[Rlp, int]:
     first = data[at]
     if first < 0x80:
         return data[at : at + 1], at + 1
@@ -895,7 +899,7 @@ def _rlp_item(data: bytes, at: int, depth: int) -> Tuple[Rlp, int]:
         return data[start:end], end
     if depth > 16:
         raise Malformed("RLP nested too deep")
-    items: List[Rlp] = []
+    items: list[Rlp] = []
     while start < end:
         item, start = _rlp_item(data, start, depth + 1)
         items.append(item)
@@ -937,7 +941,7 @@ class Block:
     receipts_root: bytes
     number: int
     time: int
-    fields: Tuple[Rlp, ...]
+    fields: tuple[Rlp, ...]
 
     @classmethod
     def parse(cls, raw: bytes, qbft: bool) -> Block:
@@ -953,7 +957,7 @@ class Block:
             hashed = write_rlp([*fields[:12], write_rlp([vanity, validators, votes, b"", []]), *fields[13:]])
         return cls(keccak(hashed), fields[0], fields[5], number, time, tuple(fields))
 
-    def sealers(self) -> List[bytes]:
+    def sealers(self) -> list[bytes]:
         """Who signed the commit seals: over the header with its round, without the seals."""
         vanity, validators, votes, round_, seals = _qbft_extra(self.fields[12])
         extra = write_rlp([vanity, validators, votes, round_, []])
@@ -966,9 +970,14 @@ class Block:
         return found
 
 
-def _qbft_extra(data: bytes) -> List[Rlp]:
+def _qbft_extra(data: bytes) -> list[Rlp]:
     extra = read_rlp(data)
-    if not isinstance(extra, list) or len(extra) != 5 or not isinstance(extra[1], list) or not isinstance(extra[4], list):
+    if (
+        not isinstance(extra, list)
+        or len(extra) != 5
+        or not isinstance(extra[1], list)
+        or not isinstance(extra[4], list)
+    ):
         raise Malformed("no QBFT extra data: vanity, validators, vote, round and seals")
     return extra
 
@@ -977,11 +986,11 @@ class Log(NamedTuple):
     """An event that a contract emitted."""
 
     address: bytes
-    topics: Tuple[bytes, ...]
+    topics: tuple[bytes, ...]
     data: bytes
 
 
-def receipt_logs(root: bytes, index: int, proof: Sequence[bytes]) -> List[Log]:
+def receipt_logs(root: bytes, index: int, proof: Sequence[bytes]) -> list[Log]:
     """The events of the receipt that `proof` shows at `index` of the trie under `root`; Refused if it failed."""
     raw = _trie_value(root, write_rlp(write_integer(index)), proof)
     if raw[:1] and raw[0] < 0x80:
@@ -1075,7 +1084,7 @@ def the_anchor(logs: Iterable[Log], contract: bytes, origin: str) -> Anchored:
     return Anchored(abi_uint(size, 64), root, abi_uint(previous, 64), abi_uint(time, 64), head, abi_uint(changes, 64))
 
 
-def abi_words(data: bytes, count: int) -> List[bytes]:
+def abi_words(data: bytes, count: int) -> list[bytes]:
     if len(data) != 32 * count:
         refuse(f"{len(data)} bytes are not {count} words")
     return [data[at : at + 32] for at in range(0, len(data), 32)]
@@ -1099,14 +1108,17 @@ def abi_address(word: bytes) -> bytes:
 # ======================================================================================================================
 
 EVENTS = 1
-CHANGE_SHAPES: Dict[int, str] = {
+CHANGE_SHAPES: dict[int, str] = {
     1: "wawf", 2: "w", 3: "w", 4: "w", 5: "wa8f", 6: "wa6", 7: "wa6", 8: "waw", 9: "a", 10: "a", 11: "wa", 12: "22",
     13: "w",
 }  # fmt: skip
 """Per kind of change its words: w 32 bytes, a address, f flag, and 8, 6, 2 for uint8, uint64 and uint16."""
 
 
-class Change(NamedTuple):
+@dataclass(frozen=True)
+class Change:
+    """A change of members or keys, as the registry recorded it."""
+
     index: int
     block: int
     time: int
@@ -1120,16 +1132,16 @@ class Change(NamedTuple):
             reader.integer("blockNumber"),
             reader.integer("blockTime"),
             reader.integer("kind"),
-            reader.bytes("data"),
+            reader.data("data"),
         )
         reader.end()
         return found
 
-    def values(self) -> List[Any]:
+    def values(self) -> list[Any]:
         shape = CHANGE_SHAPES.get(self.kind)
         if shape is None:
             refuse(f"change {self.index} is of a kind that does not exist: {self.kind}")
-        found: List[Any] = []
+        found: list[Any] = []
         for letter, word in zip(shape, abi_words(self.data, len(shape))):
             if letter == "w":
                 found.append(word)
@@ -1149,19 +1161,19 @@ class Key:
     custodial: bool
     index: int
     added: int
-    retired: Optional[int] = None
-    revoked: Optional[int] = None
-    compromised_since: Optional[int] = None
+    retired: int | None = None
+    revoked: int | None = None
+    compromised_since: int | None = None
 
 
 @dataclass
 class Registry:
     """Members and keys after all changes, with the block of each; and the running head after each change."""
 
-    heads: List[bytes] = field(default_factory=lambda: [bytes(32)])
-    keys: Dict[bytes, Key] = field(default_factory=dict)
-    standing: Dict[bytes, List[Tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
-    approvals: List[Tuple[Change, bytes]] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=lambda: [bytes(32)])
+    keys: dict[bytes, Key] = field(default_factory=dict)
+    standing: dict[bytes, list[tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
+    approvals: list[tuple[Change, bytes]] = field(default_factory=list)
     block: int = 0
     time: int = 0
 
@@ -1211,7 +1223,7 @@ class Registry:
     def members(self) -> int:
         return sum(1 for one in self.standing.values() if one[-1][1])
 
-    def why_void(self, signer: bytes, issuer: bytes, block: int, stated: int) -> Optional[str]:
+    def why_void(self, signer: bytes, issuer: bytes, block: int, stated: int) -> str | None:
         """None if a statement of `issuer` signed by `signer` counts in `block`, else why it is void.
 
         Refused where it never could: no such key among the first `stated` changes, another member's, without purpose.
@@ -1252,13 +1264,19 @@ _NAMES = {
 }  # fmt: skip
 _SHAPES = {
     "00": r"[0-9]{18}", "01": r"[0-9]{8}|[0-9]{12,14}", "414": r"[0-9]{13}", "417": r"[0-9]{13}",
-    "8003": r"0[0-9]{13}.{0,16}", "8004": r"[0-9]{4}.{0,26}", "8006": r"[0-9]{18}", "8010": r"[0-9]{4}[#\-/0-9A-Z]{0,26}",
+    "8003": r"0[0-9]{13}.{0,16}", "8004": r"[0-9]{4}.{0,26}", "8006": r"[0-9]{18}",
+    "8010": r"[0-9]{4}[#\-/0-9A-Z]{0,26}",
     "253": r"[0-9]{13}.{0,17}", "402": r"[0-9]{17}", "401": r"[0-9]{4}.{0,26}", "8018": r"[0-9]{18}",
     "8017": r"[0-9]{18}", "255": r"[0-9]{13}[0-9]{0,12}",
 }  # fmt: skip
-_CHECKED = {"00": 18, "01": 14, "414": 13, "417": 13, "8003": 14, "8006": 14, "253": 13, "402": 17, "8018": 18, "8017": 18, "255": 13}
-_URN_LENGTH = {"sscc": 17, "sgtin": 13, "upui": 13, "lgtin": 13, "itip": 13, "sgln": 12, "pgln": 12, "grai": 12, "gdti": 12,
-    "sgcn": 12, "gsrn": 17, "gsrnp": 17, "gsin": 16, "giai": None, "cpi": None, "ginc": None}  # fmt: skip
+_CHECKED = {
+    "00": 18, "01": 14, "414": 13, "417": 13, "8003": 14, "8006": 14, "253": 13, "402": 17, "8018": 18, "8017": 18,
+    "255": 13,
+}  # fmt: skip
+_URN_LENGTH = {
+    "sscc": 17, "sgtin": 13, "upui": 13, "lgtin": 13, "itip": 13, "sgln": 12, "pgln": 12, "grai": 12, "gdti": 12,
+    "sgcn": 12, "gsrn": 17, "gsrnp": 17, "gsin": 16, "giai": None, "cpi": None, "ginc": None,
+}  # fmt: skip
 SINGLE = {"sscc", "sgtin", "grai", "giai", "itip", "cpi", "licence-plate", "part-serial"}
 UNIT_KINDS = SINGLE | {"lgtin", "part-batch"}
 _DID = re.compile(r"(did:[a-z0-9]+:[A-Za-z0-9._:%-]+)/part/([^/?#]+)/(serial|batch)/([^/?#]+)\Z")
@@ -1269,6 +1287,8 @@ _FIXED_AI.update({f"3{digit}": 6 for digit in range(1, 7)})
 
 
 class Identifier(NamedTuple):
+    """What kind of thing a text names, and the key that all its spellings share."""
+
     kind: str
     key: str
 
@@ -1292,7 +1312,7 @@ def unquoted(text: str) -> str:
         raise Malformed(f"{text!r} is no UTF-8") from None
 
 
-def identify(text: str) -> Optional[Identifier]:
+def identify(text: str) -> Identifier | None:
     """What `text` identifies, None if it is no identifier; Malformed if it breaks the rules of what it wants to be."""
     if text.startswith("urn:epc:"):
         return _of_urn(text)
@@ -1321,7 +1341,7 @@ def _plate(plate: str) -> Identifier:
     return Identifier("licence-plate", f"licence-plate:{plate}")
 
 
-def _scanned(data: str) -> List[Tuple[str, str]]:
+def _scanned(data: str) -> list[tuple[str, str]]:
     pairs = []
     for group in data.split("\x1d"):
         rest = group
@@ -1343,7 +1363,7 @@ def _ai_of(text: str) -> str:
     return first
 
 
-def _of_pairs(pairs: Sequence[Tuple[str, str]]) -> Optional[Identifier]:
+def _of_pairs(pairs: Sequence[tuple[str, str]]) -> Identifier | None:
     primary = next((ai for ai, _ in pairs if ai in _SHAPES), None)
     if primary is None:
         return None
@@ -1377,7 +1397,7 @@ def _gs1(ai: str, value: str, qualifier: str = "", serial: str = "") -> Identifi
     return Identifier(kind, key)
 
 
-def _of_web(host: str, path: str) -> Optional[Identifier]:
+def _of_web(host: str, path: str) -> Identifier | None:
     steps = path.split("/")[1:]
     if steps and not steps[-1]:
         steps.pop()
@@ -1397,7 +1417,7 @@ def _of_web(host: str, path: str) -> Optional[Identifier]:
     return None
 
 
-def _of_urn(text: str) -> Optional[Identifier]:
+def _of_urn(text: str) -> Identifier | None:
     match = re.match(r"urn:epc:(id|class|idpat):([a-z]+):(.*)\Z", text, re.DOTALL)
     if not match:
         return None
@@ -1408,10 +1428,12 @@ def _of_urn(text: str) -> Optional[Identifier]:
         return Identifier(scheme, text)
     if scheme not in _URN_LENGTH or (form == "class") != (scheme == "lgtin"):
         return None
-    parts = body.split(".", {"itip": 4}.get(scheme, 1 if scheme in ("sscc", "pgln", "gsrn", "gsrnp", "gsin", "giai", "ginc") else 2))
-    if form == "idpat":
-        if scheme not in ("sgtin", "upui") or len(parts) != 3 or parts[2] != "*" or "*" in parts[1]:
-            return None
+    parts = body.split(
+        ".", {"itip": 4}.get(scheme, 1 if scheme in ("sscc", "pgln", "gsrn", "gsrnp", "gsin", "giai", "ginc") else 2)
+    )
+    is_pattern_of_one = len(parts) == 3 and parts[2] == "*" and "*" not in parts[1]
+    if form == "idpat" and (scheme not in ("sgtin", "upui") or not is_pattern_of_one):
+        return None
     prefix = parts[0]
     if len(parts) < 2 or not re.fullmatch("[0-9]{6,12}", prefix):
         raise Malformed(f"{text} has no company prefix of 6 to 12 digits")
@@ -1443,7 +1465,9 @@ def _of_urn(text: str) -> Optional[Identifier]:
         return _gs1("8010", prefix + unquoted(reference), "8011", serial)
     if scheme in ("giai", "ginc"):
         return _gs1({"giai": "8004", "ginc": "401"}[scheme], prefix + unquoted(reference))
-    ai = {"pgln": "417", "grai": "8003", "gdti": "253", "sgcn": "255", "gsrn": "8018", "gsrnp": "8017", "gsin": "402"}[scheme]
+    ai = {"pgln": "417", "grai": "8003", "gdti": "253", "sgcn": "255", "gsrn": "8018", "gsrnp": "8017", "gsin": "402"}[
+        scheme
+    ]
     return _gs1(ai, ("0" if scheme == "grai" else "") + filled(prefix + reference) + serial)
 
 
@@ -1473,22 +1497,24 @@ def part_of(key: str) -> str:
 # Sections 3 and 9.3. Papers: the contents that count, read strictly
 # ======================================================================================================================
 
-DEFAULT_WEIGHTS = {
-    "gap": "breaks-the-record", "fork": "breaks-the-record", "double-possession": "needs-explaining",
-    "time-reversal": "needs-explaining", "quantity-not-conserved": "needs-explaining", "unsigned-leg": "breaks-the-record",
-    "one-sided-handoff": "needs-explaining", "key-compromised": "needs-explaining", "event-after-close": "breaks-the-record",
-    "reopened-after-key-loss": "needs-explaining", "conflicting-event": "needs-explaining", "stream-hole": "needs-explaining",
-    "stream-fork": "breaks-the-record", "late-registration": "for-information", "packed-twice": "needs-explaining",
-    "packing-cycle": "breaks-the-record",
-}  # fmt: skip
 HEAVIEST = ("for-information", "needs-explaining", "breaks-the-record")
+_INFORM, _EXPLAIN, _BREAK = HEAVIEST
+DEFAULT_WEIGHTS = {
+    "gap": _BREAK, "fork": _BREAK, "double-possession": _EXPLAIN, "time-reversal": _EXPLAIN,
+    "quantity-not-conserved": _EXPLAIN, "unsigned-leg": _BREAK, "one-sided-handoff": _EXPLAIN,
+    "key-compromised": _EXPLAIN, "event-after-close": _BREAK, "reopened-after-key-loss": _EXPLAIN,
+    "conflicting-event": _EXPLAIN, "stream-hole": _EXPLAIN, "stream-fork": _BREAK, "late-registration": _INFORM,
+    "packed-twice": _EXPLAIN, "packing-cycle": _BREAK,
+}  # fmt: skip
 PIECES = {"C62", "EA", "H87", "NAR", "PCE", "SET"}
-_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))\Z")
+_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))\Z"
+)
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?\Z")
 _PART = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+/part/[^/?#\s]+\Z")
 _PLACE = re.compile(r"(?:[A-Z]{2}[A-Z2-9]{3}|[A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20\"<>\\^`{|}\x7f]+)\Z")
 _EVIDENCE = re.compile(r"0x[0-9a-f]{64}(?:#(?:0|[1-9][0-9]{0,15}))?\Z")
-Amount = Tuple[str, str]
+Amount = tuple[str, str]
 """A part and a unit of measure."""
 
 
@@ -1522,7 +1548,7 @@ def read_decimal(value: Json, where: str) -> Fraction:
     return Fraction(value)
 
 
-def read_list(value: Json, where: str, least: int = 0) -> List[Json]:
+def read_list(value: Json, where: str, least: int = 0) -> list[Json]:
     if not isinstance(value, list) or not least <= len(value) <= 1000:
         raise Malformed(f"{where} must be a list of {least} to 1,000 items")
     return value
@@ -1563,11 +1589,11 @@ class Line(NamedTuple):
     unit: str
     what: str
     part: str
-    quantity: Optional[Fraction]
+    quantity: Fraction | None
     uom: str
 
 
-def _read_quantity(reader: Reader) -> Tuple[Fraction, str]:
+def _read_quantity(reader: Reader) -> tuple[Fraction, str]:
     quantity, uom = read_decimal(reader.any("quantity"), reader.where), reader.any("uom")
     if not isinstance(uom, str) or not re.fullmatch("[A-Z0-9]{2,3}", uom):
         raise Malformed(f"{reader.where}: uom is no unit of measure")
@@ -1576,7 +1602,7 @@ def _read_quantity(reader: Reader) -> Tuple[Fraction, str]:
     return quantity, uom
 
 
-def _read_contents(reader: Reader) -> Optional[List[Line]]:
+def _read_contents(reader: Reader) -> list[Line] | None:
     if not reader.has("contents"):
         return None
     found = []
@@ -1624,13 +1650,13 @@ class Fact:
     stream: str
     sequence: int
     registered_at: int
-    anchored_at: Optional[int]
+    anchored_at: int | None
     content: Json
     is_void: bool
     is_disputed: bool
 
     @property
-    def rank(self) -> Tuple[int, str]:
+    def rank(self) -> tuple[int, str]:
         return self.registered_at, self.id
 
 
@@ -1639,23 +1665,23 @@ class Paper:
     """A statement that was read. Which members are filled is its kind's."""
 
     fact: Fact
-    time: Optional[int] = None
-    corrects: Optional[str] = None
-    document: Optional[Tuple[Any, ...]] = None
-    units: List[str] = field(default_factory=list)
-    contents: Dict[str, Optional[List[Line]]] = field(default_factory=dict)
-    chain: Dict[str, str] = field(default_factory=dict)
-    custodians: List[str] = field(default_factory=list)
-    continues: Dict[str, str] = field(default_factory=dict)
+    time: int | None = None
+    corrects: str | None = None
+    document: tuple[Any, ...] | None = None
+    units: list[str] = field(default_factory=list)
+    contents: dict[str, list[Line] | None] = field(default_factory=dict)
+    chain: dict[str, str] = field(default_factory=dict)
+    custodians: list[str] = field(default_factory=list)
+    continues: dict[str, str] = field(default_factory=dict)
     taker: str = ""
     deadline: int = 0
-    carrier: Optional[str] = None
-    legs: List[Tuple[str, str]] = field(default_factory=list)
-    despatch: Optional[str] = None
+    carrier: str | None = None
+    legs: list[tuple[str, str]] = field(default_factory=list)
+    despatch: str | None = None
     outcome: str = ""
-    lines: List[Line] = field(default_factory=list)
-    finding: Tuple[str, List[str]] = ("", [])
-    event: Dict[str, Any] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    finding: tuple[str, list[str]] = ("", [])
+    event: dict[str, Any] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
 
     @property
@@ -1681,7 +1707,7 @@ def read_paper(fact: Fact) -> Paper:
         _read_event(reader, paper)
         reader.end()
         return paper
-    if reader.has("corrects"):
+    if fact.kind not in ("explanation", "custody-addresses") and reader.has("corrects"):
         paper.corrects = read_id(reader.any("corrects"), "corrects")
     _PAPERS[fact.kind](reader, paper)
     reader.end()
@@ -1701,7 +1727,10 @@ def _read_document(reader: Reader, paper: Paper) -> None:
 def _read_despatch(reader: Reader, paper: Paper) -> None:
     _read_document(reader, paper)
     paper.taker = read_id(reader.any("taker"), "taker")
-    paper.time, paper.deadline = read_time(reader.any("despatchedAt"), "despatchedAt"), read_time(reader.any("deadline"), "deadline")
+    paper.time, paper.deadline = (
+        read_time(reader.any("despatchedAt"), "despatchedAt"),
+        read_time(reader.any("deadline"), "deadline"),
+    )
     if paper.deadline < paper.time:
         raise Malformed("the deadline is before the despatch")
     for item in read_list(reader.any("units"), "units", 0 if paper.corrects else 1):
@@ -1753,7 +1782,10 @@ def _read_gate_arrival(reader: Reader, paper: Paper) -> None:
 
 def _read_receipt(reader: Reader, paper: Paper) -> None:
     _read_document(reader, paper)
-    paper.time, paper.despatch = read_time(reader.any("receivedAt"), "receivedAt"), read_id(reader.any("despatch"), "despatch")
+    paper.time, paper.despatch = (
+        read_time(reader.any("receivedAt"), "receivedAt"),
+        read_id(reader.any("despatch"), "despatch"),
+    )
     paper.units = [read_unit(one, "units") for one in read_list(reader.any("units"), "units", 1)]
     _once(paper.units, "units")
     paper.outcome = reader.text("outcome")
@@ -1816,7 +1848,7 @@ def _read_opening(reader: Reader, paper: Paper) -> None:
     for item in read_list(reader.any("units"), "units", 1):
         unit = Reader(item, "units")
         key, chain = read_unit(unit.any("id"), "units"), read_id(unit.any("chain"), "chain")
-        custodian, secret = unit.bytes("custodian", 20), unit.bytes("secret", 32)
+        custodian, secret = unit.data("custodian", 20), unit.data("secret", 32)
         commitment = hmac.new(secret, key.encode(), hashlib.sha256).digest()
         if to_hex(keccak(words(custodian, commitment))) != chain:
             raise Malformed("chain is not what this custodian opens for this unit")
@@ -1838,7 +1870,7 @@ def _read_addresses(reader: Reader, paper: Paper) -> None:
     _once(paper.custodians, "addresses")
 
 
-_PAPERS: Dict[str, Callable[[Reader, Paper], None]] = {
+_PAPERS: dict[str, Callable[[Reader, Paper], None]] = {
     "despatch": _read_despatch,
     "gate-arrival": _read_gate_arrival,
     "receipt": _read_receipt,
@@ -1865,8 +1897,8 @@ def _read_event(reader: Reader, paper: Paper) -> None:
     if not isinstance(event, dict):
         raise Malformed("event must be an object")
     paper.time = read_time(event.get("eventTime"), "eventTime")
-    found: Dict[str, Any] = {"type": event.get("type"), "action": event.get("action"), "parent": None}
-    things: List[str] = []
+    found: dict[str, Any] = {"type": event.get("type"), "action": event.get("action"), "parent": None}
+    things: list[str] = []
     if event.get("parentID") is not None:
         if not isinstance(event["parentID"], str):
             raise Malformed("parentID must be text")
@@ -1889,9 +1921,8 @@ def _read_event(reader: Reader, paper: Paper) -> None:
             quantity = one.get("quantity")
             if isinstance(quantity, bool) or not isinstance(quantity, (int, str, type(None))):
                 raise Malformed(f"{name}: no quantity")
-            if isinstance(quantity, str):
-                if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", quantity):
-                    raise Malformed(f"{name}: no quantity")
+            if isinstance(quantity, str) and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", quantity):
+                raise Malformed(f"{name}: no quantity")
             key = thing(one["epcClass"])
             amount = None if quantity is None else Fraction(quantity)
             found[name].append((key, amount, one.get("uom") or "H87"))
@@ -1899,7 +1930,7 @@ def _read_event(reader: Reader, paper: Paper) -> None:
     for part in ("child", "input", "output"):
         epcs = found["childEPCs" if part == "child" else f"{part}EPCList"]
         found[part] = [*epcs, *(key for key, _, _ in found[f"{part}QuantityList"])]
-        amounts: Dict[Amount, Fraction] = defaultdict(Fraction)
+        amounts: dict[Amount, Fraction] = defaultdict(Fraction)
         for key in epcs:
             identifier = identify(key)
             if identifier is not None and identifier.kind in ("sgtin", "part-serial"):
@@ -1929,10 +1960,10 @@ class Policy:
     tolerance: int = 5 * MINUTE
     stream_gap_after: int = 1440 * MINUTE
     answer_within: int = 10080 * MINUTE
-    deem_after: Optional[int] = None
-    unsigned_allowed: Tuple[Tuple[Optional[str], Optional[str]], ...] = ()
-    shares: Tuple[Tuple[str, Fraction], ...] = ()
-    weights: Tuple[Tuple[str, str], ...] = ()
+    deem_after: int | None = None
+    unsigned_allowed: tuple[tuple[str | None, str | None], ...] = ()
+    shares: tuple[tuple[str, Fraction], ...] = ()
+    weights: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, content: Json) -> Policy:
@@ -1946,30 +1977,33 @@ class Policy:
                 raise Malformed(f"{name} is more than 10,000,000 minutes")
             return value * MINUTE
 
-        def pairs(name: str, members: Sequence[str]) -> List[Reader]:
+        def pairs(name: str) -> list[Reader]:
             return [Reader(item, name) for item in read_list(reader.any(name), name)]
 
         allowed = []
-        for one in pairs("unsignedAllowed", ("giver", "taker")):
-            sides = [read_id(one.any(name), "unsignedAllowed") if one.has(name) else None for name in ("giver", "taker")]
+        for one in pairs("unsignedAllowed"):
+            sides = [
+                read_id(one.any(name), "unsignedAllowed") if one.has(name) else None for name in ("giver", "taker")
+            ]
             one.end()
             if sides == [None, None]:
                 raise Malformed("unsignedAllowed names nobody")
             allowed.append((sides[0], sides[1]))
         shares = []
-        for one in pairs("quantityTolerance", ("share", "uom")):
+        for one in pairs("quantityTolerance"):
             uom, share = one.text("uom"), read_decimal(one.any("share"), "share")
             one.end()
             if not re.fullmatch("[A-Z0-9]{2,3}", uom) or share >= 1:
                 raise Malformed("quantityTolerance is a share below 1 of a unit of measure")
             shares.append((uom, share))
         weights = []
-        for one in pairs("weights", ("finding", "weight")):
+        for one in pairs("weights"):
             finding, weight = one.text("finding"), one.text("weight")
             one.end()
             if finding not in DEFAULT_WEIGHTS or weight not in HEAVIEST:
                 raise Malformed("weights are of findings")
             weights.append((finding, weight))
+        _once([finding for finding, _ in weights], "weights")
         found = cls(
             minutes("registerWithinMinutes"),
             minutes("clockToleranceMinutes"),
@@ -1983,7 +2017,7 @@ class Policy:
         reader.end()
         return found
 
-    def allows_unsigned(self, giver: Optional[str], taker: Optional[str]) -> bool:
+    def allows_unsigned(self, giver: str | None, taker: str | None) -> bool:
         return any(one in (None, giver) and other in (None, taker) for one, other in self.unsigned_allowed)
 
     def share(self, uom: str) -> Fraction:
@@ -1993,16 +2027,16 @@ class Policy:
         return dict(self.weights).get(finding, DEFAULT_WEIGHTS[finding])
 
 
-def policy_in_force(approved: Iterable[Tuple[int, str]], facts: Iterable[Fact], at: int) -> Tuple[Optional[str], Policy]:
+def policy_in_force(approved: Iterable[tuple[int, str]], facts: Iterable[Fact], at: int) -> tuple[str | None, Policy]:
     """The last policy that the members approved (block time in ms, id) at or before `at`, or the defaults."""
-    readable: Dict[str, Policy] = {}
+    readable: dict[str, Policy] = {}
     for fact in facts:
         if fact.kind == "custody-policy" and fact.content is not None and not fact.is_void:
             try:
                 readable[fact.id] = Policy.parse(fact.content)
             except Malformed:
                 continue
-    in_force: Optional[str] = None
+    in_force: str | None = None
     for time, what in approved:
         if time <= at and what in readable:
             in_force = what
@@ -2020,11 +2054,11 @@ class Step:
 
     unit: str
     sequence: int
-    giver: Optional[str]
-    taker: Optional[str]
-    offer: Optional[str]
-    acceptance: Optional[str]
-    reason: Optional[str]
+    giver: str | None
+    taker: str | None
+    offer: str | None
+    acceptance: str | None
+    reason: str | None
     time: int
 
     @property
@@ -2045,33 +2079,33 @@ class Leg:
     """One handoff of one unit as far as it is known."""
 
     unit: str
-    giver: Optional[str]
-    taker: Optional[str]
+    giver: str | None
+    taker: str | None
     state: str = ""
-    offer: Optional[Fact] = None
-    acceptance: Optional[Fact] = None
-    step: Optional[Step] = None
-    despatch: Optional[Paper] = None
-    despatched_at: Optional[int] = None
-    received_at: Optional[int] = None
+    offer: Fact | None = None
+    acceptance: Fact | None = None
+    step: Step | None = None
+    despatch: Paper | None = None
+    despatched_at: int | None = None
+    received_at: int | None = None
     start: int = 0
     generation: int = -1
     record: str = ""
-    lines: List[Line] = field(default_factory=list)
-    carried_in: Optional[str] = None
-    own: Optional[Leg] = None
-    missing_since: Optional[int] = None
+    lines: list[Line] = field(default_factory=list)
+    carried_in: str | None = None
+    own: Leg | None = None
+    missing_since: int | None = None
 
     @property
-    def papers(self) -> List[str]:
+    def papers(self) -> list[str]:
         return [one.id for one in (self.offer, self.acceptance) if one is not None]
 
     @property
-    def evidence(self) -> List[str]:
+    def evidence(self) -> list[str]:
         return self.papers + ([self.step.record] if self.step else [])
 
     @property
-    def agreed(self) -> List[Tuple[str, str]]:
+    def agreed(self) -> list[tuple[str, str]]:
         """The carriers' parts of the way that the despatch names."""
         return self.despatch.legs if self.despatch is not None else []
 
@@ -2080,18 +2114,20 @@ class Leg:
         return self.state in ("deemed accepted", "pending", "unexplained", "content withheld", "handed over")
 
     @property
-    def order(self) -> Tuple[int, int, int, str]:
+    def order(self) -> tuple[int, int, int, str]:
         return self.start, self.generation, self.step.sequence if self.step else -1, self.record
 
 
 @dataclass
 class CustodyFinding:
+    """Something wrong with a record of custody, with its evidence."""
+
     kind: str
-    evidence: Tuple[str, ...]
+    evidence: tuple[str, ...]
     weight: str
     units: set[str] = field(default_factory=set)
     streams: set[str] = field(default_factory=set)
-    explained_by: List[str] = field(default_factory=list)
+    explained_by: list[str] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -2103,12 +2139,12 @@ class Unit:
     """What became of one thing."""
 
     key: str
-    custodian: Optional[str] = None
-    claims: List[str] = field(default_factory=list)
+    custodian: str | None = None
+    claims: list[str] = field(default_factory=list)
     contested: bool = False
-    closed_at: Optional[int] = None
-    within: Optional[str] = None
-    legs: List[Leg] = field(default_factory=list)
+    closed_at: int | None = None
+    within: str | None = None
+    legs: list[Leg] = field(default_factory=list)
     records: set[str] = field(default_factory=set)
 
 
@@ -2118,7 +2154,7 @@ class Stay(NamedTuple):
     child: str
     parent: str
     start: int
-    end: Optional[int]
+    end: int | None
     record: str
 
 
@@ -2129,18 +2165,18 @@ class Custody:
         self.policy, self.at = policy, at
         known = [one for one in facts if (when := self._clock(one, clock)) is not None and when <= at]
         self.facts = {one.id: one for one in known}
-        self.steps: Dict[Tuple[str, int], Step] = {}
+        self.steps: dict[tuple[str, int], Step] = {}
         for step in steps:
-            if step.time <= at:
-                if self.steps.setdefault((step.unit, step.sequence), step) != step:
-                    refuse(f"two different steps {step.record}")
-        self.found: Dict[Tuple[str, Tuple[str, ...]], CustodyFinding] = {}
-        self.corrected: Dict[str, str] = {}
-        self.repeated: Dict[str, str] = {}
-        self.papers: Dict[str, Paper] = {}
-        self.unread: List[str] = []
-        self.standing: List[Paper] = []
-        self.units: Dict[str, Unit] = {}
+            if step.time <= at and self.steps.setdefault((step.unit, step.sequence), step) != step:
+                refuse(f"two different steps {step.record}")
+        self.found: dict[tuple[str, tuple[str, ...]], CustodyFinding] = {}
+        self.corrected: dict[str, str] = {}
+        self.repeated: dict[str, str] = {}
+        self.papers: dict[str, Paper] = {}
+        self.unread: list[str] = []
+        self.standing: list[Paper] = []
+        self.units: dict[str, Unit] = {}
+        self.by_chain: set[str] = set()
         self._read()
         self._stand()
         self._papers_alone()
@@ -2152,7 +2188,7 @@ class Custody:
         self._explain()
 
     @staticmethod
-    def _clock(fact: Fact, clock: str) -> Optional[int]:
+    def _clock(fact: Fact, clock: str) -> int | None:
         return fact.registered_at if clock == "registered" else fact.anchored_at
 
     def find(
@@ -2171,10 +2207,14 @@ class Custody:
 
     def _read(self) -> None:
         eligible = sorted(
-            (one for one in self.facts.values() if not one.is_void and one.content is not None and one.kind in ELIGIBLE),
+            (
+                one
+                for one in self.facts.values()
+                if not one.is_void and one.content is not None and one.kind in ELIGIBLE
+            ),
             key=lambda one: one.rank,
         )
-        copies: Dict[Tuple[str, str, bytes], List[Fact]] = defaultdict(list)
+        copies: dict[tuple[str, str, bytes], list[Fact]] = defaultdict(list)
         for fact in eligible:
             said = fact.content
             if isinstance(said, dict):
@@ -2191,8 +2231,8 @@ class Custody:
             self.repeated.update((one.id, first.id) for one in others)
 
     def _stand(self) -> None:
-        events: Dict[Tuple[str, str], List[Paper]] = defaultdict(list)
-        others: List[Paper] = []
+        events: dict[tuple[str, str], list[Paper]] = defaultdict(list)
+        others: list[Paper] = []
         for paper in sorted(self.papers.values(), key=lambda one: one.fact.rank):
             if paper.kind != "epcis-event":
                 others.append(paper)
@@ -2216,8 +2256,8 @@ class Custody:
         self.find("conflicting-event", [one.id for one in papers], {unit for one in papers for unit in one.units})
 
     def _correct(self, papers: Sequence[Paper]) -> None:
-        chosen: Dict[str, List[Paper]] = defaultdict(list)
-        roots: List[Paper] = []
+        chosen: dict[str, list[Paper]] = defaultdict(list)
+        roots: list[Paper] = []
         for paper in papers:
             target = self.papers.get(self.repeated.get(paper.corrects or "", paper.corrects or ""))
             if target is None or target.kind == "epcis-event":
@@ -2242,7 +2282,7 @@ class Custody:
     def _one_document(self) -> None:
         named = {one for step in self.steps.values() for one in (step.offer, step.acceptance)}
         named |= {one.despatch for one in self.standing if one.kind == "receipt"}
-        groups: Dict[Any, List[Paper]] = defaultdict(list)
+        groups: dict[Any, list[Paper]] = defaultdict(list)
         for paper in self.standing:
             if paper.kind in ("despatch", "gate-arrival", "complaint"):
                 groups[paper.issuer, paper.kind, paper.document].append(paper)
@@ -2269,7 +2309,7 @@ class Custody:
     # -- 9.4 --
 
     def _streams(self) -> None:
-        streams: Dict[str, Dict[int, List[Fact]]] = defaultdict(lambda: defaultdict(list))
+        streams: dict[str, dict[int, list[Fact]]] = defaultdict(lambda: defaultdict(list))
         for fact in self.facts.values():
             streams[fact.stream][fact.sequence].append(fact)
         for stream, numbers in streams.items():
@@ -2287,9 +2327,9 @@ class Custody:
     # -- 9.5: which thing a unit of the chain is --
 
     def _bind(self) -> None:
-        self.owners: Dict[str, set[str]] = defaultdict(set)
-        self.binding: Dict[str, str] = {}
-        self.named_at: Dict[str, int] = {}
+        self.owners: dict[str, set[str]] = defaultdict(set)
+        self.binding: dict[str, str] = {}
+        self.named_at: dict[str, int] = {}
         openings = [one for one in self.standing if one.kind == "opening"]
         for paper in [one for one in self.standing if one.kind == "custody-addresses"] + openings:
             for address in paper.custodians:
@@ -2298,8 +2338,8 @@ class Custody:
                 self.named_at[address] = min(named_at, paper.fact.registered_at)
                 self.binding.setdefault(address, paper.id)
         despatches = [one for one in self.standing if one.kind == "despatch"]
-        self.thing_of: Dict[str, str] = {}
-        first: Dict[str, str] = {}
+        self.thing_of: dict[str, str] = {}
+        first: dict[str, str] = {}
         for paper in openings + despatches:
             for unit in paper.units:
                 chain = paper.chain.get(unit)
@@ -2310,7 +2350,7 @@ class Custody:
                 elif self.thing_of[chain] != unit:
                     both = [self.thing_of[chain], unit]
                     self.find("conflicting-event", [first[chain], paper.id, f"{chain}#0"], both)
-        self.steps_of: Dict[str, List[Step]] = defaultdict(list)
+        self.steps_of: dict[str, list[Step]] = defaultdict(list)
         for key in sorted(self.steps):
             self.steps_of[key[0]].append(self.steps[key])
         self.despatch_of = {id_: one for one in despatches for id_ in one.ids}
@@ -2321,11 +2361,11 @@ class Custody:
                     if paper_ is not None and len(paper_.units) == 1:
                         self.thing_of[chain], first[chain] = paper_.units[0], paper_.id
                         break
-        self.generations: Dict[str, List[str]] = defaultdict(list)
+        self.generations: dict[str, list[str]] = defaultdict(list)
         for chain in sorted(self.steps_of, key=lambda one: (self.steps_of[one][0].time, one)):
             if chain in self.thing_of:
                 self.generations[self.thing_of[chain]].append(chain)
-        self.ends: Dict[str, List[Tuple[int, str]]] = defaultdict(list)
+        self.ends: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for unit, chains in self.generations.items():
             for chain in chains:
                 for one, other in zip(self.steps_of[chain], self.steps_of[chain][1:]):
@@ -2350,7 +2390,7 @@ class Custody:
         events = [one for one in self.standing if one.kind == "epcis-event"]
         for paper in events:
             event = paper.event
-            ended: List[str] = []
+            ended: list[str] = []
             if event["type"] == "ObjectEvent" and event["action"] == "DELETE":
                 ended = paper.units
             elif event["type"] == "TransformationEvent":
@@ -2361,11 +2401,11 @@ class Custody:
         self._make([one for one in events if one.event["type"] == "TransformationEvent"])
         self.events = sorted(events, key=lambda one: (_time(one), one.id))
 
-    def _pack(self, events: List[Paper]) -> None:
-        self.stays: List[Stay] = []
-        inside: Dict[str, Stay] = {}
-        balance: Dict[str, Dict[Amount, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
-        adds: Dict[str, List[Paper]] = defaultdict(list)
+    def _pack(self, events: list[Paper]) -> None:
+        self.stays: list[Stay] = []
+        inside: dict[str, Stay] = {}
+        balance: dict[str, dict[Amount, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+        adds: dict[str, list[Paper]] = defaultdict(list)
 
         def leave(child: str, time: int) -> None:
             self.stays.append(inside.pop(child)._replace(end=time))
@@ -2408,14 +2448,14 @@ class Custody:
                     balance[parent][amount] += added
                 adds[parent].append(paper)
         self.stays += inside.values()
-        self.stays_of: Dict[str, List[Stay]] = defaultdict(list)
+        self.stays_of: dict[str, list[Stay]] = defaultdict(list)
         for stay in self.stays:
             self.stays_of[stay.child].append(stay)
 
     @staticmethod
-    def _way_up(parent: str, child: str, inside: Dict[str, Stay]) -> Optional[List[str]]:
+    def _way_up(parent: str, child: str, inside: dict[str, Stay]) -> list[str] | None:
         """The records that packed `parent` into `child`, directly or through others; None if it is not in it."""
-        way: List[str] = []
+        way: list[str] = []
         at = parent
         while at != child:
             if at not in inside:
@@ -2424,14 +2464,14 @@ class Custody:
             at = inside[at].parent
         return way
 
-    def _make(self, events: List[Paper]) -> None:
-        groups: Dict[Any, List[Paper]] = defaultdict(list)
+    def _make(self, events: list[Paper]) -> None:
+        groups: dict[Any, list[Paper]] = defaultdict(list)
         for paper in events:
             run = paper.event["transformation"]
             groups[(paper.issuer, canonical(run)) if run is not None else paper.id].append(paper)
         for group in groups.values():
-            went_in: Dict[Amount, Fraction] = defaultdict(Fraction)
-            came_out: Dict[Amount, Fraction] = defaultdict(Fraction)
+            went_in: dict[Amount, Fraction] = defaultdict(Fraction)
+            came_out: dict[Amount, Fraction] = defaultdict(Fraction)
             for paper in group:
                 for totals, amounts in ((went_in, "input amounts"), (came_out, "output amounts")):
                     for amount, quantity in paper.event[amounts].items():
@@ -2444,7 +2484,7 @@ class Custody:
                     things = {one for paper in group for one in (*paper.event["input"], *paper.event["output"])}
                     self.find("quantity-not-conserved", [one.id for one in group], things)
 
-    def parent_at(self, unit: str, time: int) -> Optional[str]:
+    def parent_at(self, unit: str, time: int) -> str | None:
         for stay in self.stays_of.get(unit, ()):
             if stay.start <= time and (stay.end is None or time < stay.end):
                 return stay.parent
@@ -2453,14 +2493,14 @@ class Custody:
     # -- 9.6: legs --
 
     def _legs(self) -> None:
-        self.legs: Dict[str, List[Leg]] = defaultdict(list)
-        self.sightings: Dict[str, List[Tuple[int, str, str]]] = defaultdict(list)
+        self.legs: dict[str, list[Leg]] = defaultdict(list)
+        self.sightings: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
         handoffs = [self.steps[key] for key in sorted(self.steps) if self.steps[key].is_handoff]
-        answers: Dict[str, List[Paper]] = defaultdict(list)
+        answers: dict[str, list[Paper]] = defaultdict(list)
         for paper in self.standing:
             if paper.kind == "receipt":
                 answers[self.despatch_of[paper.despatch].id if paper.despatch in self.despatch_of else ""].append(paper)
-        by_offer: Dict[str, List[Step]] = defaultdict(list)
+        by_offer: dict[str, list[Step]] = defaultdict(list)
         for step in handoffs:
             by_offer[step.offer or ""].append(step)
         taken: set[str] = set()
@@ -2484,7 +2524,7 @@ class Custody:
                 if leg.step is not None:
                     chains = self.generations.get(unit, [])
                     leg.generation = chains.index(leg.step.unit) if leg.step.unit in chains else 0
-            latest: Optional[int] = None
+            latest: int | None = None
             with_step = [one for one in legs if one.step is not None]
             for leg in sorted(with_step, key=lambda one: one.order[1:]):
                 latest = leg.start if latest is None else max(latest, leg.start)
@@ -2514,16 +2554,18 @@ class Custody:
         if not leg.agreed or leg.step is not None or not leg.has_moved:
             return leg.start
         end = self.at if leg.received_at is None else leg.received_at + self.policy.tolerance
-        parts = [one.start for one in legs if one.has_moved and (one.giver, one.taker) in leg.agreed and one.start <= end]
+        parts = [
+            one.start for one in legs if one.has_moved and (one.giver, one.taker) in leg.agreed and one.start <= end
+        ]
         latest = max(parts, default=leg.start - 1)
         return latest + 1 if latest >= leg.start else leg.start
 
-    def _unsigned(self, evidence: Iterable[str], units: Iterable[str], giver: Optional[str], taker: Optional[str]) -> None:
+    def _unsigned(self, evidence: Iterable[str], units: Iterable[str], giver: str | None, taker: str | None) -> None:
         weight = "for-information" if self.policy.allows_unsigned(giver, taker) else ""
         self.find("unsigned-leg", evidence, units, weight=weight)
 
     def _offered(
-        self, paper: Paper, unit: str, answers: List[Paper], by_offer: Dict[str, List[Step]], taken: set[str]
+        self, paper: Paper, unit: str, answers: list[Paper], by_offer: dict[str, list[Step]], taken: set[str]
     ) -> None:
         """9.6 A."""
         leg = Leg(unit, paper.issuer, paper.taker, offer=paper.fact, despatch=paper, record=paper.id)
@@ -2533,7 +2575,7 @@ class Custody:
         if leg.step is not None:
             taken.add(leg.step.record)
         step_says = leg.step.acceptance if leg.step is not None else None
-        mine: List[Paper] = []
+        mine: list[Paper] = []
         for answer in answers:
             if unit in answer.units and answer.issuer == paper.taker:
                 mine.append(answer)
@@ -2559,7 +2601,13 @@ class Custody:
             answer_ = self.facts.get(step_says or "")
             if acceptance is not None and step_says in acceptance.ids and not strangers:
                 leg.state = "handed over"
-            elif acceptance is None and answer_ is not None and answer_.content is None:
+            elif (
+                acceptance is None
+                and answer_ is not None
+                and answer_.content is None
+                and (answer_.issuer, answer_.kind) == (paper.taker, "receipt")
+                and not strangers
+            ):
                 leg.state = "content withheld"
             else:
                 leg.state = "unexplained"
@@ -2582,10 +2630,12 @@ class Custody:
             self.find("time-reversal", leg.papers, [unit])
         self.legs[unit].append(leg)
 
-    def _never_offered(self, paper: Paper, unit: str, by_offer: Dict[str, List[Step]], taken: set[str]) -> None:
+    def _never_offered(self, paper: Paper, unit: str, by_offer: dict[str, list[Step]], taken: set[str]) -> None:
         """9.6 B."""
         offer = self.facts.get(paper.despatch or "")
-        leg = Leg(unit, offer.issuer if offer else None, paper.issuer, offer=offer, acceptance=paper.fact, record=paper.id)
+        leg = Leg(
+            unit, offer.issuer if offer else None, paper.issuer, offer=offer, acceptance=paper.fact, record=paper.id
+        )
         leg.received_at = leg.start = _time(paper)
         leg.lines = [one for one in paper.lines if one.unit == unit]
         steps = [
@@ -2616,10 +2666,18 @@ class Custody:
         if len(owners[0]) == 1 and owners[0] == owners[1]:
             return
         offer, acceptance = self.facts.get(step.offer or ""), self.facts.get(step.acceptance or "")
-        sides: List[Optional[str]] = []
+        sides: list[str | None] = []
         for fact, owner in zip((offer, acceptance), owners):
             sides.append(fact.issuer if fact else next(iter(owner)) if len(owner) == 1 else None)
-        leg = Leg(self.thing_of[step.unit], *sides, offer=offer, acceptance=acceptance, step=step, record=step.record)
+        leg = Leg(
+            self.thing_of[step.unit],
+            sides[0],
+            sides[1],
+            offer=offer,
+            acceptance=acceptance,
+            step=step,
+            record=step.record,
+        )
         leg.start = step.time
         paper = self.despatch_of.get(step.offer or "")
         leg.despatch = paper if paper is not None and paper.id == step.offer else None
@@ -2647,15 +2705,14 @@ class Custody:
                 self._walk(self.units[unit])
             self.units[unit].within = self.parent_at(unit, self.at)
 
-    def _legs_of(self, unit: str) -> List[Leg]:
+    def _legs_of(self, unit: str) -> list[Leg]:
         """The unit's own legs and those of what it was in when they started; own first, nearer before farther."""
         found = [(leg.order, 0, leg) for leg in self.legs.get(unit, ())]
-        reached = {unit}
-        ring = [(unit, None, None)]  # type: List[Tuple[str, Optional[int], Optional[int]]]
+        ring: list[tuple[str, int | None, int | None]] = [(unit, None, None)]
         depth = 0
         while ring:
             depth += 1
-            further: List[Tuple[str, Optional[int], Optional[int]]] = []
+            further: list[tuple[str, int | None, int | None]] = []
             for thing_, start, end in ring:
                 for stay in self.stays_of.get(thing_, ()):
                     since = stay.start if start is None else max(start, stay.start)
@@ -2671,8 +2728,9 @@ class Custody:
         found.sort(key=lambda one: (one[0], one[1]))
         return [leg for _, _, leg in found]
 
-    def _linked(self, moved: List[Leg]) -> List[Leg]:
-        waiting, linked = list(moved), []  # type: List[Leg], List[Leg]
+    def _linked(self, moved: list[Leg]) -> list[Leg]:
+        waiting = list(moved)
+        linked: list[Leg] = []
         while waiting:
             at = 0
             taker = linked[-1].taker if linked else None
@@ -2693,9 +2751,9 @@ class Custody:
         sightings = sorted(self.sightings.get(key, ()))
         moved = self._linked([one for one in legs if one.has_moved])
         claims: set[str] = set()
-        forked: set[Optional[str]] = set()
-        gave: Dict[str, Leg] = {}
-        holder: Optional[str] = None
+        forked: set[str | None] = set()
+        gave: dict[str, Leg] = {}
+        holder: str | None = None
 
         def tell(kind: str, named: Sequence[Leg], evidence: Iterable[str]) -> None:
             if any(one.carried_in is None for one in named):
@@ -2706,7 +2764,13 @@ class Custody:
             giver = leg.giver
             if before is not None and holder is not None and holder in {carrier for _, carrier in leg.agreed}:
                 claims.discard(holder)
-            elif before is not None and giver is not None and holder is not None and giver != holder and giver not in claims:
+            elif (
+                before is not None
+                and giver is not None
+                and holder is not None
+                and giver != holder
+                and giver not in claims
+            ):
                 if giver in gave:
                     tell("fork", [gave[giver], leg], [*gave[giver].evidence, *leg.evidence])
                     forked |= {gave[giver].taker, leg.taker}
@@ -2750,7 +2814,6 @@ class Custody:
                 if leg.carried_in is None and leg.step is None and leg.start > end[0] + tolerance:
                     self.find("event-after-close", [end[1], *leg.evidence], [key])
         by_chain = [one for one in moved if one.step is not None]
-        self.by_chain = getattr(self, "by_chain", set())
         if any(one.carried_in is None for one in by_chain):
             unit.custodian = by_chain[-1].taker
             self.by_chain.add(key)
@@ -2767,14 +2830,14 @@ class Custody:
     def _in_whose_hands(
         self,
         unit: Unit,
-        moved: List[Leg],
-        sightings: Sequence[Tuple[int, str, str]],
-        forked: set[Optional[str]],
+        moved: list[Leg],
+        sightings: Sequence[tuple[int, str, str]],
+        forked: set[str | None],
         claims: set[str],
     ) -> None:
         """Sightings from the first moved leg on: by somebody who could have had it in hand, or double possession."""
         tolerance = self.policy.tolerance
-        spans: List[Tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []
         for at, leg in enumerate(moved):
             start = moved[at - 1].start if leg.despatched_at is None and at else leg.start
             if leg.received_at is not None:
@@ -2787,7 +2850,7 @@ class Custody:
             current = 0
             while current + 1 < len(moved) and spans[current + 1][0] <= time:
                 current += 1
-            allowed: set[Optional[str]] = {moved[current].taker, *forked}
+            allowed: set[str | None] = {moved[current].taker, *forked}
             for leg, (start, end) in zip(moved, spans):
                 if start <= time <= end:
                     allowed |= {leg.giver, leg.taker}
@@ -2803,14 +2866,13 @@ class Custody:
 
     def _contents(self, unit: Unit) -> None:
         key = unit.key
-        Span_ = Tuple[Fraction, Fraction]
-        expected: Optional[Dict[Amount, Span_]] = None
-        source: List[str] = []
-        before: Optional[int] = None
+        expected: dict[Amount, tuple[Fraction, Fraction]] | None = None
+        source: list[str] = []
+        before: int | None = None
         last_of = {one.despatch.id: one for one in self.legs.get(key, ()) if one.despatch and key in one.despatch.units}
         for leg in sorted(last_of.values(), key=lambda one: one.order):
             paper = leg.despatch
-            assert paper is not None  # noqa: S101
+            assert paper is not None
             said, start = paper.contents.get(key), leg.start
             if not said:
                 expected, before = None, start
@@ -2821,7 +2883,7 @@ class Custody:
                         expected = self._adjusted(key, event, expected)
                         if expected is None:
                             break
-            contents: Dict[Amount, Fraction] = defaultdict(Fraction)
+            contents: dict[Amount, Fraction] = defaultdict(Fraction)
             for line in said:
                 contents[line.part, line.uom] += line.quantity or 0
             if expected is not None:
@@ -2847,8 +2909,8 @@ class Custody:
 
     @staticmethod
     def _adjusted(
-        key: str, paper: Paper, expected: Dict[Amount, Tuple[Fraction, Fraction]]
-    ) -> Optional[Dict[Amount, Tuple[Fraction, Fraction]]]:
+        key: str, paper: Paper, expected: dict[Amount, tuple[Fraction, Fraction]]
+    ) -> dict[Amount, tuple[Fraction, Fraction]] | None:
         """What is expected in `key` after an event; None where it is no longer known."""
         event = paper.event
         if event["type"] == "ObjectEvent":
@@ -2891,7 +2953,7 @@ class Custody:
                     if key in self.units:
                         self.units[key].contested = True
         for unit in self.units.values():
-            if unit.contested and unit.key not in getattr(self, "by_chain", set()):
+            if unit.contested and unit.key not in self.by_chain:
                 unit.custodian = None
             unit.records = self._records(unit)
 
@@ -2923,9 +2985,10 @@ class Custody:
                 found |= set(finding.explained_by)
         return found
 
-    def trail(self, things: Iterable[str]) -> Tuple[List[str], List[CustodyFinding], str]:
+    def trail(self, things: Iterable[str]) -> tuple[list[str], list[CustodyFinding], str]:
         """The things and all that they were ever in, the findings about them, and the verdict."""
-        units, waiting = set(), list(things)  # type: set[str], List[str]
+        units: set[str] = set()
+        waiting = list(things)
         while waiting:
             key = waiting.pop()
             if key not in units:
@@ -2942,12 +3005,12 @@ class Custody:
                 verdict = "whole with reservations"
         return sorted(units), findings, verdict
 
-    def findings(self) -> List[CustodyFinding]:
+    def findings(self) -> list[CustodyFinding]:
         return sorted(self.found.values(), key=lambda one: (one.kind, one.evidence))
 
 
 def _time(paper: Paper) -> int:
-    assert paper.time is not None  # noqa: S101
+    assert paper.time is not None
     return paper.time
 
 
@@ -2976,10 +3039,10 @@ class Trust(NamedTuple):
     registry: bytes
     checkpoints: bytes
     custody: bytes
-    validators: Tuple[bytes, ...]
-    attestor: Optional[bytes]
-    pinned: Optional[Tuple[int, bytes]]
-    witnesses: Tuple[NoteKey, ...]
+    validators: tuple[bytes, ...]
+    attestor: bytes | None
+    pinned: tuple[int, bytes] | None
+    witnesses: tuple[NoteKey, ...]
     fingerprint: str
 
     @classmethod
@@ -2990,25 +3053,27 @@ class Trust(NamedTuple):
             raise Malformed("the trust file is of another format than tallystick-trust/1")
         origin, log_key = reader.text("origin"), NoteKey.parse(reader.any("logKey"), "logKey")
         chain, contracts = reader.object("chain"), reader.object("contracts")
-        chain.bytes("genesisHash", 32)
+        chain.data("genesisHash", 32)
         addresses = []
         for name in ("MemberRegistry", "CheckpointRegistry", "CustodyLedger"):
             contract = contracts.object(name)
-            addresses.append(contract.bytes("address", 20))
-            contract.bytes("codeHash", 32)
+            addresses.append(contract.data("address", 20))
+            contract.data("codeHash", 32)
             contract.end()
         pinned = None
         if reader.any("pinned") is not None:
             pin = reader.object("pinned")
-            pinned = pin.integer("number"), pin.bytes("hash", 32)
+            pinned = pin.integer("number"), pin.data("hash", 32)
             pin.end()
         attestor = reader.any("attestor")
         digits = hashlib.sha256(canonical(value)).hexdigest()
         found = cls(
             origin,
             log_key,
-            chain.integer("chainId", 1),
-            *addresses,
+            chain.integer("chainId"),
+            addresses[0],
+            addresses[1],
+            addresses[2],
             tuple(read_hex(one, "validators", 20) for one in reader.items("validators")),
             None if attestor is None else read_hex(attestor, "attestor", 20),
             pinned,
@@ -3054,7 +3119,7 @@ class TakenStep:
     """Who has it then: of a closing nobody."""
     struct: bytes
     """The hash of Open, Take or Close, which goes into the head."""
-    signed: Tuple[Tuple[bytes, bytes, bytes], ...]
+    signed: tuple[tuple[bytes, bytes, bytes], ...]
     """(struct hash, who was to sign it, signature)."""
     offer: bytes
     acceptance: bytes
@@ -3069,37 +3134,49 @@ class TakenStep:
         kind, deadline = reader.any("type"), reader.integer("deadline")
         unit = offer = acceptance = reason = giver = taker = b""
         sequence = 0
+        signed: tuple[tuple[bytes, bytes, bytes], ...]
         if kind == "opening":
-            taker, commitment = reader.bytes("custodian", 20), reader.bytes("commitment", 32)
+            taker, commitment = reader.data("custodian", 20), reader.data("commitment", 32)
             unit, struct = keccak(words(taker, commitment)), keccak(words(_OPEN, taker, commitment, deadline))
-            signed = ((struct, taker, reader.bytes("signature", 65)),)
+            signed = ((struct, taker, reader.data("signature", 65)),)
         elif kind == "handoff":
-            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence", 1)
-            giver, taker = reader.bytes("from", 20), reader.bytes("to", 20)
-            offer, acceptance = reader.bytes("offer", 32), reader.bytes("acceptance", 32)
+            unit, sequence = reader.data("unit", 32), reader.integer("sequence", 1)
+            giver, taker = reader.data("from", 20), reader.data("to", 20)
+            offer, acceptance = reader.data("offer", 32), reader.data("acceptance", 32)
             give = keccak(words(_GIVE, unit, sequence, giver, taker, offer, deadline))
             struct = keccak(words(_TAKE, unit, sequence, giver, taker, offer, acceptance, deadline))
-            signed = (
-                (give, giver, reader.bytes("giverSignature", 65)),
-                (struct, taker, reader.bytes("takerSignature", 65)),
-            )  # type: ignore[assignment]
+            giver_signed = give, giver, reader.data("giverSignature", 65)
+            signed = (giver_signed, (struct, taker, reader.data("takerSignature", 65)))
         elif kind == "closing":
-            unit, sequence = reader.bytes("unit", 32), reader.integer("sequence", 1)
-            giver, reason = reader.bytes("custodian", 20), reader.bytes("reason", 32)
+            unit, sequence = reader.data("unit", 32), reader.integer("sequence", 1)
+            giver, reason = reader.data("custodian", 20), reader.data("reason", 32)
             struct = keccak(words(_CLOSE, unit, sequence, giver, reason, deadline))
-            signed = ((struct, giver, reader.bytes("signature", 65)),)
+            signed = ((struct, giver, reader.data("signature", 65)),)
         else:
             raise Malformed(f"{reader.where}: a step is an opening, a handoff or a closing")
-        block, time, head = reader.integer("block"), reader.integer("time"), reader.bytes("head", 32)
+        block, time, head = reader.integer("block"), reader.integer("time"), reader.data("head", 32)
         reader.end()
         return cls(
-            str(kind), unit, sequence, giver, taker, struct, signed, offer, acceptance, reason, deadline, block, time, head
+            str(kind),
+            unit,
+            sequence,
+            giver,
+            taker,
+            struct,
+            signed,
+            offer,
+            acceptance,
+            reason,
+            deadline,
+            block,
+            time,
+            head,
         )
 
     def as_step(self) -> Step:
         """The step as the fold sees it."""
 
-        def text(value: bytes) -> Optional[str]:
+        def text(value: bytes) -> str | None:
             return to_hex(value) if value else None
 
         giver, taker = text(self.giver), text(self.taker)
@@ -3143,19 +3220,19 @@ class Statement:
     signature: bytes
     registered_at: int
     index: int
-    inclusion: Tuple[bytes, ...]
+    inclusion: tuple[bytes, ...]
     showing: str
     content: Json
     secret: bytes
-    disclosed: Tuple[Disclosed, ...]
-    void: Optional[str]
+    disclosed: tuple[Disclosed, ...]
+    void: str | None
 
     @classmethod
     def parse(cls, reader: Reader) -> Statement:
         showing, content, secret = WITHHELD, None, b""
-        disclosed: Tuple[Disclosed, ...] = ()
+        disclosed: tuple[Disclosed, ...] = ()
         if reader.has("content") or reader.has("secret"):
-            content, secret, showing = reader.any("content"), reader.bytes("secret", 32), SHOWN
+            content, secret, showing = reader.any("content"), reader.data("secret", 32), SHOWN
             check_content(content, f"{reader.where}/content")
         elif reader.has("disclosed"):
             disclosed, showing = tuple(map(Disclosed.parse, reader.objects("disclosed"))), DISCLOSED
@@ -3166,7 +3243,7 @@ class Statement:
             showing = ERASED
         found = cls(
             Header.parse(reader.object("header")),
-            reader.bytes("signature", 65),
+            reader.data("signature", 65),
             reader.integer("registeredAt"),
             reader.integer("index"),
             tuple(reader.hashes("inclusion")),
@@ -3198,7 +3275,7 @@ class Span:
 
     @classmethod
     def parse(cls, reader: Reader) -> Span:
-        found = cls(reader.bytes("stream", 32), reader.integer("first"), reader.integer("last"))
+        found = cls(reader.data("stream", 32), reader.integer("first"), reader.integer("last"))
         reader.end()
         return found
 
@@ -3209,15 +3286,15 @@ class Evidence:
 
     header: bytes
     receipt_index: int
-    receipt_proof: Tuple[bytes, ...]
-    attestation: Optional[bytes]
+    receipt_proof: tuple[bytes, ...]
+    attestation: bytes | None
 
     @classmethod
     def parse(cls, reader: Reader) -> Evidence:
         proof = tuple(read_hex(one, f"{reader.where}: receiptProof") for one in reader.items("receiptProof"))
-        attestation = None if reader.any("attestation") is None else reader.bytes("attestation", 65)
-        reader.bytes("transaction", 32)
-        return cls(reader.bytes("header"), reader.integer("receiptIndex"), proof, attestation)
+        attestation = None if reader.any("attestation") is None else reader.data("attestation", 65)
+        reader.data("transaction", 32)
+        return cls(reader.data("header"), reader.integer("receiptIndex"), proof, attestation)
 
 
 @dataclass(frozen=True)
@@ -3226,7 +3303,7 @@ class Anchor:
 
     size: int
     root: bytes
-    consistency: Tuple[bytes, ...]
+    consistency: tuple[bytes, ...]
     evidence: Evidence
 
     @classmethod
@@ -3244,7 +3321,7 @@ class Anchor:
 class Certificate(NamedTuple):
     """A block in which the contract said where units stand."""
 
-    units: Tuple[bytes, ...]
+    units: tuple[bytes, ...]
     evidence: Evidence
 
     @classmethod
@@ -3258,9 +3335,9 @@ class Certificate(NamedTuple):
 class CustodySection(NamedTuple):
     """What makes a bundle the record of some things."""
 
-    things: Tuple[str, ...]
-    units: Tuple[Tuple[bytes, Tuple[TakenStep, ...]], ...]
-    certificates: Tuple[Certificate, ...]
+    things: tuple[str, ...]
+    units: tuple[tuple[bytes, tuple[TakenStep, ...]], ...]
+    certificates: tuple[Certificate, ...]
 
     @classmethod
     def parse(cls, reader: Reader) -> CustodySection:
@@ -3273,7 +3350,7 @@ class CustodySection(NamedTuple):
             raise Malformed(f"{reader.where}: things are one or more, ascending, each once")
         units = []
         for unit in reader.objects("units"):
-            units.append((unit.bytes("unit", 32), tuple(map(TakenStep.parse, unit.objects("steps")))))
+            units.append((unit.data("unit", 32), tuple(map(TakenStep.parse, unit.objects("steps")))))
             unit.end()
         found = cls(tuple(things), tuple(units), tuple(map(Certificate.parse, reader.objects("certificates"))))
         reader.end()
@@ -3282,15 +3359,17 @@ class CustodySection(NamedTuple):
 
 @dataclass(frozen=True)
 class Bundle:
+    """An audit bundle or a receipt, read and not judged."""
+
     is_receipt: bool
     head: Note
     checkpoint: Checkpoint
-    statements: Tuple[Statement, ...]
-    streams: Tuple[Span, ...]
-    anchors: Tuple[Anchor, ...]
-    changes: Tuple[Change, ...]
-    headers: Tuple[bytes, ...]
-    custody: Optional[CustodySection]
+    statements: tuple[Statement, ...]
+    streams: tuple[Span, ...]
+    anchors: tuple[Anchor, ...]
+    changes: tuple[Change, ...]
+    headers: tuple[bytes, ...]
+    custody: CustodySection | None
 
     @classmethod
     def parse(cls, data: bytes) -> Bundle:
@@ -3336,11 +3415,15 @@ DOES_NOT_PROVE = (
 
 
 class Failure(NamedTuple):
+    """A record that does not hold, and why."""
+
     record: str
     reason: str
 
 
 class Finding(NamedTuple):
+    """Something noticed about a record that breaks nothing."""
+
     record: str
     what: str
 
@@ -3364,17 +3447,17 @@ class Verdict:
     void: int
     anchors: int
     members: int
-    witnesses: List[str]
-    streams: Tuple[Span, ...]
-    findings: List[Finding]
-    custody: Optional[CustodyVerdict] = None
+    witnesses: list[str]
+    streams: tuple[Span, ...]
+    findings: list[Finding]
+    custody: CustodyVerdict | None = None
 
 
 class ChainUnit(NamedTuple):
     """Where a unit of the chain stands, as certified."""
 
     unit: bytes
-    thing: Optional[str]
+    thing: str | None
     steps: int
     standing: Standing
     block: Block
@@ -3385,14 +3468,14 @@ class CustodyVerdict:
     """What a record of custody that is proven comes to."""
 
     answer: str
-    things: Tuple[str, ...]
-    policy: Optional[str]
-    trail: List[str]
-    findings: List[CustodyFinding]
+    things: tuple[str, ...]
+    policy: str | None
+    trail: list[str]
+    findings: list[CustodyFinding]
     fold: Custody
-    signers: Dict[str, Tuple[str, str]]
-    chain: List[ChainUnit]
-    untold: List[str]
+    signers: dict[str, tuple[str, str]]
+    chain: list[ChainUnit]
+    untold: list[str]
     unseen: int
 
 
@@ -3401,19 +3484,19 @@ class Judge:
 
     def __init__(self, bundle: Bundle, trust: Trust, min_witnesses: int) -> None:
         self.bundle, self.trust, self.min_witnesses = bundle, trust, min_witnesses
-        self.failures: List[Failure] = []
-        self.findings: List[Finding] = []
-        self.witnesses: List[str] = []
+        self.failures: list[Failure] = []
+        self.findings: list[Finding] = []
+        self.witnesses: list[str] = []
         self.registry = Registry()
         self.stated = 0
-        self.proven: List[Proven] = []
-        self.pinned_blocks: Dict[bytes, int] = {}
+        self.proven: list[Proven] = []
+        self.pinned_blocks: dict[bytes, int] = {}
         self.void = 0
-        self.facts: List[Fact] = []
-        self.signers: Dict[str, Tuple[str, str]] = {}
-        self.standings: Dict[bytes, Tuple[Standing, Block]] = {}
+        self.facts: list[Fact] = []
+        self.signers: dict[str, tuple[str, str]] = {}
+        self.standings: dict[bytes, tuple[Standing, Block]] = {}
 
-    def verdict(self) -> Optional[Verdict]:
+    def verdict(self) -> Verdict | None:
         """None if anything failed."""
         head_holds = self._head()
         if not self._changes() or not head_holds or not self._registry_line():
@@ -3457,14 +3540,16 @@ class Judge:
     def _head(self) -> bool:
         def check() -> bool:
             if self.bundle.checkpoint.origin != self.trust.origin:
-                refuse(f"it is of the log {self.bundle.checkpoint.origin!r}, your trust file is for {self.trust.origin!r}")
+                refuse(
+                    f"it is of the log {self.bundle.checkpoint.origin!r}, your trust file is for {self.trust.origin!r}"
+                )
             if not self.bundle.head.by(self.trust.log_key):
                 refuse(f"it has no signature by {self.trust.log_key.name}")
             return True
 
         head_holds = self.holds("head checkpoint", check)
         for key in self.trust.witnesses:
-            if self.holds(f"witness {key.name}", lambda key=key: self.bundle.head.by(key)):  # type: ignore[misc]
+            if self.holds(f"witness {key.name}", partial(self.bundle.head.by, key)):
                 self.witnesses.append(key.name)
         if len(self.witnesses) < self.min_witnesses:
             asked = f"{len(self.witnesses)} of the {self.min_witnesses} cosignatures you ask for are there"
@@ -3559,7 +3644,7 @@ class Judge:
             return Proven(event, block)
 
         for anchor in self.bundle.anchors:
-            proven = self.holds(f"anchor of {anchor.size} statements", lambda anchor=anchor: check(anchor))  # type: ignore[misc]
+            proven = self.holds(f"anchor of {anchor.size} statements", partial(check, anchor))
             if proven is not None:
                 self.proven.append(proven)
         for one, other in zip(self.proven, self.proven[1:]):
@@ -3591,7 +3676,7 @@ class Judge:
             self.failures.append(Failure("statements", "there is none"))
         domain = typed_domain(self.trust.chain_id, self.trust.registry)
         for one in self.bundle.statements:
-            self.holds(one.name, lambda one=one: self._statement(one, domain))  # type: ignore[misc]
+            self.holds(one.name, partial(self._statement, one, domain))
 
     def _statement(self, one: Statement, domain: bytes) -> None:
         if one.showing == SHOWN and content_root(one.content, one.secret) != one.header.content_root:
@@ -3662,19 +3747,18 @@ class Judge:
     # -- step 5 --
 
     def _streams(self) -> None:
-        if self.bundle.is_receipt:
-            if len(self.bundle.statements) != 1 or self.bundle.streams:
-                self.failures.append(Failure("receipt", "a receipt is of one statement and says nothing of its stream"))
-        numbers: Dict[bytes, List[Statement]] = defaultdict(list)
+        if self.bundle.is_receipt and (len(self.bundle.statements) != 1 or self.bundle.streams):
+            self.failures.append(Failure("receipt", "a receipt is of one statement and says nothing of its stream"))
+        numbers: dict[bytes, list[Statement]] = defaultdict(list)
         for one in self.bundle.statements:
             numbers[one.header.stream].append(one)
-        spans: Dict[bytes, List[Span]] = defaultdict(list)
+        spans: dict[bytes, list[Span]] = defaultdict(list)
         for span in self.bundle.streams:
             spans[span.stream].append(span)
         for stream in [*spans, *(one for one in numbers if one not in spans)]:
             self.holds(
                 f"stream {short(stream)}",
-                lambda stream=stream: self._stream(stream, numbers[stream], spans[stream]),  # type: ignore[misc]
+                partial(self._stream, stream, numbers[stream], spans[stream]),
             )
 
     def _stream(self, stream: bytes, statements: Sequence[Statement], spans: Sequence[Span]) -> None:
@@ -3705,14 +3789,13 @@ class Judge:
                 what = f"number {first} is" if first == last else f"numbers {first} to {last} are"
                 self.findings.append(Finding(f"stream {short(stream)}", f"gap: {what} not in this bundle"))
 
-
     # -- steps 6 to 9: the chain's own record of each unit --
 
     def _certificates(self, custody: CustodySection) -> None:
-        certified: set[bytes] = set()
+        certified: frozenset[bytes] = frozenset()
         for number, certificate in enumerate(custody.certificates, 1):
 
-            def check(certificate: Certificate = certificate) -> None:
+            def check(certificate: Certificate = certificate, certified: frozenset[bytes] = certified) -> None:
                 block = self._vouched(certificate.evidence)
                 if self.proven and block.number < self.proven[-1].block.number:
                     refuse(f"it is of block {block.number}, before the newest anchor's: it could hide steps")
@@ -3726,26 +3809,25 @@ class Judge:
                     self.standings[unit] = the_standing(logs, self.trust.custody, unit), block
 
             self.holds(f"certificate {number}", check)
-            certified |= set(certificate.units)
+            certified |= frozenset(certificate.units)
 
     def _units(self, custody: CustodySection) -> None:
         domain = typed_domain(self.trust.chain_id, self.trust.custody)
         seen: set[bytes] = set()
         certified = {unit for certificate in custody.certificates for unit in certificate.units}
         for unit, steps in custody.units:
-
             if unit in seen:
                 self.failures.append(Failure(f"unit {short(unit)}", "it comes twice"))
                 continue
             seen.add(unit)
             if unit not in certified:
                 self.failures.append(Failure(f"unit {short(unit)}", "no certificate here says where it stands"))
-            standing: Optional[Standing] = NEVER_OPENED
+            standing: Standing | None = NEVER_OPENED
             for number, step in enumerate(steps):
                 before = steps[number - 1] if number else None
                 standing = self.holds(
                     f"step {number} of unit {short(unit)}",
-                    lambda: self._step(unit, number, step, before, standing, domain),  # noqa: B023 – called at once
+                    partial(self._step, unit, number, step, before, standing, domain),
                 )
                 if standing is None:
                     break
@@ -3762,12 +3844,12 @@ class Judge:
         unit: bytes,
         number: int,
         step: TakenStep,
-        before: Optional[TakenStep],
-        standing: Optional[Standing],
+        before: TakenStep | None,
+        standing: Standing | None,
         domain: bytes,
     ) -> Standing:
         """Where the unit stands after a step that it could take."""
-        assert standing is not None  # noqa: S101
+        assert standing is not None
         if step.sequence != number:
             refuse(f"step {number} is expected here: one is missing")
         if (step.type == "opening") != (number == 0):
@@ -3794,7 +3876,7 @@ class Judge:
 
     # -- steps 10 and 11: what the record comes to --
 
-    def _record(self, custody: CustodySection) -> Optional[CustodyVerdict]:
+    def _record(self, custody: CustodySection) -> CustodyVerdict | None:
         at = self.proven[-1].block.time * 1000
         approved = [(change.time * 1000, to_hex(what)) for change, what in self.registry.approvals]
         policy_id, policy = policy_in_force(approved, self.facts, at)
@@ -3828,13 +3910,13 @@ class Judge:
             answer, custody.things, policy_id, trail, findings, fold, self.signers, chain_units, untold, unseen
         )
 
-    def _first_spans(self) -> List[Span]:
-        first: Dict[bytes, Span] = {}
+    def _first_spans(self) -> list[Span]:
+        first: dict[bytes, Span] = {}
         for span in self.bundle.streams:
             first.setdefault(span.stream, span)
         return list(first.values())
 
-    def _unseen_policies(self, in_force: Optional[str]) -> None:
+    def _unseen_policies(self, in_force: str | None) -> None:
         """What the members approved since the policy in force and nobody here shows: it could be a policy."""
         shown = {one.id for one in self.facts if one.kind == "custody-policy" and one.content is not None}
         since = max((change.block for change, what in self.registry.approvals if to_hex(what) == in_force), default=0)
@@ -3877,7 +3959,7 @@ def as_json(verdict: Verdict) -> Json:
     return found
 
 
-def does_not_prove(verdict: Verdict) -> Tuple[str, ...]:
+def does_not_prove(verdict: Verdict) -> tuple[str, ...]:
     return DOES_NOT_PROVE + (NOR_CUSTODY if verdict.custody is not None else ())
 
 
@@ -3990,15 +4072,15 @@ def instant(seconds: int) -> str:
         return f"{seconds} s after 1970"
 
 
-def lines_of(verdict: Verdict) -> List[str]:
+def lines_of(verdict: Verdict) -> list[str]:
     one = verdict.statements == 1
     void = f"; {verdict.void} void, which the findings name" if verdict.void else ""
     origin, size = verdict.checkpoint.origin, verdict.checkpoint.size
     anchors = f"{verdict.anchors} anchor{'' if verdict.anchors == 1 else 's'} checked"
     said = [] if verdict.custody is None else [*custody_lines(verdict.custody), ""]
+    many = f"{verdict.statements} statement{'' if one else 's'}, {'' if one else 'each '}"
     said += [
-        f"It holds: {verdict.statements} statement{'' if one else 's'}, {'' if one else 'each '}signed, logged and"
-        f" anchored{void}.",
+        f"It holds: {many}signed, logged and anchored{void}.",
         f"strength        {verdict.strength}: {MEANING[verdict.strength]}",
         f"as known at     block {verdict.block.number}, {instant(verdict.block.time)}",
         f"log             {origin}, {size} statements, {anchors}",
@@ -4014,7 +4096,7 @@ def lines_of(verdict: Verdict) -> List[str]:
     return said + [f"does not prove  {one}" for one in does_not_prove(verdict)]
 
 
-def custody_lines(custody: CustodyVerdict) -> List[str]:
+def custody_lines(custody: CustodyVerdict) -> list[str]:
     """Findings first, then the answer, then who had what."""
     said = [f"{len(custody.findings) or 'no'} finding{'' if len(custody.findings) == 1 else 's'} about the record"]
     for finding in custody.findings:
@@ -4059,11 +4141,13 @@ def read_file(path: str) -> bytes:
         return file.read()
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    parser = argparse.ArgumentParser(prog="tallystick-verify", description="Check an audit bundle or a receipt offline.")
+    parser = argparse.ArgumentParser(
+        prog="tallystick-verify", description="Check an audit bundle or a receipt offline."
+    )
     parser.add_argument("bundle", help="an audit bundle or a receipt; - reads it from standard input")
     parser.add_argument("--trust", default="trust.json", help="the trust file of the ledger it comes from")
     parser.add_argument("--min-witnesses", type=int, default=0, metavar="K", help="ask for as many cosignatures")
