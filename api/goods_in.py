@@ -9,11 +9,14 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
+from api import workbook
 from api.custody_book import Scan
 from ledger_service.custody.kinds import Despatch, Reader, read_unit
 from ledger_service.errors import LedgerError, MalformedInput
 
 SCAN_COLUMNS = ("unit", "part", "quantity", "uom")
+_PIECES = {"PCE": "H87", "PCS": "H87", "STK": "H87"}
+"""What is in exports for a piece, by the one code that Recommendation 20 has for it today: two systems would differ."""
 
 
 class UnfitRows(LedgerError):
@@ -128,10 +131,37 @@ def read_scans(data: bytes, scanned_at: int) -> list[Scan]:
 
 
 def rows_of(data: bytes, needed: Sequence[str], known: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with a heading, separated by comma, semicolon or tab, with their numbers from 2 on.
+    """The rows of a table with a heading, with their numbers from 2 on: of an Excel workbook's first sheet, or of a CSV
+    file separated by comma, semicolon or tab.
 
     Raises UnfitRows where it is no such file or lacks a column.
     """
+    table = iter(_sheet(data) if workbook.is_workbook(data) else _text_table(data))
+    _, names = next(table, (1, []))
+    heading = [name.strip().casefold().replace("-", "_").replace(" ", "_") for name in names]
+    missing = [name for name in needed if name not in heading]
+    if missing:
+        raise UnfitRows([f"row 1: the column {', '.join(missing)} is missing; known are {', '.join(known)}"])
+    rows = []
+    for number, cells in table:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) > len(heading):
+            raise UnfitRows([f"row {number} has {len(cells)} cells, the heading has {len(heading)}"])
+        rows.append((number, dict(zip(heading, (cell.strip() for cell in cells), strict=False))))
+    if not rows:
+        raise UnfitRows(["there is no row below the heading"])
+    return rows
+
+
+def _sheet(data: bytes) -> list[tuple[int, list[str]]]:
+    try:
+        return list(workbook.table_of(data))
+    except workbook.UnreadableWorkbook as error:
+        raise UnfitRows([str(error)]) from error
+
+
+def _text_table(data: bytes) -> list[tuple[int, list[str]]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -140,23 +170,15 @@ def rows_of(data: bytes, needed: Sequence[str], known: Sequence[str]) -> Iterabl
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        heading = [name.strip().casefold().replace("-", "_").replace(" ", "_") for name in next(reader, [])]
-        missing = [name for name in needed if name not in heading]
-        if missing:
-            raise UnfitRows([f"row 1: the column {', '.join(missing)} is missing; known are {', '.join(known)}"])
-        rows = []
-        for cells in reader:
-            number = reader.line_num
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) > len(heading):
-                raise UnfitRows([f"row {number} has {len(cells)} cells, the heading has {len(heading)}"])
-            rows.append((number, dict(zip(heading, (cell.strip() for cell in cells), strict=False))))
+        return [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         raise UnfitRows([f"row {reader.line_num}: {error}"]) from error
-    if not rows:
-        raise UnfitRows(["there is no row below the heading"])
-    return rows
+
+
+def unit_text(written: str) -> str:
+    """A unit as identifiers are read, from how people write it: a bare SSCC of 18 digits will do."""
+    digits = written.replace(" ", "")
+    return f"(00){digits}" if digits.isdecimal() and len(digits) == 18 else written
 
 
 class Cells:
@@ -174,6 +196,11 @@ class Cells:
         value = self._row.get(column, "") or otherwise
         if not value:
             self.complain(column, "is empty")
+        elif value == workbook.TOO_LONG:
+            self.complain(
+                column, "is a number that Excel has cut to 15 digits: format the cells as text, type it again"
+            )
+            return ""
         elif len(value) > longest:
             self.complain(column, f"has more than {longest} characters")
         return value
@@ -184,7 +211,7 @@ class Cells:
         if not value:
             return ""
         try:
-            return read_unit(f"(00){value}" if value.isdigit() and len(value) == 18 else value, "").key
+            return read_unit(unit_text(value), "").key
         except MalformedInput as error:
             self.complain(column, error.what)
             return ""
@@ -205,6 +232,7 @@ class Cells:
         """An amount as statements write it, and its unit of measure; a decimal comma is one."""
         written = self.text(column)
         unit = self.text(uom, otherwise="H87").upper()
+        unit = _PIECES.get(unit, unit)
         if not written:
             return "", unit
         text = written.replace(",", ".") if written.count(",") == 1 and "." not in written else written

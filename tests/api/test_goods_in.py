@@ -1,16 +1,21 @@
 """Tables from other systems: despatches as an ERP exports them, scans as they come from goods in."""
 
+import io
+import zipfile
 from collections.abc import Sequence
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from api.custody_book import Scan
 from api.despatch_table import read_despatches
 from api.goods_in import UnfitRows, compare, decimal_text, read_scans
+from api.workbook import MAX_UNPACKED_BYTES
 from ledger_service.custody.kinds import Despatch
 from ledger_service.errors import LedgerError
 from ledger_service.keys import to_hex
@@ -185,3 +190,54 @@ def test_a_sum_of_decimals_is_written_as_it_is(number: int, digits: int) -> None
     text = decimal_text(value)
     assert Fraction(text) == value
     assert not ("." in text and text.endswith("0"))
+
+
+def workbook(*rows: Sequence[object]) -> bytes:
+    """An Excel file with these rows on its first sheet."""
+    made = Workbook()
+    sheet = made.worksheets[0]
+    for row in rows:
+        sheet.append(list(row))
+    file = io.BytesIO()
+    made.save(file)
+    return file.getvalue()
+
+
+def test_a_workbook_is_read_as_its_csv_is() -> None:
+    heading = ("Delivery note", "Customer", "SSCC", "Part", "Quantity", "UoM")
+    row = (80417731, "Nordrand", SSCC, 9521004100011, 12.5, "KGM")
+    sheet = read_despatches(workbook(heading, row, ()), member, giver=member_id("duero"), now=NOON)
+    assert sheet == read(";".join(heading), ";".join(map(str, row)))
+
+
+# By name: a file that is no good workbook, and a word of what is said of it.
+WORKBOOKS: dict[str, tuple[bytes, str]] = {
+    "a number with too many digits": (
+        workbook(("document", "taker", "unit"), ("1", "Nordrand", int(SSCC))),
+        "row 2, column unit: is a number that Excel has cut to 15 digits",
+    ),
+    "a date without its offset": (
+        workbook(("document", "taker", "unit", "deadline"), ("1", "Nordrand", SSCC, datetime(2026, 9, 30, 12))),  # noqa: DTZ001
+        "row 2, column deadline: '2026-09-30 12:00:00' is no date and time with its offset",
+    ),
+    "no row": (workbook(("document", "taker", "unit")), "there is no row"),
+    "nothing": (workbook(), "there is no row below the heading"),
+    "cut short": (workbook(("document",))[:-50], "no Excel workbook that can be read"),
+    "some other archive": (b"PK\x03\x04" + bytes(100), "no Excel workbook that can be read"),
+}
+
+
+@pytest.mark.parametrize("name", WORKBOOKS)
+def test_a_workbook_that_is_no_good_is_told_why(name: str) -> None:
+    data, expected = WORKBOOKS[name]
+    with pytest.raises(UnfitRows, match=expected):
+        read_despatches(data, member, giver=member_id("duero"), now=NOON)
+
+
+def test_a_small_file_that_unpacks_into_a_large_one_is_not_unpacked() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", bytes(MAX_UNPACKED_BYTES + 1))
+    assert len(file.getvalue()) < 100_000
+    with pytest.raises(UnfitRows, match="unpacks to 67108"):
+        read_despatches(file.getvalue(), member, giver=member_id("duero"), now=NOON)
