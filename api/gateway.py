@@ -534,6 +534,22 @@ class CustodyGateway:
         self._steps("corrected")
         return digest
 
+    def state(self, kind: str, content: Mapping[str, Any], to: Sequence[bytes]) -> bytes:
+        """Sign for the members `to` a fact that hands nothing over, such as a gate arrival or a complaint; its id.
+
+        The same again under the number of its document is the same; raises SaidOtherwise or MalformedInput.
+        """
+        name, said = _name(kind, content), _hash(content)
+        known = self._done(name, said)
+        if known is not None:
+            return known
+        with self.wire.outbox.transaction():
+            digest = self._sign(kind, content, sorted({*to} - {self.member}))
+            self.book.note_deed(name, digest, said)
+            self._steps("fact kept")
+        self._steps("stated")
+        return digest
+
     def explain(self, finding: Mapping[str, Any], text: str, to: Sequence[bytes]) -> bytes:
         """Sign for the members `to` why a finding is as it is; the id of the explanation.
 

@@ -26,7 +26,7 @@ Url = Annotated[str | None, typer.Option(help="Another address of the service.")
 To = Annotated[
     list[str] | None, typer.Option(help="Who else may see it: a member's name, DID, identifier or id; may be repeated.")
 ]
-Despatch = Annotated[str, typer.Argument(help="The offer: the id of its despatch, 0x and 64 digits.")]
+Despatch = Annotated[str, typer.Argument(help="The offer: the number of its despatch, such as DN-1001, or its id.")]
 Tolerance = Annotated[
     str, typer.Option(help="The share by which quantities may deviate without a person, such as 0.02.")
 ]
@@ -52,6 +52,7 @@ def opened(
     from api.cli.keystore import open_secret
     from api.custody_book import Book
     from api.gateway import CustodyGateway
+    from ledger_service.errors import LedgerError
     from ledger_service.handoffs import CustodySeed
 
     folder = Gateway(home, passphrase_file)
@@ -60,7 +61,13 @@ def opened(
     with folder.client(url, patience_seconds) as client:
         domain = client.trust.custody_domain
         book = Book(client.outbox, domain)
-        yield CustodyGateway(client, book, secret, folder.member(), domain), client, folder
+        try:
+            yield CustodyGateway(client, book, secret, folder.member(), domain), client, folder
+        except LedgerError as problem:
+            told = folder.with_names(str(problem))
+            if told == str(problem):
+                raise
+            raise LedgerError(told) from problem
 
 
 def seed(home: Home = HOME, passphrase_file: PassphraseFile = None) -> None:
@@ -108,10 +115,11 @@ def open_units(
 ) -> None:
     """Open units that you hold on the chain. What is open stays as it is."""
     from api.gateway import NewUnit
+    from api.goods_in import unit_text
     from ledger_service.keys import to_hex
 
     with opened(home, passphrase_file, url) as (gateway, _, folder):
-        held = gateway.open([NewUnit(one) for one in things], folder.members_named(to or ()), anew=anew)
+        held = gateway.open([NewUnit(unit_text(one)) for one in things], folder.members_named(to or ()), anew=anew)
         for one in held:
             say(f"{one.thing}  {to_hex(one.unit)}")
         _say_pushed(gateway.push())
@@ -166,8 +174,8 @@ def offer(
 
 def withdraw(despatch: Despatch, home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile = None) -> None:
     """Take an offer back as far as it was not accepted, by handing its units to yourself."""
-    with opened(home, passphrase_file, url) as (gateway, _, _):
-        done = gateway.withdraw(_id(despatch))
+    with opened(home, passphrase_file, url) as (gateway, client, _):
+        done = gateway.withdraw(find_offer(client, despatch, "giver"))
         say("withdrawn" if done else "nothing of it is left to withdraw")
         _say_pushed(gateway.push())
 
@@ -188,9 +196,9 @@ def accept(
     """Accept an offer, with discrepancies where there are any. It is checked before anything is signed."""
     from ledger_service.keys import to_hex
 
-    wanted = _id(despatch)
     document = None if number is None else {"type": "goods-receipt", "number": number}
-    with opened(home, passphrase_file, url) as (gateway, _, _):
+    with opened(home, passphrase_file, url) as (gateway, client, _):
+        wanted = find_offer(client, despatch, "taker")
         found: Sequence[Any] = [_discrepancy(one) for one in discrepancy or ()]
         if scanned:
             decision = gateway.decide(wanted, Fraction(0))
@@ -214,8 +222,8 @@ def refuse(
     from ledger_service.keys import to_hex
 
     document = None if number is None else {"type": "goods-receipt", "number": number}
-    with opened(home, passphrase_file, url) as (gateway, _, _):
-        say(to_hex(gateway.refuse(_id(despatch), reason, document=document)))
+    with opened(home, passphrase_file, url) as (gateway, client, _):
+        say(to_hex(gateway.refuse(find_offer(client, despatch, "taker"), reason, document=document)))
         _end(gateway.push())
 
 
@@ -228,10 +236,13 @@ def close(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """End units for good, with an event that says so."""
+    from api.goods_in import unit_text
     from ledger_service.keys import to_hex
 
     with opened(home, passphrase_file, url) as (gateway, _, folder):
-        for unit in gateway.close(things, folder.members_named(to or ()), business_step=step):
+        for unit in gateway.close(
+            [unit_text(one) for one in things], folder.members_named(to or ()), business_step=step
+        ):
             say(f"{to_hex(unit)} ends")
         _end(gateway.push())
 
@@ -241,36 +252,41 @@ def offers(
     side: Annotated[str | None, typer.Option(help="giver or taker; both by default.")] = None,
     state: Annotated[str | None, typer.Option(help="open, answered, refused, overdue, expired, withdrawn …")] = None,
     waiting: Annotated[bool, typer.Option(help="Only those that wait for a person here, with the reasons.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="With the ids of their despatches.")] = False,
     url: Url = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
     """List offers and how each stands."""
-    from ledger_service.keys import to_hex
+    from ledger_service.keys import from_hex, to_hex
 
-    with opened(home, passphrase_file, url) as (gateway, client, _):
+    with opened(home, passphrase_file, url) as (gateway, client, folder):
         if waiting:
             tasks = gateway.book.tasks()
             if as_json:
                 say_json([{"despatch": to_hex(one.despatch), "reasons": one.reasons} for one in tasks])
                 return
             for one in tasks:
-                say(to_hex(one.despatch), "bold")
+                say(document_number(client, one.despatch) or to_hex(one.despatch), "bold")
                 for reason in one.reasons:
                     say(f"  {reason}")
             if not tasks:
-                note("nothing waits for a person")
+                note("nothing that was scanned waits for a person; what is to be answered: `custody todo`")
             return
         found = list(client.offers(side, state))
-        names = {one["id"]: str(one.get("name") or one["id"]) for one in client.members()}
+        numbers = [] if as_json else [document_number(client, from_hex(one["despatch"], 32)) for one in found]
+        names = folder.names()
     if as_json:
         say_json(found)
         return
     rows = [
-        (one["despatch"], one["state"], names.get(one["giver"], ""), names.get(one["taker"], ""), _day(one["deadline"]))
-        for one in found
+        (number, one["state"], names.get(one["giver"], ""), names.get(one["taker"], ""), _day(one["deadline"]), short)
+        for one, number in zip(found, numbers, strict=True)
+        for short in (one["despatch"] if ids or not number else "",)
     ]
-    table(("despatch", "state", "from", "to", "answer by"), rows)
+    headings = ("document", "state", "from", "to", "answer by", "despatch")
+    width = len(headings) if any(row[-1] for row in rows) else len(headings) - 1
+    table(headings[:width], [row[:width] for row in rows])
 
 
 def units(home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile = None, as_json: Json = False) -> None:
@@ -292,13 +308,14 @@ def steps(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Show what the chain has taken of a unit, and what waits to be sent (JSON)."""
+    from api.goods_in import unit_text
     from ledger_service.custody.kinds import read_unit
 
     with opened(home, passphrase_file, url) as (gateway, client, _):
         if unit.startswith("0x"):
             wanted = _id(unit)
         else:
-            held = gateway.book.unit_of(read_unit(unit, "UNIT").key)
+            held = gateway.book.unit_of(read_unit(unit_text(unit), "UNIT").key)
             if held is None:
                 raise WrongUsage(f"this gateway never held {unit}: name its id on the chain")
             wanted = held.unit
@@ -419,12 +436,14 @@ def _naming(folder: Gateway) -> Any:
 
 
 def _discrepancy(text: str) -> dict[str, str]:
+    from api.goods_in import unit_text
+
     # Identifiers have colons of their own: the unit ends where a known word follows.
     for what in ("short", "over", "damaged", "wrong-part"):
         unit, mark, rest = text.partition(f":{what}")
         if not mark or (rest and not rest.startswith(":")):
             continue
-        value = {"unit": unit, "what": what}
+        value = {"unit": unit_text(unit), "what": what}
         if rest:
             parts = rest[1:].rsplit(":", 3 if what == "wrong-part" else 2)
             names = ("part", "quantity", "uom", "found")
@@ -441,6 +460,44 @@ def _share(text: str) -> Fraction:
     if not 0 <= share < 1:
         raise WrongUsage(f"--tolerance {text}: a share from 0 to below 1, such as 0.02")
     return share
+
+
+def document_number(client: "LedgerClient", despatch: bytes) -> str:
+    """The number of a despatch's document, from our outbox or from the service; empty where we may not see it."""
+    from api.client import ServiceRefused
+    from ledger_service.envelope import Envelope
+
+    kept = client.outbox.find(despatch)
+    try:
+        content = client.statement(despatch).get("content") if kept is None else Envelope.parse(kept.data).content
+    except ServiceRefused:
+        return ""
+    document = (content or {}).get("document")
+    return str(document.get("number", "")) if isinstance(document, dict) else ""
+
+
+def find_offer(client: "LedgerClient", text: str, side: str | None = None) -> bytes:
+    """The despatch with this id or this document number, of those that we made (giver) or got (taker).
+
+    Of several versions it is the newest. Raises WrongUsage where none is called so, or those of several members are.
+    """
+    from ledger_service.keys import from_hex
+
+    if text.startswith("0x"):
+        return _id(text)
+    found = []
+    for one in client.offers(side):
+        despatch = from_hex(one["despatch"], 32, "/despatch")
+        if one["replacedBy"] is None and document_number(client, despatch) == text:
+            found.append((str(one["giver"]), despatch))
+    if not found:
+        raise WrongUsage(f"{text}: no offer {_OF_SIDE[side]} has this number: see `tallystick custody offers`")
+    if len({giver for giver, _ in found}) > 1:
+        raise WrongUsage(f"{text}: several members use this number: name the id, see `custody offers --ids`")
+    return found[-1][1]
+
+
+_OF_SIDE = {"giver": "of ours", "taker": "to us", None: "of ours or to us"}
 
 
 def _id(text: str) -> bytes:

@@ -121,6 +121,18 @@ class Gateway:
             found.add(from_hex(loose[0]["id"], 32))
         return sorted(found)
 
+    def names(self) -> dict[str, str]:
+        """What the members of the directory are called, by id; empty where there is none yet."""
+        path = self.home / "members.json"
+        known = json.loads(path.read_bytes()) if path.exists() else []
+        return {str(one["id"]): str(one["name"]) for one in known}
+
+    def with_names(self, text: str) -> str:
+        """`text` with members called by their names instead of their ids."""
+        for member, name in self.names().items():
+            text = text.replace(member, name)
+        return text
+
     def outbox(self) -> "Outbox":
         from api.outbox import Outbox
 

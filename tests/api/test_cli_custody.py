@@ -102,12 +102,12 @@ def test_a_pallet_goes_from_the_export_to_the_goods_receipt(site: Site) -> None:
 
 def test_what_deviates_waits_for_a_person_who_says_what_is_wrong(site: Site) -> None:
     despatch = site.offer("80417732", 3)
-    scans = site.file("short.csv", "unit,part,quantity", "1JUN049505160P00003,9521004100011,50")
+    scans = site.file("short.csv", "unit,part,quantity,uom", "1JUN049505160P00003,9521004100011,50,PCE")
     said = site.run("Nordrand", "gateway", "run", "--once", "--scans", scans, "--tolerance", "0.02")
     assert "1 offers wait for a person" in said
     assert "deviates by 10 of 60 H87" in site.run("Nordrand", "custody", "offers", "--waiting")
     assert site.run("Nordrand", "custody", "accept", despatch, "--scanned").startswith("0x")
-    assert "nothing waits" in site.run("Nordrand", "custody", "offers", "--waiting")
+    assert "nothing that was scanned waits" in site.run("Nordrand", "custody", "offers", "--waiting")
 
 
 def test_what_is_refused_goes_back_and_may_be_offered_again(site: Site) -> None:
@@ -120,6 +120,20 @@ def test_what_is_refused_goes_back_and_may_be_offered_again(site: Site) -> None:
     third = site.offer("80417735", 4)
     damaged = "1JUN049505160P00004:damaged:(01)09521004100011:3:H87"
     site.run("Nordrand", "custody", "accept", third, "--discrepancy", damaged, "--number", "5000188213")
+
+
+def test_offers_go_by_the_numbers_on_the_paper_and_members_by_their_names(site: Site) -> None:
+    despatch = site.offer("80417740", 40)
+    assert "80417740" in site.run("Nordrand", "custody", "offers")
+    assert despatch not in site.run("Nordrand", "custody", "offers")
+    assert despatch in site.run("Nordrand", "custody", "offers", "--ids")
+    assert "no offer to us has this number" in site.run("Nordrand", "custody", "accept", "80419999", expect=2)
+    assert site.run("Nordrand", "custody", "accept", "80417740").startswith("0x")
+    many = [f"80417741,Duero,1JUN049505160P{one:05d},,," for one in range(500, 600)]
+    path = site.file("many.csv", "document,taker,unit,part,quantity,uom", *many)
+    assert "Duero (DEMO) has deposited too few one-time addresses" in site.run(
+        "Nordrand", "custody", "offer", path, expect=1
+    )
 
 
 def test_rows_that_cannot_be_used_are_all_named_and_nothing_is_offered(site: Site) -> None:
