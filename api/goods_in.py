@@ -17,8 +17,6 @@ from ledger_service.errors import LedgerError, MalformedInput
 SCAN_COLUMNS = ("unit", "part", "quantity", "uom")
 _PIECES = {"PCE": "H87", "PCS": "H87", "STK": "H87"}
 """What is in exports for a piece, by the one code that Recommendation 20 has for it today: two systems would differ."""
-_PIECES = {"PCE": "H87", "PCS": "H87", "STK": "H87"}
-"""What is in exports for a piece, by the one code that Recommendation 20 has for it today: two systems would differ."""
 
 
 class UnfitRows(LedgerError):
@@ -183,12 +181,6 @@ def unit_text(written: str) -> str:
     return f"(00){digits}" if digits.isdecimal() and len(digits) == 18 else written
 
 
-def unit_text(text: str) -> str:
-    """A unit as `identify` reads it: a bare SSCC of 18 digits, as people type it, gets its application identifier."""
-    bare = "".join(text.split())
-    return f"(00){bare}" if bare.isdigit() and len(bare) == 18 else text
-
-
 class Cells:
     """One row of a table, read cell by cell; what is wrong is noted with row and column."""
 
@@ -240,7 +232,6 @@ class Cells:
         """An amount as statements write it, and its unit of measure; a decimal comma is one."""
         written = self.text(column)
         unit = self.text(uom, otherwise="H87").upper()
-        unit = _PIECES.get(unit, unit)
         unit = _PIECES.get(unit, unit)
         if not written:
             return "", unit
