@@ -1,0 +1,263 @@
+"""Sharing: what each level shows, figures that stay whole, and two worlds that one reader cannot tell apart."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from fractions import Fraction
+from random import Random
+
+import networkx as nx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from risk.alternatives import Alternative, Qualification
+from risk.errors import MalformedFact
+from risk.network import EVERY_DAY, Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.propagation import Outage, propagate
+from risk.sharing import Hit, Level, View, view
+from tests.risk.networks import BACK, MONDAY, axle_circle
+
+KEY = bytes(range(32))
+STORM = Hit("yongjiang", MONDAY, (date(2026, 11, 10), BACK, date(2026, 12, 15)), "cyclone")
+
+
+def shared_at(network: SupplyNetwork, level: str) -> SupplyNetwork:
+    links = [replace(one, level=level) for one in network.links]
+    return SupplyNetwork.of(network.day, network.sites.values(), network.lines, links, network.stocks)
+
+
+def circle(reader: str, level: str = "tier", **details: object) -> View:
+    network = shared_at(axle_circle(), level)
+    return view(network, reader, key=KEY, checkpoint="c7", hits=[STORM], **details)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("level", "hidden"),
+    [
+        ("impact-only", [(None, None), (None, None)]),
+        ("region-and-cause", [(None, ""), (None, "East Asia")]),
+        ("tier", [(2, ""), (3, "East Asia")]),
+    ],
+)
+def test_each_level_shows_what_it_says(level: str, hidden: list[tuple[int | None, str | None]]) -> None:
+    seen = circle("havelmark", level)
+    upstream = [one for key, one in seen.seen.items() if key.startswith("site-")]
+    told = {(one.tier, one.region) for one in upstream}
+    assert set(hidden) <= told
+    assert {key for key in seen.network.sites if not key.startswith("site-")} == {"magdeburg", "kielce", "nordrand"}
+    assert (seen.hits[0].cause == "cyclone") == (level != "impact-only")
+    for name in ("lariana", "yongjiang", "vltava", "magnet", "rotor" if level == "named" else "motor"):
+        assert name not in seen.text.decode()
+
+
+def test_named_links_name_what_is_behind_them_and_ends_know_each_other() -> None:
+    assert {"lariana", "yongjiang"} <= circle("havelmark", "named").network.sites.keys()
+    assert "yongjiang" in circle("lariana", "impact-only").network.sites
+    assert "lariana" in circle("nordrand", "withheld").network.sites
+    assert "yongjiang" not in circle("nordrand", "withheld").network.sites
+
+
+def test_a_withheld_link_is_not_there_and_lowers_the_coverage() -> None:
+    assert circle("havelmark").coverage.share == 1
+    withheld = circle("havelmark", "withheld")
+    assert (withheld.coverage.needs, withheld.coverage.share) == (3, Fraction(2, 3))
+    assert withheld.hits == ()
+
+
+def test_one_reader_may_be_shown_more_than_others() -> None:
+    exceptions = {("sea", "nordrand"): Level.NAMED}
+    assert "yongjiang" in circle("nordrand", exceptions=exceptions).network.sites
+    assert "yongjiang" not in circle("havelmark", exceptions=exceptions).network.sites
+
+
+def test_ids_are_the_same_again_and_no_two_readers_share_one() -> None:
+    assert circle("havelmark").text == circle("havelmark").text
+
+    def ids(seen: View) -> set[str]:
+        return {key for key in seen.network.sites if key.startswith("site-")}
+
+    def other(**details: object) -> set[str]:
+        given = {"key": KEY, "checkpoint": "c7"} | details
+        return ids(view(shared_at(axle_circle(), "tier"), "havelmark", **given))  # type: ignore[arg-type]
+
+    assert not ids(circle("havelmark")) & ids(circle("nordrand"))
+    assert not other() & other(checkpoint="c8")
+    assert not other() & other(key=bytes(32))
+
+
+def test_a_level_that_is_none_and_a_hit_that_ends_before_it_begins_are_refused() -> None:
+    with pytest.raises(MalformedFact, match="'secret' is none of withheld"):
+        circle("havelmark", "secret")
+    with pytest.raises(MalformedFact, match="back after it began"):
+        view(axle_circle(), "havelmark", key=KEY, checkpoint="c", hits=[replace(STORM, start=BACK)])
+
+
+# --- two worlds ---------------------------------------------------------------------------------------------------
+
+ALWAYS = Calendar(EVERY_DAY)
+DAY = date(2026, 10, 12)
+
+
+def drawn(random: Random) -> SupplyNetwork:
+    """Four tiers; the first is the reader's, or its and somebody else's."""
+    tiers = [[f"s{tier}{number}" for number in range(random.randint(1, 3))] for tier in range(4)]
+    sites = [
+        Site(key, "reader" if key == "s00" else key, random.choice(["east", "west"]), calendar=ALWAYS)
+        for tier in tiers
+        for key in tier
+    ]
+    lines, links, stocks = [], [], []
+    for tier, keys in enumerate(tiers):
+        for key in keys:
+            plan = Fraction(random.randint(4, 40))
+            needs = {f"p{tier + 1}": Fraction(random.randint(1, 9), 3)} if tier < 3 else {}
+            lines.append(Line(key, f"p{tier}", plan, plan * random.choice([1, 2]), needs, 100 if tier == 0 else None))
+            if random.random() < 0.6:
+                stocks.append(Stock(key, f"p{tier + random.randint(0, len(needs))}", Fraction(random.randint(1, 200))))
+            if needs:
+                some = random.sample(tiers[tier + 1], random.randint(1, len(tiers[tier + 1])))
+                links += [
+                    SupplyLink(f"{one}>{key}", one, key, f"p{tier + 1}", Fraction(1, len(some)),
+                               Lead(random.randint(0, 4)), level=random.choice(list(Level)))
+                    for one in some
+                ]  # fmt: skip
+    return SupplyNetwork.of(DAY, sites, lines, links, stocks)
+
+
+def counted(network: SupplyNetwork) -> nx.MultiDiGraph:
+    """What is not withheld from the reader, straight from the definition."""
+    graph: nx.MultiDiGraph = nx.MultiDiGraph()
+    graph.add_node("s00")
+    for link in network.links:
+        level = Level.NAMED if "s00" in (link.supplier, link.customer) else Level(link.level)
+        if level is not Level.WITHHELD:
+            graph.add_edge(link.supplier, link.customer, level=level.rank)
+    return graph.subgraph(nx.node_connected_component(graph.to_undirected(), "s00"))
+
+
+def sight(network: SupplyNetwork) -> dict[str, int]:
+    """The rank at which each site is seen: the weakest link of the strongest path, over all paths."""
+    graph = counted(network)
+    found = {}
+    for site in graph:
+        ranks = [1]
+        for direction in (graph, graph.reverse()):
+            if site != "s00":
+                paths = nx.all_simple_edge_paths(direction, site, "s00")
+                ranks += [min(direction.edges[edge]["level"] for edge in path) for path in paths]
+        found[site] = 4 if site == "s00" else max(ranks)
+    return found
+
+
+def other_world(network: SupplyNetwork, random: Random, known_parts: frozenset[str], known_links: set[str]) -> (
+    tuple[SupplyNetwork, Callable[[str], str]]
+):  # fmt: skip
+    """A world that differs in everything that the reader may not see: names, owners, places, scales, what is withheld,
+    and the order in which facts come.
+    """
+    ranks = sight(network)
+    salt = random.randint(0, 10**9)
+
+    def site(key: str) -> str:
+        return key if ranks.get(key) == 4 else f"{salt % 7919 * (1 + hash(key) % 97)}-{key[::-1]}"
+
+    scales = {f"p{tier}": Fraction(random.randint(1, 50), random.randint(1, 50)) for tier in range(4)}
+
+    def scale(part: str) -> Fraction:
+        return Fraction(1) if part in known_parts else scales[part]
+
+    def part(key: str) -> str:
+        return key if key in known_parts else f"{salt % 13}/{key}"
+
+    sites = []
+    for one in network.sites.values():
+        if one.key in ranks:
+            region = one.region if ranks[one.key] >= Level.REGION_AND_CAUSE.rank else "elsewhere"
+            hidden = replace(one, key=site(one.key), owner=f"owner {salt}", region=region, latitude=1.0, longitude=2.0)
+            sites.append(one if ranks[one.key] == 4 else hidden)
+    lines = [
+        Line(site(one.site), part(one.part), one.per_day * scale(one.part), one.capacity * scale(one.part),
+             {part(need): amount * scale(need) / scale(one.part) for need, amount in one.needs.items()},
+             one.revenue_cents if one.site == "s00" else random.randint(0, 99))
+        for one in network.lines if one.site in ranks
+    ]  # fmt: skip
+    links = [
+        replace(one, key=one.key if one.key in known_links else f"{salt}-{one.key}", supplier=site(one.supplier),
+                customer=site(one.customer), part=part(one.part))
+        for one in network.links
+        if one.supplier in ranks and one.customer in ranks
+        and (Level(one.level) is not Level.WITHHELD or "s00" in (one.supplier, one.customer))
+    ]  # fmt: skip
+    stocks = [
+        Stock(site(one.site), part(one.part), one.amount * scale(one.part))
+        for one in network.stocks
+        if one.site in ranks
+    ]
+    for facts in (sites, lines, links, stocks):
+        random.shuffle(facts)
+    return SupplyNetwork.of(network.day, sites, lines, links, stocks), site
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**6))
+def test_two_worlds_that_differ_in_what_is_hidden_look_the_same(seed: int) -> None:
+    random = Random(seed)
+    network = drawn(random)
+    reached = sorted(counted(network))
+    hit = Hit(random.choice(reached), DAY, (DAY + timedelta(7), DAY + timedelta(9), DAY + timedelta(30)), "flood")
+    needed = next((one for one in network.links if one.supplier in reached and one.customer in reached), None)
+    offers = [] if needed is None else [Alternative("spare", needed.part, needed.customer, Fraction(7), DAY)]
+    terms = [Qualification(one.supplier, one.part, one.customer, "judge", BACK) for one in offers]
+    one = view(network, "reader", key=KEY, checkpoint="c", hits=[hit], alternatives=offers, qualifications=terms)
+    known = {link.key for link in one.network.links}
+    other, rename = other_world(network, random, one.known_parts, known)
+    parts = {line.part for line in other.lines} | {part for line in other.lines for part in line.needs}
+    renamed = {part.rpartition("/")[2]: part for part in parts}
+    scaled = {
+        line.part: Fraction(other_line.per_day, line.per_day)
+        for line in network.lines
+        for other_line in other.lines
+        if (other_line.site, other_line.part) == (rename(line.site), renamed.get(line.part))
+    }
+    own = {offer.customer for offer in offers} == {"s00"}
+    supplier = "spare" if own else "another"
+    offers = [
+        replace(offer, supplier=supplier, customer=rename(offer.customer), part=renamed[offer.part],
+                a_week=offer.a_week * scaled[offer.part])
+        for offer in offers
+    ]  # fmt: skip
+    terms = [
+        replace(term, supplier=supplier, customer=rename(term.customer), part=renamed[term.part],
+                by="judge" if own else "another")
+        for term in terms
+    ]  # fmt: skip
+    two = view(other, "reader", key=KEY, checkpoint="c", hits=[replace(hit, site=rename(hit.site))],
+               alternatives=offers, qualifications=terms)  # fmt: skip
+    assert one.text.decode().split("},") == two.text.decode().split("},")
+    assert one.text == two.text
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**6))
+def test_what_is_not_withheld_counts_in_full(seed: int) -> None:
+    random = Random(seed)
+    network = drawn(random)
+    links = [
+        replace(one, level=random.choice([level for level in Level if level is not Level.WITHHELD]))
+        for one in network.links
+    ]
+    network = SupplyNetwork.of(network.day, network.sites.values(), network.lines, links, network.stocks)
+    site = random.choice(sorted(counted(network)))
+    hit = Hit(site, DAY, (DAY + timedelta(20),) * 3, "flood")
+    seen = view(network, "reader", key=KEY, checkpoint="c", hits=[hit])
+
+    def own(of: SupplyNetwork, key: str) -> list[tuple[object, ...]]:
+        impact = propagate(of, [Outage(key, ((DAY, 0.0), (hit.back[1], 1.0)))], days=60)
+        return [
+            (one.part, one.first, one.last, one.is_over, one.standstill_days, round(one.shortfall, 6))
+            for one in impact.stops
+            if one.site == "s00"
+        ]
+
+    assert own(seen.network, seen.hits[0].site) == own(network, site)
