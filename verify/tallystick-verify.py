@@ -790,19 +790,17 @@ def levels_of(value: Json) -> int:
     return 0
 
 
-def check_content(content: Json, where: str) -> None:
-    """Malformed unless `content` may be the content of a statement, whatever its kind."""
-    if not isinstance(content, dict):
-        raise Malformed(f"{where} must be an object")
+def check_content(content: Json) -> None:
+    """Refused unless `content` may be the content of a statement, whatever its kind."""
     if levels_of(content) > 24:
-        raise Malformed(f"{where} is nested more than 24 levels deep")
+        refuse("its content is nested more than 24 levels deep")
     waiting: list[Json] = [content]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
             for name in value:
                 if name.isdigit():
-                    raise Malformed(f"{where}: key {name!r} consists of digits alone")
+                    refuse(f"key {name!r} of its content consists of digits alone")
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
@@ -813,6 +811,7 @@ def field_leaf(path: str, value: Json, salt: bytes) -> bytes:
 
 
 def content_root(content: Json, secret: bytes) -> bytes:
+    check_content(content)
     found = fields_of(content)
     if len(found) > MAX_FIELDS:
         refuse(f"its content has {len(found)} fields, more than {MAX_FIELDS}")
@@ -1108,6 +1107,7 @@ def abi_address(word: bytes) -> bytes:
 # ======================================================================================================================
 
 EVENTS = 1
+ACTIVE, SUSPENDED, EXPELLED = "active", "suspended", "expelled"
 CHANGE_SHAPES: dict[int, str] = {
     1: "wawf", 2: "w", 3: "w", 4: "w", 5: "wa8f", 6: "wa6", 7: "wa6", 8: "waw", 9: "a", 10: "a", 11: "wa", 12: "22",
     13: "w",
@@ -1172,7 +1172,9 @@ class Registry:
 
     heads: list[bytes] = field(default_factory=lambda: [bytes(32)])
     keys: dict[bytes, Key] = field(default_factory=dict)
-    standing: dict[bytes, list[tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
+    standing: dict[bytes, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    addresses: set[bytes] = field(default_factory=set)
+    relayers: set[bytes] = field(default_factory=set)
     approvals: list[tuple[Change, bytes]] = field(default_factory=list)
     block: int = 0
     time: int = 0
@@ -1184,29 +1186,64 @@ class Registry:
             refuse(f"change {change.index} is of an earlier block than the one before it")
         self.block, self.time = change.block, change.time
         values = change.values()
-        if change.kind in (2, 3, 4, 5, 6, 7, 8) and values[0] not in self.standing:
-            refuse(f"change {change.index} is about a member who was never admitted")
+        wrong = self._wrong(change, values)
+        if wrong is not None:
+            refuse(f"change {change.index} is none that the registry could have recorded: {wrong}")
         payload = words(change.index, change.block, change.time, change.kind, 160, len(change.data))
         padded = change.data + bytes(-len(change.data) % 32)
         self.heads.append(keccak(self.heads[-1], payload, padded))
         if change.kind == 1:
-            self.standing[values[0]].append((change.block, True))
+            self.standing[values[0]].append((change.block, ACTIVE))
+            self.addresses.add(values[1])
         elif change.kind in (2, 3, 4):
-            self.standing[values[0]].append((change.block, change.kind == 3))
+            self.standing[values[0]].append((change.block, {2: SUSPENDED, 3: ACTIVE, 4: EXPELLED}[change.kind]))
         elif change.kind == 5:
             member, address, purposes, custodial = values
             self.keys[address] = Key(member, purposes, bool(custodial), change.index, change.block)
-        elif change.kind in (6, 7):
-            _, address, when = values
-            key = self.keys.get(address)
-            if key is None:
-                refuse(f"change {change.index} ends a key that was never added")
-            if change.kind == 6:
-                key.retired = when
-            else:
-                key.revoked, key.compromised_since = change.block, when
+            self.addresses.add(address)
+        elif change.kind == 6:
+            self.keys[values[1]].retired = values[2]
+        elif change.kind == 7:
+            self.keys[values[1]].revoked, self.keys[values[1]].compromised_since = change.block, values[2]
+        elif change.kind == 8:
+            self.addresses.add(values[1])
+        elif change.kind in (9, 10):
+            self.relayers ^= {values[0]}
         elif change.kind == 13:
             self.approvals.append((change, values[0]))
+
+    def _wrong(self, change: Change, values: list[Any]) -> str | None:
+        """Why the registry could not have recorded a change where it stands, or None."""
+        kind = change.kind
+        if kind in (9, 10):
+            if not any(values[0]) or (values[0] in self.relayers) != (kind == 10):
+                return "a relayer already, or none"
+            return None
+        if kind == 12:
+            numerator, denominator = values
+            return None if denominator < 2 * numerator <= 2 * denominator else "not more than half and at most all"
+        if kind > 8:
+            return None
+        standing = self.standing[values[0]][-1][1] if self.standing.get(values[0]) else None
+        allowed: dict[int, tuple[str | None, ...]] = {1: (None,), 2: (ACTIVE,), 3: (SUSPENDED,), 5: (ACTIVE,)}
+        if standing not in allowed.get(kind, (ACTIVE, SUSPENDED, EXPELLED) if kind == 7 else (ACTIVE, SUSPENDED)):
+            return f"its member is {standing or 'not admitted'}"
+        if kind == 1 and not any(values[0]):
+            return "a member without an id"
+        if kind in (1, 5, 8) and (values[1] in self.addresses or not any(values[1])):
+            return "its address is taken or zero"
+        if kind == 5 and not 1 <= values[2] <= 63:
+            return "a key without a purpose"
+        if kind not in (6, 7):
+            return None
+        key = self.keys.get(values[1])
+        if key is None or key.member != values[0]:
+            return "its member has no such key"
+        if key.revoked is not None or (kind == 6 and key.retired is not None):
+            return "its key has an end already"
+        if kind == 6:
+            return "a retirement in the past" if values[2] < change.block else None
+        return "compromised in the future" if values[2] > change.time else None
 
     @property
     def count(self) -> int:
@@ -1214,14 +1251,15 @@ class Registry:
 
     def is_active(self, member: bytes, block: int) -> bool:
         """Whether `member` was admitted and neither suspended nor expelled when `block` ended."""
-        found = False
-        for when, active in self.standing.get(member, ()):
+        found = ""
+        for when, standing in self.standing.get(member, ()):
             if when <= block:
-                found = active
-        return found
+                found = standing
+        return found == ACTIVE
 
     def members(self) -> int:
-        return sum(1 for one in self.standing.values() if one[-1][1])
+        """How many were ever admitted."""
+        return len(self.standing)
 
     def why_void(self, signer: bytes, issuer: bytes, block: int, stated: int) -> str | None:
         """None if a statement of `issuer` signed by `signer` counts in `block`, else why it is void.
@@ -1237,10 +1275,10 @@ class Registry:
             refuse(f"its signer {to_hex(signer)} is a key of another member")
         if not key.purposes & EVENTS:
             refuse(f"its signer {to_hex(signer)} is no key for statements")
-        if key.revoked is not None and key.revoked <= block:
-            return "key revoked before anchor"
-        if key.retired is not None and key.retired <= block:
-            return "key retired before anchor"
+        ends = [(key.revoked, "key revoked before anchor"), (key.retired, "key retired before anchor")]
+        ended = [(when, why) for when, why in ends if when is not None and when <= block]
+        if ended:
+            return min(ended, key=lambda one: one[0])[1]  # the earlier end; in one block the revocation
         if not self.is_active(issuer, block):
             return "member not active at anchor"
         return None
@@ -2618,7 +2656,9 @@ class Custody:
             if paper.deadline >= self.at:
                 leg.state = "offered"
             else:
-                deemed = deem is not None and paper.deadline + deem < self.at
+                readers = (paper.fact.content or {}).get("to")
+                is_seen = isinstance(readers, list) and paper.taker in readers
+                deemed = is_seen and deem is not None and paper.deadline + deem < self.at
                 leg.state = "deemed accepted" if deemed else "overdue"
         elif acceptance.outcome == "refused":
             leg.state = "refused"
@@ -2682,7 +2722,7 @@ class Custody:
         paper = self.despatch_of.get(step.offer or "")
         leg.despatch = paper if paper is not None and paper.id == step.offer else None
         kinds = (offer.kind if offer else "", acceptance.kind if acceptance else "")
-        if kinds == ("despatch", "receipt") and any(one and one.content is None for one in (offer, acceptance)):
+        if kinds == ("despatch", "receipt") and all(one and one.content is None for one in (offer, acceptance)):
             leg.state = "content withheld"
         else:
             leg.state = "unexplained"
@@ -3233,11 +3273,11 @@ class Statement:
         disclosed: tuple[Disclosed, ...] = ()
         if reader.has("content") or reader.has("secret"):
             content, secret, showing = reader.any("content"), reader.data("secret", 32), SHOWN
-            check_content(content, f"{reader.where}/content")
+            if not isinstance(content, dict):
+                raise Malformed(f"{reader.where}: content must be an object")
         elif reader.has("disclosed"):
-            disclosed, showing = tuple(map(Disclosed.parse, reader.objects("disclosed"))), DISCLOSED
-            if not disclosed:
-                raise Malformed(f"{reader.where}: disclosed names no field")
+            disclosed = tuple(map(Disclosed.parse, reader.objects("disclosed")))
+            showing = DISCLOSED if disclosed else WITHHELD
         elif reader.has("erasedAt"):
             reader.integer("erasedAt")
             showing = ERASED
