@@ -163,14 +163,17 @@ class Record:
         legs: Sequence[tuple[str, str]] = (),
         carrier_for: str | None = None,
         chain: int | None = None,
+        is_shown: bool = True,
         **flags: bool,
     ) -> Fact:
+        """A despatch that its taker sees, unless it is not shown."""
         contents = [] if quantity is None else [{"part": SHAFT, "quantity": quantity, "uom": "H87"}]
         units: list[dict[str, Any]] = [{"id": thing, "contents": contents} for thing in things]
         for unit in units if chain is not None else ():
             unit["chain"] = to_hex(chain_unit(unit["id"], chain or 0))
         time = START + int(hour * HOUR)
         content: dict[str, Any] = {
+            "to": [to_hex(member_id(taker))] if is_shown else [],
             "document": {"type": "delivery-note", "number": number or f"{giver}-{len(self.facts)}"},
             "taker": to_hex(member_id(taker)),
             "despatchedAt": clock_text(time),

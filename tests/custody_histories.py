@@ -120,6 +120,7 @@ class _Soup:
             legs=[(who, rng.choice(self.members))] if rng.random() < 0.2 else [],
             carrier_for=rng.choice([None, None, None, *self.members]),
             chain=rng.choice([None, 0, 1]),
+            is_shown=len(self.record.facts) % 7 != 3,
             is_disputed=rng.random() < 0.05,
             is_void=rng.random() < 0.03,
         )

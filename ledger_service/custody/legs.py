@@ -14,6 +14,7 @@ from ledger_service.custody.papers import Paper, Papers, conflict, stated_time
 from ledger_service.custody.policy import Problem, Weight
 from ledger_service.custody.record import Fact, Step
 from ledger_service.custody.trail import MOVED, Leg, LegState
+from ledger_service.keys import to_hex
 
 _OPEN = frozenset({LegState.OFFERED, LegState.OVERDUE, LegState.DEEMED_ACCEPTED})
 
@@ -142,7 +143,7 @@ class _Making:
         if step is not None:
             state = self.state_on_chain(step, accepted, giver, taker)
         else:
-            state = self.state_off_chain(despatch, receipt, key)
+            state = self.state_off_chain(despatch, receipt, key, is_seen=_is_shown_to(paper.fact, taker))
         if step is not None and state is LegState.UNEXPLAINED:
             sides = ((step.giver, giver), (step.taker, taker))
             strange = [one for one, side in sides if self.chain.is_anothers(one, side, step.time)]
@@ -174,16 +175,19 @@ class _Making:
         if accepted is not None and step.acceptance in accepted.ids and not strange:
             return LegState.HANDED_OVER
         hidden = self.papers.facts.get(step.acceptance or b"")
-        if accepted is None and hidden is not None and hidden.content is None:
-            return LegState.WITHHELD
+        if accepted is None and hidden is not None and hidden.content is None and not strange:
+            # Anything of which only the header is known would do otherwise, and its taker need not have said a word.
+            if (hidden.issuer, hidden.kind) == (taker, "receipt"):
+                return LegState.WITHHELD
         return LegState.UNEXPLAINED
 
-    def state_off_chain(self, despatch: Despatch, receipt: Receipt | None, key: str) -> LegState:
+    def state_off_chain(self, despatch: Despatch, receipt: Receipt | None, key: str, *, is_seen: bool) -> LegState:
         if receipt is None:
             deem_after = self.findings.policy.deem_after
             if despatch.deadline >= self.at:
                 return LegState.OFFERED
-            if deem_after is not None and despatch.deadline + deem_after < self.at:
+            # Nobody is held to silence about what was not shown to them.
+            if is_seen and deem_after is not None and despatch.deadline + deem_after < self.at:
                 return LegState.DEEMED_ACCEPTED
             return LegState.OVERDUE
         if receipt.outcome is Outcome.REFUSED:
@@ -341,10 +345,19 @@ def _place(step: Step) -> tuple[bytes, int]:
 
 
 def _are_withheld(offer: Fact | None, acceptance: Fact | None) -> bool:
-    """Whether both sides' statements are known to be there, and not all of both can be read."""
+    """Whether both sides' statements are known to be there, and neither can be read.
+
+    One that can be read and did not lead to this leg speaks of something else, whatever the hidden one says.
+    """
     if offer is None or acceptance is None or (offer.kind, acceptance.kind) != ("despatch", "receipt"):
         return False
-    return offer.content is None or acceptance.content is None
+    return offer.content is None and acceptance.content is None
+
+
+def _is_shown_to(fact: Fact, member: bytes) -> bool:
+    """Whether `member` is in the audience of a statement whose content is known."""
+    readers = None if fact.content is None else fact.content.get("to")
+    return isinstance(readers, list) and to_hex(member) in readers
 
 
 def _in_order(legs: Iterable[Leg]) -> list[Leg]:

@@ -1,5 +1,6 @@
 """One scenario for each finding: exactly that finding, with the records that show it."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -192,6 +193,50 @@ def test_withheld_statements_explain_a_handoff_without_being_read() -> None:
     assert [leg.state for leg in custody.units[P].legs] == [LegState.WITHHELD]
     assert custody.units[P].custodian == member_id(B)
     assert not custody.findings
+
+
+# By name: what the giver's own step names as acceptance, and what anybody would be led to believe by it.
+BORROWED: dict[str, Callable[[Record], tuple[bytes, bytes]]] = {
+    "a hidden statement of the giver's own": lambda r: (
+        r.offer(A, B, [P], 1, chain=0).id,
+        r.say(A, "receipt", None, 2).id,
+    ),
+    "a hidden statement of the taker's that is no receipt": lambda r: (
+        r.offer(A, B, [P], 1, chain=0).id,
+        r.say(B, "epcis-event", None, 2).id,
+    ),
+    "a receipt of something else, for a hidden offer": lambda r: (
+        r.say(A, "despatch", None, 1).id,
+        r.receipt(B, r.offer(C, B, [pallet(9)], 1), [pallet(9)], 2).id,
+    ),
+    "a hidden receipt, for an offer of something else": lambda r: (
+        r.offer(A, B, [pallet(9)], 1, deadline=2000).id,
+        r.say(B, "receipt", None, 2).id,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BORROWED)
+def test_a_giver_who_takes_a_unit_itself_makes_nobody_its_custodian_by_what_is_hidden(name: str) -> None:
+    record = Record()
+    record.open(A, P, 0)
+    offer, acceptance = BORROWED[name](record)
+    record.step(P, 3, offer, b"\x05" * 20, acceptance)
+    trail = record.fold().trail([P])
+    assert [leg.state for leg in record.fold().units[P].legs] == [LegState.UNEXPLAINED]
+    assert Problem.UNSIGNED_LEG in {one.problem for one in trail.findings}
+    assert trail.answer is Answer.BROKEN
+
+
+def test_silence_about_an_offer_that_its_taker_was_never_shown_is_no_acceptance() -> None:
+    policy = Policy(deem_after=DAY)
+    for is_shown, state, custodian in ((True, LegState.DEEMED_ACCEPTED, B), (False, LegState.OVERDUE, A)):
+        record = Record()
+        record.scan(A, [P], 0)
+        record.offer(A, B, [P], 1, is_shown=is_shown)
+        custody = record.fold(policy)
+        assert [leg.state for leg in custody.units[P].legs] == [state]
+        assert custody.units[P].custodian == member_id(custodian)
 
 
 def test_a_void_statement_keeps_its_number_and_counts_for_nothing() -> None:
