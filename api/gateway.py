@@ -535,16 +535,18 @@ class CustodyGateway:
         return digest
 
     def state(self, kind: str, content: Mapping[str, Any], to: Sequence[bytes]) -> bytes:
-        """Sign for the members `to` a fact that hands nothing over, such as a gate arrival or a complaint; its id.
+        """Sign for the members `to` a gate arrival or a complaint, which hand nothing over; its id.
 
-        The same again under the number of its document is the same; raises SaidOtherwise or MalformedInput.
+        Without a time of its own it is of now. The same again under the number of its document is the same; raises
+        SaidOtherwise or MalformedInput.
         """
         name, said = _name(kind, content), _hash(content)
         known = self._done(name, said)
         if known is not None:
             return known
         with self.wire.outbox.transaction():
-            digest = self._sign(kind, content, sorted({*to} - {self.member}))
+            timed = {_TIMES[kind]: clock_text(self.wire.now()), **content}
+            digest = self._sign(kind, timed, sorted({*to} - {self.member}))
             self.book.note_deed(name, digest, said)
             self._steps("fact kept")
         self._steps("stated")
@@ -671,7 +673,14 @@ class CustodyGateway:
         for despatch in self.book.offers_under_way():
             standing = self.wire.offer_standing(despatch)
             if standing.receipts:
-                offered = self.look_at(despatch)
+                try:
+                    offered = self.look_at(despatch)
+                except UnfitOffered as problem:
+                    # One giver's bad signature keeps nobody else's units waiting.
+                    if all(one.despatch != despatch for one in self.book.tasks()):
+                        with self.wire.outbox.transaction():
+                            self.book.put_task(Task(despatch, (str(problem),), self.wire.now()))
+                    continue
                 with self.wire.outbox.transaction():
                     for place, one in enumerate(offered.said.units):
                         signature = offered.signatures.get(one.chain or b"")
@@ -975,6 +984,7 @@ class CustodyGateway:
 
 
 _SIDES = ("giver", "taker")
+_TIMES = {"gate-arrival": "arrivedAt", "complaint": "raisedAt"}
 _ACCEPTED = frozenset({"accepted", "accepted-with-discrepancies"})
 _DESPATCH_OPTIONS = "despatchedAt corrects legs carrier seal shipFrom shipTo"
 _EPCIS_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"

@@ -207,7 +207,7 @@ def accept(
             basis, found = decision.basis, [*decision.discrepancies, *found]
         receipt = gateway.accept(wanted, basis=basis, discrepancies=found, document=document)
         say(to_hex(receipt))
-        _end(gateway.push())
+        end(gateway.push())
 
 
 def refuse(
@@ -224,7 +224,7 @@ def refuse(
     document = None if number is None else {"type": "goods-receipt", "number": number}
     with opened(home, passphrase_file, url) as (gateway, client, _):
         say(to_hex(gateway.refuse(find_offer(client, despatch, "taker"), reason, document=document)))
-        _end(gateway.push())
+        end(gateway.push())
 
 
 def close(
@@ -244,7 +244,7 @@ def close(
             [unit_text(one) for one in things], folder.members_named(to or ()), business_step=step
         ):
             say(f"{to_hex(unit)} ends")
-        _end(gateway.push())
+        end(gateway.push())
 
 
 def offers(
@@ -280,7 +280,7 @@ def offers(
         say_json(found)
         return
     rows = [
-        (number, one["state"], names.get(one["giver"], ""), names.get(one["taker"], ""), _day(one["deadline"]), short)
+        (number, one["state"], names.get(one["giver"], ""), names.get(one["taker"], ""), minute(one["deadline"]), short)
         for one, number in zip(found, numbers, strict=True)
         for short in (one["despatch"] if ids or not number else "",)
     ]
@@ -409,7 +409,8 @@ def _say_pushed(pushed: "Pushed", *, quiet: bool = False) -> None:
         complain(line)
 
 
-def _end(pushed: "Pushed") -> None:
+def end(pushed: "Pushed") -> None:
+    """Say what went out; exit 1 where something of it was refused."""
     _say_pushed(pushed)
     if pushed.refused:
         raise typer.Exit(REFUSED)
@@ -510,7 +511,8 @@ def _id(text: str) -> bytes:
         raise WrongUsage(f"{text}: {problem}") from None
 
 
-def _day(milliseconds: int) -> str:
+def minute(milliseconds: int) -> str:
+    """A time to the minute, with its offset."""
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")

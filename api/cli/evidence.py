@@ -91,8 +91,10 @@ def custody_bundle(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Fetch the record of custody of units as one file, for `verify` to judge."""
+    from api.goods_in import unit_text
+
     with Gateway(home, passphrase_file).client(url) as client:
-        made, hidden = client.custody_bundle(units, genealogy=genealogy, pin=pin)
+        made, hidden = client.custody_bundle([unit_text(one) for one in units], genealogy=genealogy, pin=pin)
     write(out, made.data)
     steps = sum(len(one.steps) for one in made.custody.units) if made.custody is not None else 0
     note(f"{len(made.statements)} statements and {steps} steps of the chain")

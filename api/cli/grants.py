@@ -37,6 +37,7 @@ def give(
 ) -> None:
     """Let other members read headers of our streams, and contents as far as named, until a time. Signed and sent."""
     from api.feed import iso
+    from api.goods_in import unit_text
     from ledger_service.keys import to_hex
 
     gateway = Gateway(home, passphrase_file)
@@ -50,7 +51,7 @@ def give(
     if stream:
         content["streams"] = [to_hex(_id(one, "--stream")) for one in stream]
     if unit:
-        content["units"] = list(unit)
+        content["units"] = [unit_text(one) for one in unit]
     _send(gateway, content, url, as_json)
 
 

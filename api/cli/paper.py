@@ -64,7 +64,7 @@ def report(
 
 
 def print_note(
-    despatch: Annotated[str, typer.Argument(help="The id of your despatch, 0x and 64 digits.")],
+    despatch: Annotated[str, typer.Argument(help="Your despatch: its number, such as DN-1001, or its id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The PDF to write; - for standard output.")] = Path(
         "note.pdf"
     ),
@@ -73,11 +73,10 @@ def print_note(
     url: Url = None,
 ) -> None:
     """Print the note that travels with the goods. Its code leads to a page on which the taker answers."""
-    from ledger_service.keys import from_hex
+    from api.cli.custody import find_offer
 
-    digest = from_hex(despatch, 32, "DESPATCH")
     with Gateway(home, passphrase_file).client(url) as client:
-        made = client.print_note(digest)
+        made = client.print_note(find_offer(client, despatch, "giver"))
     _write(output, made)
     note(f"{output}: whoever holds it sees the offer; to answer takes the PIN of the taker's site")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import custody, evidence, gateway, grants, notices, operation, paper, registry, trails, votes
+from api.cli import custody, dock, evidence, gateway, grants, notices, operation, paper, registry, trails, votes
 from api.cli.terminal import FAULT, INTERRUPTED, OK, REFUSED, USAGE, WrongUsage, complain
 from ledger_service import __version__
 from ledger_service.errors import LedgerError
@@ -46,6 +46,7 @@ registry.add_to(gateway.add_to(app))
 of_custody = custody.add_to(app)
 evidence.add_to_custody(of_custody)
 trails.add_to(of_custody)
+dock.add_to(of_custody)
 votes.add_to(app)
 notices.add_to(app)
 grants.add_to(app)

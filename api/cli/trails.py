@@ -30,9 +30,11 @@ def trail(
     as_json: Json = False,
 ) -> None:
     """Show who held a unit, when, and whether the record of it is whole: findings first. Exit 1 if it is broken."""
+    from api.goods_in import unit_text
+
     time = None if at is None else _instant(at)
     with Gateway(home, passphrase_file).client(url) as client:
-        told = client.trail(unit, at=time, clock=clock)
+        told = client.trail(unit_text(unit), at=time, clock=clock)
         names = {} if as_json else {str(one["id"]): str(one.get("name") or one["id"]) for one in client.members()}
     if as_json:
         say_json(told)
@@ -52,9 +54,11 @@ def lineage(
     as_json: Json = False,
 ) -> None:
     """List what a unit or batch went into, or came from, with the count of all."""
+    from api.goods_in import unit_text
+
     direction = "ancestors" if ancestors else "descendants"
     with Gateway(home, passphrase_file).client(url) as client:
-        told = client.lineage(unit, direction, limit=limit)
+        told = client.lineage(unit_text(unit), direction, limit=limit)
     if as_json:
         say_json(told)
         return
@@ -75,8 +79,10 @@ def recall(
     as_json: Json = False,
 ) -> None:
     """Find every unit, custodian and open shipment that holds bad units or batches now, or what was made of them."""
+    from api.goods_in import unit_text
+
     with Gateway(home, passphrase_file).client(url) as client:
-        told = client.recall(unit)
+        told = client.recall([unit_text(one) for one in unit])
         names = {} if as_json else {str(one["id"]): str(one.get("name") or one["id"]) for one in client.members()}
     if as_json:
         say_json(told)

@@ -136,6 +136,46 @@ def test_offers_go_by_the_numbers_on_the_paper_and_members_by_their_names(site: 
     )
 
 
+def test_the_dock_sees_what_to_do_and_says_what_came_what_was_wrong_and_why(site: Site) -> None:
+    site.offer("80417750", 50)
+    assert "80417750  Duero (DEMO)" in site.run("Nordrand", "custody", "todo")
+    gate = ("--place", "9521004000014", "--vehicle", "4471 KLM", "--number", "TOR-1")
+    arrived = site.run("Nordrand", "custody", "arrive", "--despatch", "80417750", *gate)
+    assert arrived.startswith("0x")
+    assert "expected a place" in site.run("Nordrand", "custody", "arrive", "--place", "Hall 2", expect=1)
+    part = "did:web:duero.example.org/part/4711-88"
+    short = f"1JUN049505160P00050:short:{part}:2:H87"
+    site.run("Nordrand", "custody", "accept", "80417750", "--discrepancy", short)
+    assert "80417750" not in site.run("Nordrand", "custody", "todo")
+    damaged = f"damaged@1JUN049505160P00050@{part}@3@H87"
+    said = (
+        "custody",
+        "complain",
+        "80417750",
+        "--item",
+        damaged,
+        "--item",
+        "late",
+        "--number",
+        "Q-1",
+        "--text",
+        "scratched",
+    )
+    complaint = site.run("Nordrand", *said)
+    assert complaint.startswith("0x")
+    assert site.run("Nordrand", *said).split()[0] == complaint.split()[0]
+    assert "is none of short" in site.run("Nordrand", "custody", "complain", "80417750", "--item", "bad", expect=1)
+    assert "WHAT@UNIT" in site.run("Nordrand", "custody", "complain", "80417750", "--item", "late@1@2", expect=2)
+    listed = site.run("Duero", "custody", "explain", "1JUN049505160P00050")
+    assert listed.startswith("1  ")
+    why = ("--finding", "1", "--text", "Two fell off the belt.")
+    assert site.run("Duero", "custody", "explain", "1JUN049505160P00050", *why).startswith("0x")
+    assert "(explained)" in site.run("Nordrand", "custody", "explain", "1JUN049505160P00050")
+    assert "name both" in site.run("Duero", "custody", "explain", "1JUN049505160P00050", "--finding", "1", expect=2)
+    many = ("--finding", "99", "--text", "x")
+    assert "list them" in site.run("Duero", "custody", "explain", "1JUN049505160P00050", *many, expect=2)
+
+
 def test_rows_that_cannot_be_used_are_all_named_and_nothing_is_offered(site: Site) -> None:
     path = site.file(
         "wrong.csv", "document,taker,unit,quantity,part", "9,Acme,1JUN049505160P00009,,",
