@@ -1,0 +1,93 @@
+"""How sure a report is: from who said it, who else said so, how old the facts are and how much of the network is known.
+
+Four plain formulas, exact, so that a reader can redo them on paper. None of them pretends to know what nobody stated:
+what is unknown widens an interval and is never put in the middle of it. Pure.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from risk.disruption import LIKELIHOOD, Disruption
+from risk.errors import MalformedFact
+
+PRIOR = (7, 3)
+"""What is taken of a source of which nothing is known: as if it had been right 7 times and wrong 3 times."""
+TOLERANCE = Fraction(1, 20)
+"""By how much a stock that is no older than agreed may be wrong, where its owner says nothing else: 5 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What is believed at least and what cannot be excluded, shares from 0 to 1."""
+
+    least: Fraction
+    most: Fraction
+
+
+def reliability(right: int, wrong: int) -> Fraction:
+    """How often a source is right that was right `right` and wrong `wrong` times: the mean of the Beta posterior.
+
+    (right + 7) / (right + wrong + 10): Gelman et al., Bayesian Data Analysis, 2.4, with the prior Beta(7, 3).
+
+    >>> reliability(0, 0), reliability(10, 0)
+    (Fraction(7, 10), Fraction(17, 20))
+    """
+    if right < 0 or wrong < 0:
+        raise MalformedFact("a source was right and wrong so many times, not less than never")
+    return Fraction(right + PRIOR[0], right + wrong + sum(PRIOR))
+
+
+def happens(disruption: Disruption, reliabilities: Mapping[str, Fraction]) -> Fraction:
+    """How sure it is that `disruption` happens: one minus the chance that each of its sources is wrong.
+
+    1 − Π(1 − likelihood · reliability) over the latest word of each source (noisy-OR, Pearl 1988, 4.3.2); sources are
+    taken as independent, so a source that repeats another must not be a second one. Nothing is left of a cancelled one.
+    """
+    return corroborated(
+        Fraction(str(LIKELIHOOD[one.certainty])) * reliabilities.get(one.sender, reliability(0, 0))
+        for one in disruption.latest
+    )
+
+
+def corroborated(chances: Iterable[Fraction]) -> Fraction:
+    """One minus the chance that none of independent `chances` holds.
+
+    >>> corroborated([Fraction(1, 2), Fraction(1, 2)])
+    Fraction(3, 4)
+    """
+    wrong = Fraction(1)
+    for chance in chances:
+        if not 0 <= chance <= 1:
+            raise MalformedFact(f"a chance is a share from 0 to 1, this one is {chance}")
+        wrong *= 1 - chance
+    return 1 - wrong
+
+
+def doubt(age_days: Fraction, agreed_days: Fraction, tolerance: Fraction = TOLERANCE) -> Fraction:
+    """By what share a stated amount may be wrong: `tolerance` while it is no older than agreed, then in proportion to
+    its age, and never more than all of it.
+
+    That is an interval and no standard deviation: a stock may drift one way all the time, so it grows with the age and
+    not with its root (interval arithmetic, Moore 1966).
+
+    >>> doubt(Fraction(1), Fraction(7)), doubt(Fraction(21), Fraction(7)), doubt(Fraction(999), Fraction(1))
+    (Fraction(1, 20), Fraction(3, 20), Fraction(1, 1))
+    """
+    if agreed_days <= 0 or age_days < 0 or not 0 <= tolerance <= 1:
+        raise MalformedFact("an age is not negative, an agreed one above 0, a tolerance a share from 0 to 1")
+    return min(tolerance * max(age_days / agreed_days, Fraction(1)), Fraction(1))
+
+
+def discounted(chance: Fraction, coverage: Fraction) -> Band:
+    """What can be said of a reader's own case if only the share `coverage` of its supply is known.
+
+    Belief chance · coverage, plausibility belief + (1 − coverage): evidence discounted by what it does not cover
+    (Shafer 1976, chapter 11). What is not covered is not known to be hit, and not known to be safe.
+
+    >>> discounted(Fraction(9, 10), Fraction(2, 3))
+    Band(least=Fraction(3, 5), most=Fraction(14, 15))
+    """
+    if not (0 <= chance <= 1 and 0 <= coverage <= 1):
+        raise MalformedFact("a chance and a coverage are shares from 0 to 1")
+    return Band(chance * coverage, chance * coverage + 1 - coverage)
