@@ -138,8 +138,8 @@ class Forgery:
                 }
             )
         entries, statements = [], []
-        for one in self.said:
-            entry, statement = self._statement(one)
+        for said in self.said:
+            entry, statement = self._statement(said)
             entries.append(v.leaf_hash(entry))
             statements.append(statement)
         size, root = len(entries), merkle.root(entries)

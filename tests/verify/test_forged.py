@@ -1,4 +1,4 @@
-"""Bundles forged from nothing: every proof in them holds, something else is odd, and both verifiers say the same of it."""
+"""Bundles forged from nothing: each proof in them holds, something else is odd, and both verifiers say the same."""
 
 import json
 from pathlib import Path
