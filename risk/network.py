@@ -312,6 +312,7 @@ def _check_link(link: SupplyLink) -> None:
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -337,6 +338,18 @@ class Arrays:
     finished: Vector
     inbound: Vector
     level: Index
+    route: Index
+    """which of `routes` each link is"""
+    routes: tuple["Route", ...]
+    most: Vector
+    waits: Mask
+    """whether a link carries nothing yet on the first day"""
+    transit_bin: Index
+    transit_day: Index
+    transit_amount: Vector
+    transit_link: Index
+    _arrival: dict[tuple[Lead, Calendar, int], Index] = field(default_factory=dict, repr=False, compare=False)
+    _slack: dict[int, Vector] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, network: SupplyNetwork) -> "Arrays":
@@ -360,6 +373,14 @@ class Arrays:
                 finished[line_index[place]] += float(stock.amount)
             elif place in bin_index:
                 inbound[bin_index[place]] += float(stock.amount)
+        link_bin = np.array([bin_index[one.customer, one.part] for one in network.links], np.int64)
+        route, routes = _routes(network)
+        transit = [
+            (at, max((day - network.day).days, 0), float(amount))
+            for at, link in enumerate(network.links)
+            for day, amount in link.in_transit.items()
+        ]
+        transit_link = np.array([one[0] for one in transit], np.int64)
         return cls(
             network=network,
             lines=tuple(lines),
@@ -370,14 +391,51 @@ class Arrays:
             need_bin=np.array([one[1] for one in needs], np.int64),
             need_amount=np.array([one[2] for one in needs], np.float64),
             link_line=np.array([line_index[one.supplier, one.part] for one in network.links], np.int64),
-            link_bin=np.array([bin_index[one.customer, one.part] for one in network.links], np.int64),
+            link_bin=link_bin,
             share=np.array([float(one.share) for one in network.links], np.float64),
             per_day=np.array([float(one.per_day) for one in lines], np.float64),
             capacity=np.array([float(one.capacity) for one in lines], np.float64),
             finished=finished,
             inbound=inbound,
             level=np.array([depth[one.site, one.part] for one in lines], np.int64),
+            route=route,
+            routes=routes,
+            most=np.array([_most(one) for one in network.links], np.float64),
+            waits=np.array([_waits(one, network.day) for one in network.links], np.bool_),
+            transit_bin=link_bin[transit_link],
+            transit_day=np.array([one[1] for one in transit], np.int64),
+            transit_amount=np.array([one[2] for one in transit], np.float64),
+            transit_link=transit_link,
         )
+
+    @cached_property
+    def usage(self) -> Vector:
+        """What each bin loses a working day, as planned."""
+        return totals(self.need_bin, self.need_amount * self.per_day[self.need_line], len(self.bins))
+
+    @cached_property
+    def outside(self) -> Vector:
+        """The share of each bin that comes from nobody in particular: it is taken to come as planned."""
+        outside = np.clip(1 - totals(self.link_bin, self.share, len(self.bins)), 0, 1)
+        outside[np.bincount(self.link_bin, minlength=len(self.bins)) == 0] = 1
+        return outside
+
+    def arrival(self, lead: Lead, calendar: Calendar, days: int) -> Index:
+        """On which of the first `days` days that which leaves on each of them can be used; their count: too late."""
+        key = (lead, calendar, days)
+        if key not in self._arrival:
+            self._arrival[key] = arrivals(lead, calendar, days_from(self.network.day, days))
+        return self._arrival[key]
+
+    def slack(self, days: int) -> Vector:
+        """For each bin how many working days of use can fail to come within `days` days before it runs short.
+
+        Below 0: so much is missing even if nothing happens. It counts no spare capacity and no finished stock of
+        suppliers, so it is never too much.
+        """
+        if days not in self._slack:
+            self._slack[days] = _slack(self, np.arange(len(self.bins)), days)
+        return self._slack[days]
 
     @cached_property
     def lines_of(self) -> Mapping[str, tuple[int, ...]]:
@@ -398,17 +456,20 @@ class Arrays:
 
     def reach(self, start: Iterable[int]) -> Index:
         """The lines `start` and all that is made of what they make, at any remove, in order."""
-        first, users = self._users
         seen = np.zeros(len(self.lines), bool)
         wave = np.unique(np.fromiter(start, np.int64))
         while len(wave):
             seen[wave] = True
-            counts = first[wave + 1] - first[wave]
-            ends = np.cumsum(counts)
-            places = np.arange(ends[-1]) + np.repeat(first[wave] - ends + counts, counts)
-            found = users[places]
+            found = self.users(wave)
             wave = np.unique(found[~seen[found]])
         return np.flatnonzero(seen)
+
+    def users(self, lines: Index) -> Index:
+        """The lines that use what `lines` make, one after the other."""
+        first, users = self._users
+        counts = first[lines + 1] - first[lines]
+        ends = np.cumsum(counts)
+        return np.asarray(users[np.arange(counts.sum()) + np.repeat(first[lines] - ends + counts, counts)], np.int64)
 
 
 def _levels(
@@ -436,6 +497,95 @@ def _levels(
     return levels
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the days of a shipment depend on: how long it takes, and when its supplier and its customer work."""
+
+    lead: Lead
+    supplier: Calendar
+    customer: Calendar
+
+    def received(self, first: date, days: int) -> Vector:
+        """How much has arrived by the end of each day, of one unit sent on every day on which both work."""
+        dates = days_from(first, days)
+        sent = [self.supplier.is_open(day) and self.customer.is_open(day) for day in dates]
+        arrives = arrivals(self.lead, self.customer, dates)[np.flatnonzero(sent)]
+        return np.cumsum(np.bincount(arrives, minlength=days + 1)[:days]).astype(np.float64)
+
+
+def _routes(network: SupplyNetwork) -> tuple[Index, tuple[Route, ...]]:
+    """The route of each link, by number, and the routes."""
+    places: dict[Route, int] = {}
+    seen: dict[tuple[int, bool, frozenset[int] | None, int, int], int] = {}
+    kinds: dict[Calendar, int] = {}
+    calendars = {key: kinds.setdefault(site.calendar, len(kinds)) for key, site in network.sites.items()}
+    found = np.empty(len(network.links), np.int64)
+    for at, link in enumerate(network.links):
+        lead = link.lead
+        key = (lead.days, lead.working, lead.sails, calendars[link.supplier], calendars[link.customer])
+        if key not in seen:
+            route = Route(lead, network.sites[link.supplier].calendar, network.sites[link.customer].calendar)
+            seen[key] = places.setdefault(route, len(places))
+        found[at] = seen[key]
+    return found, tuple(places)
+
+
+def _most(link: SupplyLink) -> float:
+    return np.inf if link.most_per_day is None else float(link.most_per_day)
+
+
+def _waits(link: SupplyLink, day: date) -> bool:
+    return link.since is not None and link.since > day
+
+
+_BLOCK = 8192
+"""Bins that are looked at together: their days fit the cache better, and the memory."""
+
+
+def _slack(arrays: Arrays, bins: Index, days: int) -> Vector:
+    """`Arrays.slack` of `bins`: the least that lies there on any day if all goes on as planned, in days of use."""
+    first = arrays.network.day
+    received = np.array([one.received(first, days) for one in arrays.routes]).reshape(len(arrays.routes), days)
+    calendars: dict[Calendar, Vector] = {}
+    for site in (
+        {arrays.bins[one][0] for one in bins.tolist()}
+        if len(bins) < len(arrays.network.sites)
+        else arrays.network.sites
+    ):
+        calendar = arrays.network.sites[site].calendar
+        if calendar not in calendars:
+            calendars[calendar] = np.cumsum([float(calendar.is_open(day)) for day in days_from(first, days)])
+    kinds = {calendar: at for at, calendar in enumerate(calendars)}
+    worked = np.array(list(calendars.values())).reshape(len(kinds), days)
+    asked = arrays.share * arrays.usage[arrays.link_bin]
+    wanted = np.maximum(arrays.per_day, totals(arrays.link_line, asked, len(arrays.lines)))
+    able = np.divide(arrays.capacity, wanted, out=np.ones(len(wanted)), where=wanted > arrays.capacity)
+    carried = np.divide(arrays.most, asked, out=np.ones(len(asked)), where=asked > arrays.most)
+    comes = arrays.share * carried * able[arrays.link_line] * ~arrays.waits
+    found = np.empty(len(bins))
+    place = np.full(len(arrays.bins), -1, np.int64)
+    for start in range(0, len(bins), _BLOCK):
+        block = bins[start : start + _BLOCK]
+        place[block] = np.arange(len(block))
+        links = np.flatnonzero(place[arrays.link_bin] >= 0)
+        parts = sparse.csr_array(
+            (comes[links], (place[arrays.link_bin[links]], arrays.route[links])), shape=(len(block), len(received))
+        )
+        usage = arrays.usage[block]
+        used = usage > 0
+        arrived = np.zeros((len(block), days))
+        moving = np.flatnonzero((place[arrays.transit_bin] >= 0) & (arrays.transit_day < days))
+        spots = place[arrays.transit_bin[moving]] * days + arrays.transit_day[moving]
+        np.add.at(arrived.reshape(-1), spots, arrays.transit_amount[moving])
+        stock = arrays.inbound[block][:, None] + np.cumsum(arrived, axis=1)
+        hand = np.divide(stock, usage[:, None], out=np.full(stock.shape, np.inf), where=used[:, None])
+        kind = np.array([kinds[arrays.network.sites[arrays.bins[one][0]].calendar] for one in block.tolist()], np.int64)
+        hand += parts @ received - worked[kind] * (1 - arrays.outside[block])[:, None]
+        found[start : start + _BLOCK] = hand.min(axis=1, initial=np.inf)
+        place[block] = -1
+    return found
+
+
 def totals(places: Index, amounts: Vector, count: int) -> Vector:
     """The sum of `amounts` at each of `count` places."""
     return np.bincount(places, amounts, count).astype(np.float64, copy=False)
@@ -444,3 +594,28 @@ def totals(places: Index, amounts: Vector, count: int) -> Vector:
 def days_from(first: date, count: int) -> list[date]:
     """`count` days from `first` on."""
     return [first + timedelta(days=number) for number in range(count)]
+
+
+def arrivals(lead: Lead, calendar: Calendar, days: Sequence[date]) -> Index:
+    """On which day (its number) that which leaves on each of `days` can be used; beyond the last day: their count."""
+    last = len(days)
+    reaches: list[int] = []
+    for number, day in enumerate(days):
+        gone = number
+        while lead.sails is not None and day.weekday() not in lead.sails:
+            day += timedelta(days=1)
+            gone += 1
+        if lead.working:
+            left = lead.days
+            while left:
+                day += timedelta(days=1)
+                gone += 1
+                left -= calendar.is_open(day)
+        else:
+            day += timedelta(days=lead.days)
+            gone += lead.days
+        while gone < last and not calendar.is_open(day):
+            day += timedelta(days=1)
+            gone += 1
+        reaches.append(min(gone, last))
+    return np.array(reaches, np.int64)

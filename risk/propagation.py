@@ -3,7 +3,8 @@
 Every line makes what its customers order, as far as its capacity and the scarcest of its parts allow (AND); every need
 is ordered from its links by their shares, and what one of them cannot deliver from the others as far as they have
 capacity to spare (OR). Stock and goods on the way come first and delay; leads, sailings and calendars are kept. The
-pass runs over the lines that the outage can reach, and their other suppliers; the rest goes on as planned.
+pass runs over the lines that the outage can starve, those whom they supply and their other suppliers; the rest goes on
+as planned: by a first look at all that can fail to come, it has stock enough.
 """
 
 from collections import defaultdict
@@ -23,6 +24,9 @@ Mask = NDArray[np.bool_]
 
 _NOTHING = 1e-9
 """Amounts below this share of a day's plan are rounding."""
+
+_ROUNDS = 3
+"""How often what stands in for others is looked at again, for what that takes from those that it supplies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,67 @@ def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 
 
     Raises MalformedFact for outages of unknown sites, or that are no outages.
     """
-    return _Pass(shape_of(network, outages, days)).run()
+    hit = _hit_lines(network, network.arrays, outages)
+    return _Pass(Shape(network, hit, days, _at_risk(network, hit, days))).run()
+
+
+def _at_risk(network: SupplyNetwork, hit: Mapping[int, list[tuple[tuple[date, float], ...]]], days: int) -> Index:
+    """The lines that can run short within `days` days, by what can fail to come in all against what lies there.
+
+    A supplier that misses n days of its plan sends each customer n days less of its share at most; what a line has
+    in stock of a part takes so many off. Lines that stand in for others are taken to give all they can spare.
+    """
+    arrays = network.arrays
+    if not hit:
+        return np.zeros(0, np.int64)
+    cone = arrays.reach(hit)
+    in_cone = np.zeros(len(arrays.lines), bool)
+    in_cone[cone] = True
+    link = np.flatnonzero(in_cone[arrays.link_line])
+    need = np.flatnonzero(in_cone[arrays.need_line])
+    bins, need_at = np.unique(arrays.need_bin[need], return_inverse=True)
+    place = np.full(len(arrays.bins), -1, np.int64)
+    place[bins] = np.arange(len(bins))
+    line_at = np.full(len(arrays.lines), -1, np.int64)
+    line_at[cone] = np.arange(len(cone))
+    need_line, link_line, link_bin = (
+        line_at[arrays.need_line[need]],
+        line_at[arrays.link_line[link]],
+        place[arrays.link_bin[link]],
+    )
+    share, slack, usage = arrays.share[link], arrays.slack(days)[bins], arrays.usage[bins]
+    plan, capacity = arrays.per_day[cone], arrays.capacity[cone]
+    dates = days_from(network.day, days)
+    own = np.zeros(len(cone))
+    for index, profiles in hit.items():
+        left = np.ones(days)
+        for profile in profiles:
+            left *= _profile(profile, dates)
+        is_open = network.sites[arrays.lines[index].site].calendar.is_open
+        own[line_at[index]] = sum(1 - left[at] for at, day in enumerate(dates) if left[at] < 1 and is_open(day))
+    # What stands idle as planned may have to help out, from parts that nobody has ordered for it.
+    is_spare = (plan <= 0) & (capacity > 0)
+    most_extra = np.divide(capacity - plan, plan, out=np.zeros(len(cone)), where=plan > 0) * days
+    missed, extra = own, np.zeros(len(bins))
+    for _ in range(_ROUNDS):
+        # Supply has no circles: this comes to rest after as many steps as the network has levels.
+        while True:
+            missing = totals(link_bin, share * missed[link_line], len(bins)) + extra
+            following = own.copy()
+            np.maximum.at(following, need_line, np.minimum(missing - slack, days)[need_at])
+            if np.array_equal(following, missed):
+                break
+            missed = following
+        asked = totals(link_line, (missing * np.where(np.isfinite(slack), usage, 0))[link_bin], len(cone))
+        more = np.minimum(np.divide(asked, plan, out=np.zeros(len(cone)), where=plan > 0), most_extra)
+        before, extra = extra, np.zeros(len(bins))
+        np.maximum.at(extra, need_at, more[need_line])
+        extra = np.maximum(before, extra)
+        if np.array_equal(before, extra):
+            break
+    risky = cone[(missed > _NOTHING) | is_spare]
+    # Those whom they supply get their stocks filled up again, and so stand in each other's way.
+    return np.union1d(risky, arrays.users(risky))
 
 
 def _hit_lines(
@@ -124,12 +188,13 @@ class Shape:
         network: SupplyNetwork,
         hit: Mapping[int, list[tuple[tuple[date, float], ...]]],
         days: int,
+        inner: Index | None = None,
     ) -> None:
         arrays = network.arrays
         self.network = network
         self.days = days_from(network.day, days)
         self.arrays = arrays
-        cone = arrays.reach(hit)
+        cone = arrays.reach(hit) if inner is None else inner
         in_cone = np.zeros(len(arrays.lines), bool)
         in_cone[cone] = True
         need = np.flatnonzero(in_cone[arrays.need_line])
@@ -157,6 +222,8 @@ class Shape:
         self.elsewhere = np.where(is_final, self.plan, np.maximum(self.plan - taken, 0))
         self.capacity = np.repeat(arrays.capacity[lines][:, None], days, axis=1) * self.open
         for index, profiles in hit.items():
+            if line_at[index] < 0:  # nothing is lost there
+                continue
             for profile in profiles:
                 self.capacity[line_at[index]] *= _profile(profile, self.days)
         self._prepare_links()
@@ -181,7 +248,7 @@ class Shape:
             calendar = self.network.sites[link.customer].calendar
             key = (link.lead, calendar)
             if key not in tables:
-                tables[key] = _arrivals(link.lead, calendar, self.days)
+                tables[key] = self.arrays.arrival(link.lead, calendar, len(self.days))
             arrival.append(tables[key])
             most.append(np.inf if link.most_per_day is None else float(link.most_per_day))
             since.append(0 if link.since is None else max((link.since - first).days, 0))
@@ -201,6 +268,24 @@ def shape_of(network: SupplyNetwork, outages: Sequence[Outage], days: int) -> Sh
     return Shape(network, _hit_lines(network, network.arrays, outages), days)
 
 
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """What is ordered on one kind of day: of whom, and how much of it at which phase of the day.
+
+    `use` is what bins need from their links; `due` is how much of that falls to the suppliers of each phase, `asked`
+    what each link is asked for, `wanted` what that makes for each line with what it owes elsewhere. `can_carry` bounds
+    the links of a phase.
+    """
+
+    named: Vector
+    weights: Vector
+    due: tuple[Vector, ...]
+    asked: tuple[Vector, ...]
+    elsewhere: tuple[Vector, ...]
+    wanted: tuple[Vector, ...]
+    can_carry: tuple[Vector, ...]
+
+
 class _Pass:
     """One walk through the days of a shape; its stocks are used up on the way."""
 
@@ -212,85 +297,145 @@ class _Pass:
         self.plan, self.elsewhere, self.open, self.capacity = shape.plan, shape.elsewhere, shape.open, shape.capacity
         self.arrival, self.most, self.since, self.outside = shape.arrival, shape.most, shape.since, shape.outside
         self.finished, self.inbound, self.arriving = shape.finished, shape.inbound, shape.arriving
-        self.has_same_day = bool((self.arrival == np.arange(len(self.days))).any())
         self.on_the_way = self.arriving.sum(axis=0)
         self.target = self.inbound + self.on_the_way
         self.safety = self.finished.copy()
+        self.tiny = _NOTHING * (1 + self.plan)
+        levels = self.arrays.level[self.lines]
+        # Only what arrives on the day it leaves has to be there before others go on.
+        if np.any(self.arrival == np.arange(len(self.days))):
+            self.phases = [levels == one for one in np.unique(levels)]
+        else:
+            self.phases = [np.ones(len(levels), bool)]
+        self._orders: dict[tuple[bytes, bytes], _Orders] = {}
 
     def run(self) -> Impact:
         count, days = len(self.lines), len(self.days)
-        made = np.zeros((count, days))
-        scarce = np.full((count, days), -1, np.int64)
-        levels = self.arrays.level[self.lines]
-        phases = [levels == one for one in np.unique(levels)] if self.has_same_day else [np.ones(count, bool)]
+        made = np.zeros((days, count))
+        scarce = np.full((days, count), -1, np.int64)
+        is_working = [bool(one) for one in self.open.any(axis=0)]
+        tiny = _NOTHING * (1 + self.target)
         for t in range(days):
             self.inbound += self.arriving[t]
             self.on_the_way -= self.arriving[t]
-            planned = self.plan * self.open[:, t]
-            plan = totals(self.need_bin, self.need_amount * planned[self.need_line], len(self.bins))
-            self.inbound += plan * self.outside
+            if not is_working[t]:
+                continue
+            orders = self._orders_of(t)
+            self.inbound += orders.named
             # What a day uses comes before what fills stocks up again.
-            use = plan * (1 - self.outside)
-            gap = np.maximum(self.target - self.inbound - self.on_the_way + plan * self.outside, 0.0)
-            in_force = self.since <= t
-            weights = self._weights(in_force)
-            for phase in phases:
-                self._day(t, phase, (use, gap), weights, in_force, made, scarce)
-        return self._impact(made, scarce)
+            gap = self.target - self.inbound - self.on_the_way + orders.named
+            gap[gap < tiny] = 0.0
+            owed = np.zeros(len(self.bins))
+            for number, phase in enumerate(self.phases):
+                owed += orders.due[number]
+                self._day(t, number, phase, orders, owed, gap, made[t], scarce[t])
+        return self._impact(made.T, scarce.T)
 
-    def _weights(self, in_force: Mask) -> Vector:
-        """The share of each link in what a bin orders from its links."""
-        share = self.share * in_force
-        total = totals(self.link_bin, share, len(self.bins))[self.link_bin]
-        return np.divide(share, total, out=np.zeros(len(share)), where=total > 0)
+    def _orders_of(self, t: int) -> _Orders:
+        is_open, in_force = self.open[:, t], self.since <= t
+        key = (is_open.tobytes(), in_force.tobytes())
+        if key not in self._orders:
+            bins = len(self.bins)
+            plan = totals(self.need_bin, self.need_amount * (self.plan * is_open)[self.need_line], bins)
+            named = plan * self.outside
+            use = plan * (1 - self.outside)
+            share = self.share * in_force
+            total = totals(self.link_bin, share, bins)
+            weights = np.divide(share, total[self.link_bin], out=np.zeros(len(share)), where=total[self.link_bin] > 0)
+            due, asked, elsewhere, wanted, can_carry = [], [], [], [], []
+            left = use
+            for number, phase in enumerate(self.phases):
+                links = phase[self.link_line]
+                falls = use * totals(self.link_bin, weights * links, bins)
+                # What has no agreed share is asked for at once; the last phase is asked for all that is left.
+                falls = left if number == len(self.phases) - 1 else np.where(total > 0, np.minimum(falls, left), left)
+                left = left - falls
+                carry = np.where(links & in_force & (is_open[self.link_line] > 0), self.most, 0.0)
+                of_links = np.minimum(use[self.link_bin] * weights, carry)
+                outer = self.elsewhere * is_open * phase
+                due.append(falls)
+                asked.append(of_links)
+                elsewhere.append(outer)
+                wanted.append(totals(self.link_line, of_links, len(self.lines)) + outer)
+                can_carry.append(carry)
+            self._orders[key] = _Orders(
+                named, weights, tuple(due), tuple(asked), tuple(elsewhere), tuple(wanted), tuple(can_carry)
+            )
+        return self._orders[key]
 
     def _day(
         self,
         t: int,
+        number: int,
         phase: Mask,
-        orders: Sequence[Vector],
-        weights: Vector,
-        in_force: Mask,
+        orders: _Orders,
+        owed: Vector,
+        gap: Vector,
         made: Vector,
         scarce: Index,
     ) -> None:
         """One phase of one day: the lines of `phase` make and ship; what arrives the same day the next phase can use.
 
-        `orders` are what bins need for the day, and what is missing from their stocks.
+        `owed` is what bins still need for the day, `gap` what is missing from their stocks; both get smaller.
         """
         potential, missing = self._potential(t)
-        potential *= phase
-        left = self.finished * phase + potential
-        external = self.elsewhere * self.open[:, t] * phase
-        can_carry = np.where(phase[self.link_line] & in_force & (self.open[self.link_line, t] > 0), self.most, 0.0)
-        shipped = np.zeros(len(self.links))
-        sold = np.zeros(len(left))
-        for order in orders:
-            short = order.copy()
-            # First by the agreed shares, then from whoever has something to spare.
-            for asked in (order[self.link_bin] * weights, None):
-                room = can_carry - shipped
-                if asked is None:
-                    spare = np.minimum(left[self.link_line], room)
-                    of_bin = totals(self.link_bin, spare, len(self.bins))[self.link_bin]
-                    asked = np.divide(spare * short[self.link_bin], of_bin, out=np.zeros(len(spare)), where=of_bin > 0)
-                asked = np.minimum(asked, room)
-                wanted = totals(self.link_line, asked, len(left)) + external
-                ratio = np.divide(left, wanted, out=np.ones(len(left)), where=wanted > left)
-                given = asked * ratio[self.link_line]
-                shipped += given
-                sold += external * ratio
-                left = np.maximum(left - wanted * ratio, 0.0)
-                external = np.zeros(len(left))
-                short = np.maximum(short - totals(self.link_bin, given, len(self.bins)), 0.0)
-        gone = totals(self.link_line, shipped, len(left)) + sold
+        left = self.finished + potential
+        if len(self.phases) > 1:
+            potential *= phase
+            left *= phase
+        # First by the agreed shares.
+        gone, sold, shipped = orders.wanted[number], orders.elsewhere[number], orders.asked[number]
+        is_short = gone > left
+        if is_short.any():
+            ratio = np.divide(left, gone, out=np.ones(len(left)), where=is_short)
+            gone, sold, shipped = gone * ratio, sold * ratio, shipped * ratio[self.link_line]
+        left -= gone
+        np.maximum(left, 0.0, out=left)
+        owed -= totals(self.link_bin, shipped, len(self.bins))
+        owed[owed < _NOTHING * orders.due[number]] = 0.0
+        room = orders.can_carry[number]
+        if owed.any():
+            shipped, gone, left = self._from_spare(owed, shipped, gone, left, room)
+        if gap.any():
+            asked = np.minimum(gap[self.link_bin] * orders.weights, room - shipped)
+            shipped, gone, left = self._ask(asked, gap, shipped, gone, left)
+            if gap.any():
+                shipped, gone, left = self._from_spare(gap, shipped, gone, left, room)
         output = np.clip(gone + self.safety - self.finished, 0.0, potential)
-        self.finished = np.where(phase, np.maximum(self.finished + output - gone, 0.0), self.finished)
+        finished = np.maximum(self.finished + output - gone, 0.0)
         used = totals(self.need_bin, self.need_amount * output[self.need_line], len(self.bins))
-        self.inbound = np.maximum(self.inbound - used, 0.0)
-        made[phase, t] = output[phase]
-        scarce[phase, t] = missing[phase]
+        self.inbound -= used
+        np.maximum(self.inbound, 0.0, out=self.inbound)
+        if len(self.phases) > 1:
+            self.finished = np.where(phase, finished, self.finished)
+            made[phase], scarce[phase] = output[phase], missing[phase]
+        else:
+            self.finished = finished
+            made[:], scarce[:] = output, missing
         self._send(t, shipped)
+
+    def _from_spare(
+        self, short: Vector, shipped: Vector, gone: Vector, left: Vector, room: Vector
+    ) -> tuple[Vector, Vector, Vector]:
+        """What bins are `short` of, from whoever has something to spare and a link with room for it."""
+        spare = np.minimum(left[self.link_line], room - shipped)
+        spare[short[self.link_bin] <= 0] = 0.0
+        of_bin = totals(self.link_bin, spare, len(self.bins))[self.link_bin]
+        asked = np.divide(spare * short[self.link_bin], of_bin, out=np.zeros(len(spare)), where=of_bin > 0)
+        return self._ask(np.minimum(asked, room - shipped), short, shipped, gone, left)
+
+    def _ask(
+        self, asked: Vector, short: Vector, shipped: Vector, gone: Vector, left: Vector
+    ) -> tuple[Vector, Vector, Vector]:
+        """Ship what is `asked`, as far as there is something left; `short` gets smaller by it."""
+        wanted = totals(self.link_line, asked, len(left))
+        ratio = np.divide(left, wanted, out=np.ones(len(left)), where=wanted > left)
+        given = asked * ratio[self.link_line]
+        taken = wanted * ratio
+        before = short.copy()
+        short -= totals(self.link_bin, given, len(self.bins))
+        short[short < _NOTHING * before] = 0.0
+        return shipped + given, gone + taken, np.maximum(left - taken, 0.0)
 
     def _send(self, t: int, shipped: Vector) -> None:
         moving = np.flatnonzero(shipped > 0)
@@ -308,10 +453,10 @@ class _Pass:
             covered = self.inbound[self.need_bin] / self.need_amount
             best = np.full(len(self.lines), np.inf)
             np.minimum.at(best, self.need_line, covered)
-            is_short = best < np.minimum(possible, self.plan) - _NOTHING * (1 + self.plan)
-            at_best = covered <= best[self.need_line]
-            missing[self.need_line[at_best]] = np.flatnonzero(at_best)
-            missing[~is_short] = -1
+            is_short = best < np.minimum(possible, self.plan) - self.tiny
+            if is_short.any():
+                at_best = np.flatnonzero((covered <= best[self.need_line]) & is_short[self.need_line])
+                missing[self.need_line[at_best]] = at_best
             possible = np.minimum(possible, best)
         return possible, missing
 
@@ -378,28 +523,3 @@ def _profile(left: Sequence[tuple[date, float]], days: Sequence[date]) -> Vector
     for start, share in left:
         profile[max((start - days[0]).days, 0) :] = share
     return profile
-
-
-def _arrivals(lead: Lead, calendar: Calendar, days: Sequence[date]) -> Index:
-    """On which day (its number) that which leaves on each of `days` can be used; beyond the last day: their count."""
-    last = len(days)
-    reaches: list[int] = []
-    for number, day in enumerate(days):
-        gone = number
-        while lead.sails is not None and day.weekday() not in lead.sails:
-            day += timedelta(days=1)
-            gone += 1
-        if lead.working:
-            left = lead.days
-            while left:
-                day += timedelta(days=1)
-                gone += 1
-                left -= calendar.is_open(day)
-        else:
-            day += timedelta(days=lead.days)
-            gone += lead.days
-        while gone < last and not calendar.is_open(day):
-            day += timedelta(days=1)
-            gone += 1
-        reaches.append(min(gone, last))
-    return np.array(reaches, np.int64)
