@@ -5,7 +5,8 @@ holds that secret holds what lies at their addresses: the registry flags their k
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,25 @@ from typing import Any
 from api.capture import Custodian
 from api.client import Answered, Submission
 from api.custody_book import Book
-from api.gateway import CustodyGateway, Standing, StepAnswer, UnfitOffered
+from api.despatch_table import read_despatches
+from api.gateway import LIFETIME_MS, CustodyGateway, Pushed, Standing, StepAnswer, UnfitOffered, with_times
 from api.network import Network
 from api.outbox import Outbox, State
 from api.problems import NotCustodial, NotThere
+from ledger_service import facts
 from ledger_service.batch import StatementConflict
 from ledger_service.envelope import Envelope
-from ledger_service.errors import LedgerError
+from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.handoffs import CustodySeed, SignedOffer, SignedStep
-from ledger_service.keys import Signer, to_hex
+from ledger_service.keys import Signer, from_hex, to_hex
 from ledger_service.ledger import Call, Ledger, Registration, UnknownStatement, examine
+from ledger_service.membership import MemberState
 from ledger_service.offering import Offers, OfferState, OfferView
 from ledger_service.relaying import Relaying
 from ledger_service.statements import Domain
 
+KEPT_ADDRESSES = 100
+"""How many unused addresses a partner has of each member here: nobody is there to leave more for a full truck."""
 _AT_ONCE = 500
 
 
@@ -156,10 +162,6 @@ class Inside:
         return answers
 
 
-def _fate(error: LedgerError) -> State:
-    return State.TAKEN if isinstance(error, StatementConflict) else State.REFUSED
-
-
 def _standing(view: OfferView) -> Standing:
     return Standing(
         str(view.state),
@@ -180,6 +182,8 @@ class Hosted:
         now: Callable[[], int],
         random: Callable[[int], bytes],
         on_registered: Callable[[Sequence[Registration]], None],
+        *,
+        steps: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._network = network
         self._custodian = custodian
@@ -187,7 +191,9 @@ class Hosted:
         self._now = now
         self._random = random
         self._on_registered = on_registered
+        self._steps = steps
         self._open: dict[bytes, CustodyGateway] = {}
+        self._met: dict[bytes, int] = {}
         self.lane = threading.Lock()
         """Held while a gateway is worked with."""
 
@@ -202,24 +208,101 @@ class Hosted:
             wire = Inside(
                 member, outbox, signer, self._now, self._random, ledger, self._offers, relaying, self._on_registered
             )
-            self._open[member] = CustodyGateway(wire, Book(outbox, relaying.domain), seed, member, relaying.domain)
+            book = Book(outbox, relaying.domain)
+            self._open[member] = CustodyGateway(wire, book, seed, member, relaying.domain, steps=self._steps)
         return self._open[member]
 
+    def offer(
+        self,
+        member: bytes,
+        despatches: Sequence[Mapping[str, Any]],
+        to: Sequence[bytes] = (),
+        *,
+        lifetime: int = LIFETIME_MS,
+    ) -> tuple[list[bytes], Pushed]:
+        """Offer all of these for `member`, or none: the ids of the offers, and what went out.
+
+        Takers whose key is kept here as well leave addresses first. Raises what CustodyGateway.offer raises, and
+        MalformedInput. Hold the `lane`.
+        """
+        gateway = self.gateway(member)
+        now, units = self._now(), Counter[bytes]()
+        for one in despatches:
+            facts.check("despatch", {**with_times(one, now, lifetime), "to": []}, now)
+            if "chain" in set().union(*one["units"]):
+                raise MalformedInput("leave out the units of the chain: they are found here", "/units")
+            units[from_hex(one["taker"], 32)] += len(one["units"])
+        for taker, number in units.items():
+            self._welcome(member, taker, number)
+        with gateway.wire.outbox.transaction():
+            made = [gateway.offer(one, to, open_missing=True, lifetime=lifetime) for one in despatches]
+        return made, gateway.push()
+
+    def offer_table(
+        self, member: bytes, data: bytes, to: Sequence[bytes] = (), *, lifetime: int = LIFETIME_MS
+    ) -> tuple[list[dict[str, Any]], list[bytes], Pushed]:
+        """Offer what a table says that an ERP or a spreadsheet exports, all of it or nothing: the despatches in it,
+        their ids, and what went out. Raises UnfitRows, and what `offer` raises. Hold the `lane`.
+        """
+        find = self._network.directory.find
+        despatches = read_despatches(data, find, giver=member, now=self._now())
+        made, pushed = self.offer(member, despatches, to, lifetime=lifetime)
+        return despatches, made, pushed
+
+    def _welcome(self, giver: bytes, taker: bytes, units: int) -> None:
+        """Have a taker whose key is kept here leave addresses for so many units with the giver."""
+        if taker == giver or taker not in self._custodian.members:
+            return
+        try:
+            gateway = self.gateway(taker)
+        except NotCustodial:
+            return  # the registry has ended the key: the offer says what is missing
+        gateway.notice_offers()
+        if gateway.book.count_deposited(giver) < units:
+            gateway.deposit(giver, max(units, KEPT_ADDRESSES))
+        gateway.push()
+
+    def _meet(self, member: bytes, gateway: CustodyGateway) -> int:
+        """Leave addresses with all who tell the member something, or whom it tells something; how many were added."""
+        ledger, added = self._network.ledger, 0
+        if self._met.get(member) == ledger.size:
+            return 0
+        size, members = ledger.size, ledger.anchoring.membership.members
+        for partner in self._offers.correspondents(member):
+            known = members.get(partner)
+            if known is None or known.states[-1][1] is not MemberState.ACTIVE:
+                continue
+            # In one statement for many, and not in one for each that was used.
+            if gateway.book.count_deposited(partner) < KEPT_ADDRESSES // 2:
+                added += gateway.deposit(partner, KEPT_ADDRESSES)
+        self._met[member] = size
+        return added
+
     def work(self, _now: int) -> bool:
-        """Send what waits and complete what was answered at the page, for each member: a task of the rounds."""
-        worked = False
+        """Send what waits, complete what was answered at the page and leave addresses with partners, for each member:
+        a task of the rounds. What is wrong at one member is raised when all had their turn.
+        """
+        worked, trouble = False, None
         for member in self._custodian.members:
-            with self.lane:
-                try:
-                    gateway = self.gateway(member)
-                except NotCustodial:
-                    continue  # the registry has ended the key: what it signed stays, and nothing is added
-                gateway.notice_offers()
-                completed = gateway.complete()
-                pushed = gateway.push()
-                back = gateway.follow()
-                worked = worked or bool(completed or back or pushed.registered or pushed.steps)
+            try:
+                with self.lane:
+                    worked = self._work_for(member) or worked
+            except NotCustodial:
+                continue  # the registry has ended the key: what it signed stays, and nothing is added
+            except Exception as error:  # noqa: BLE001 - of one member, and no matter of the others
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
         return worked
+
+    def _work_for(self, member: bytes) -> bool:
+        gateway = self.gateway(member)
+        gateway.notice_offers()
+        added = self._meet(member, gateway)
+        completed = gateway.complete()
+        pushed = gateway.push()
+        back = gateway.follow()
+        return bool(added or completed or back or pushed.registered or pushed.steps)
 
     def close(self) -> None:
         with self.lane:

@@ -39,6 +39,10 @@ class NoNetwork(LedgerError):
     """The folder holds no network."""
 
 
+class UnknownName(LedgerError):
+    """Nobody, or more than one member, is called so in the directory."""
+
+
 class NetworkExists(LedgerError):
     """The folder holds a network already; founding another one over it would lose it."""
 
@@ -91,6 +95,22 @@ class Directory:
         """What to call a member on a page for people."""
         known = self.by_id.get(member)
         return known.name if known else f"{to_hex(member)[:10]}…"
+
+    def find(self, name: str) -> bytes:
+        """The id of the member that is called so: by name, DID, identifier, beginning of a name, or id.
+
+        Raises UnknownName.
+        """
+        if name.startswith("0x"):
+            return from_hex(name, 32)
+        exact = [one for one in self.by_id.values() if name in (one.name, one.did, *one.identifiers)]
+        loose = exact or [one for one in self.by_id.values() if one.name.casefold().startswith(name.casefold())]
+        if len(loose) != 1:
+            could = (
+                f"could be {', '.join(sorted(one.name for one in loose))}" if loose else "is nobody in the directory"
+            )
+            raise UnknownName(f"{name} {could}")
+        return loose[0].id
 
     @classmethod
     def read(cls, path: Path) -> Self:

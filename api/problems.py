@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api import gateway, outbound
+from api import gateway, goods_in, outbound
 from api.backup import CannotWrite, FolderNotEmpty
 from api.pages.notes import UnfitPin
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, UnfitStatement, UnknownRequest
@@ -194,6 +194,7 @@ KINDS: dict[type[Exception], Kind] = {
     gateway.NoAddressLeft: Kind("no-address-left", 409, "The partner has no address left"),
     gateway.SaidOtherwise: Kind("said-otherwise", 409, "It was said already, and otherwise"),
     gateway.UnfitOffered: Kind("unfit-offered", 422, "The offer does not hold"),
+    goods_in.UnfitRows: Kind("unfit-rows", 422, "Rows of the table cannot be used"),
     # the ledger
     ledger.UnknownStatement: Kind("not-found", 404, "Nothing here"),
     ledger.BacklogFull: Kind("backlog-full", 503, "Too much waits for the chain"),
@@ -274,6 +275,8 @@ def as_json(error: LedgerError) -> dict[str, Any]:
         value["where"] = where
     if isinstance(error, RefusedEvent):
         value["problems"] = [{"code": one.code, "where": one.where, "what": one.what} for one in error.problems]
+    if isinstance(error, goods_in.UnfitRows):
+        value["problems"] = [{"what": one} for one in error.problems]
     if isinstance(error, TransactionRefused):
         value["reason"] = error.reason
     retry = retry_after(error)

@@ -23,7 +23,7 @@ from ledger_service.errors import LedgerError
 from ledger_service.handoffs import Closing, CustodyDomain, HandOff, SignedOffer, SignedStep
 from ledger_service.keys import to_hex
 from ledger_service.store import Store
-from ledger_service.store.tables import content, offer, offer_answer, offer_signature, reader, statement
+from ledger_service.store.tables import content, offer, offer_answer, offer_signature, reader, statement, stream
 
 DESPATCH, RECEIPT, ADDRESSES = "despatch", "receipt", "custody-addresses"
 MISSING = "missing"
@@ -445,6 +445,17 @@ class Offers:
         with self._store.read() as connection:
             return [(row.position, row.digest) for row in connection.execute(query)]
 
+    def correspondents(self, member: bytes) -> list[bytes]:
+        """The members who tell `member` something, or whom it tells something."""
+        hears = sa.select(reader.c.stream).where(reader.c.member == member)
+        told = sa.select(stream.c.id).where(stream.c.issuer == member)
+        query = sa.union(
+            sa.select(stream.c.issuer).where(stream.c.id.in_(hears)),
+            sa.select(reader.c.member).where(reader.c.stream.in_(told)),
+        )
+        with self._store.read() as connection:
+            return sorted({bytes(row[0]) for row in connection.execute(query)} - {member})
+
     def check_step(self, step: SignedStep, member: bytes) -> None:
         """Raise UnfitStep unless what `member` hands to the relay follows from statements that are registered here.
 
@@ -465,7 +476,7 @@ class Offers:
             if said is not None and not {offer.giver, offer.taker} <= named:
                 raise UnfitStep("offer and acceptance are one statement, which does not name both addresses")
             return
-        offered_kind, offered = self._said(offer.statement, None)
+        offered_kind, offered = self._said(offer.statement, None, reader_of=member)
         if kind != RECEIPT or offered_kind != DESPATCH:
             raise UnfitStep("the offer of a handoff is a despatch, and its acceptance is a receipt")
         if said is None or offered is None:
@@ -480,13 +491,20 @@ class Offers:
         if receipt.outcome is Outcome.REFUSED or thing not in {one.key for one in receipt.units} - gone:
             raise UnfitStep(f"the receipt does not take over {thing}")
 
-    def _said(self, digest: bytes, issuer: bytes | None) -> tuple[str, Any]:
-        """Kind and content of a statement that `issuer` has registered; raises UnfitStep."""
+    def _said(self, digest: bytes, issuer: bytes | None, reader_of: bytes | None = None) -> tuple[str, Any]:
+        """Kind and content of a statement that `issuer` has registered, or that `reader_of` may see; raises UnfitStep.
+
+        What a member may not see is to it as if it were not there: every member can read ids in the log.
+        """
         query = (
             sa.select(statement.c.kind, statement.c.issuer, content.c.content)
             .outerjoin(content, content.c.position == statement.c.position)
             .where(statement.c.digest == digest)
         )
+        if reader_of is not None:
+            query = query.where(
+                sa.exists().where(reader.c.member == reader_of, reader.c.stream == statement.c.stream)
+            )
         with self._store.read() as connection:
             row = connection.execute(query).first()
         if row is None or (issuer is not None and row.issuer != issuer):

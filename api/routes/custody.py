@@ -8,10 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import problems
+from api.capture import audience_of
 from api.gateway import KEPT_ADDRESSES, CustodyGateway, NoAddressLeft, NotHeld, SaidOtherwise, UnfitOffered
+from api.goods_in import UnfitRows
 from api.problems import documented
 from api.routes import examples
-from api.routes.bodies import gives, json_body, json_object, text
+from api.routes.bodies import body, gives, json_body, json_object, text
 from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action, Subject, can
 from ledger_service.custody.policy import Policy
@@ -24,6 +26,12 @@ from ledger_service.relaying import Waiting
 
 router = APIRouter(prefix="/v1/custody", tags=["custody"])
 MAX_ITEMS = 1000
+MAX_TABLE_BYTES = 1 << 20
+CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_TABLE = (
+    "document;taker;unit;part;batch;quantity;uom;ship_to\n"
+    "80417731;Nordrand;395210040009260175;9521004100011;L2609;60;H87;9521002000016\n"
+)
 _MAX_NUMBER = (1 << 53) - 1
 
 
@@ -240,7 +248,65 @@ def _is_mine(caller: Caller, step: SignedStep) -> bool:
 
 
 @router.post(
-    "/hosted/{deed}",
+    "/custodial/despatches",
+    responses=gives(
+        {
+            "offers": [
+                {"despatch": examples.DIGEST, "document": {"number": "80417731", "type": "delivery-note"}, "units": 2}
+            ],
+            "refused": [],
+            "registered": 2,
+            "steps": 2,
+        },
+        "An offer for each document in the table. Sent again they are the same.",
+    )
+    | documented(
+        problems.Unauthenticated, problems.NotCustodial, problems.WrongMediaType, problems.BodyTooLarge,
+        problems.TooManyItems, UnfitRows, MalformedInput, NotHeld, NoAddressLeft, SaidOtherwise,
+        RequestValidationError,
+    ),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "One row for each line in each unit, with the columns document, taker and unit, and where "
+            "they are known line, part, batch, quantity, uom, ship_from, ship_to, carrier, carrier_for, seal, "
+            "despatched_at, deadline, document_type and version. The first sheet of a workbook is read.",
+            "content": {
+                CSV: {"schema": {"type": "string"}, "example": _TABLE},
+                XLSX: {"schema": {"type": "string", "format": "binary"}, "example": "PK…"},
+            },
+        }
+    },
+)  # fmt: skip
+async def offer_table(
+    request: Request,
+    to: str = Query("", max_length=20_000, description="Ids of others who may see it, with commas between."),
+    hours: int = Query(72, ge=1, le=8760, description="How long takers have, where a row names no deadline."),
+    caller: Caller = asks(Action.HAVE_HANDED_OVER),
+) -> Response:
+    """Have the service offer what your system or spreadsheet says that you shipped, all of it or nothing.
+
+    For members with a custodial key only. Units that were never opened are opened. A row that cannot be used is named
+    with its column, and then nothing is offered.
+    """
+    caller.service.custodian.key_of(caller.member, caller.ledger)
+    data = await body(request, MAX_TABLE_BYTES, CSV, XLSX)
+    return await run_in_threadpool(_offer_table, caller, data, audience_of(to), hours * 3_600_000)
+
+
+def _offer_table(caller: Caller, data: bytes, to: list[bytes], lifetime: int) -> Response:
+    hosted = caller.service.hosted
+    with hosted.lane:
+        despatches, made, done = hosted.offer_table(caller.member, data, to, lifetime=lifetime)
+    offers = [
+        {"despatch": to_hex(digest), "document": one["document"], "units": len(one["units"])}
+        for one, digest in zip(despatches, made, strict=True)
+    ]
+    return Json({"offers": offers, "refused": done.refused, "registered": done.registered, "steps": done.steps})
+
+
+@router.post(
+    "/custodial/{deed}",
     responses=gives(
         {"offers": 1, "refused": [], "registered": 2, "statement": examples.DIGEST, "steps": 1},
         "The statement that says it, and what went on its way. Asked for again it is the same.",
@@ -282,10 +348,15 @@ _DEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def _hosted(caller: Caller, deed: str, value: dict[str, Any]) -> Response:
-    with caller.service.hosted.lane:
-        gateway = caller.service.hosted.gateway(caller.member)
-        statement = _do(gateway, deed, value)
-        done = gateway.push()
+    hosted = caller.service.hosted
+    with hosted.lane:
+        statement: bytes | None
+        if deed == "offer":
+            (statement,), done = hosted.offer(caller.member, [_an_object(value["despatch"], "/despatch")], _to(value))
+        else:
+            gateway = hosted.gateway(caller.member)
+            statement = _do(gateway, deed, value)
+            done = gateway.push()
     return Json(
         {
             "offers": done.offers,
@@ -298,7 +369,6 @@ def _hosted(caller: Caller, deed: str, value: dict[str, Any]) -> Response:
 
 
 def _do(gateway: CustodyGateway, deed: str, value: dict[str, Any]) -> bytes | None:
-    to = [from_hex(one, 32, where) for where, one in _some(value, "to")]
     if deed == "deposit":
         count = value.get("count", KEPT_ADDRESSES)
         if type(count) is not int or not 0 < count <= MAX_ITEMS:
@@ -306,21 +376,32 @@ def _do(gateway: CustodyGateway, deed: str, value: dict[str, Any]) -> bytes | No
         gateway.notice_offers()
         gateway.deposit(from_hex(value["partner"], 32, "/partner"), count)
         return None
-    if deed == "offer":
-        return gateway.offer(value["despatch"], to, open_missing=True)
     if deed == "close":
-        gateway.close([text(one, where, 300) for where, one in _items(value, "units")], to)
+        gateway.close([text(one, where, 300) for where, one in _items(value, "units")], _to(value))
         return None
     despatch = from_hex(value["despatch"], 32, "/despatch")
     if deed == "withdraw":
         gateway.withdraw(despatch)
         return None
+    # Somebody may have answered at the page of the note.
+    gateway.notice_offers()
+    gateway.complete()
     if deed == "refuse":
         return gateway.refuse(despatch, text(value["reason"], "/reason", 500))
     units = [text(one, where, 300) for where, one in _items(value, "units")] if "units" in value else None
     basis = text(value.get("basis", "listed"), "/basis", 20)
-    discrepancies = [one for _, one in _some(value, "discrepancies")]
+    discrepancies = [_an_object(one, where) for where, one in _some(value, "discrepancies")]
     return gateway.accept(despatch, basis=basis, units=units, discrepancies=discrepancies)
+
+
+def _to(value: dict[str, Any]) -> list[bytes]:
+    return [from_hex(one, 32, where) for where, one in _some(value, "to")]
+
+
+def _an_object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedInput("expected an object", where)
+    return value
 
 
 def _some(value: dict[str, Any], name: str) -> list[tuple[str, Any]]:

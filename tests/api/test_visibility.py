@@ -70,7 +70,8 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/custody/policy"): ALL,
     ("POST", "/v1/custody/steps"): ALL,
     ("GET", "/v1/custody/steps"): ALL,
-    ("POST", "/v1/custody/hosted/{deed}"): set(),
+    ("POST", "/v1/custody/custodial/{deed}"): set(),
+    ("POST", "/v1/custody/custodial/despatches"): set(),
     ("GET", "/v1/custody/trail"): ALL,
     ("GET", "/v1/custody/lineage"): ALL,
     ("GET", "/v1/custody/recall"): ALL,
@@ -220,7 +221,7 @@ def test_the_matrix_of_roles_and_routes_is_the_policy(
         assert answer.status_code == 401, answer.text
     elif role == "operator" or "/operator/" in path:
         assert answer.status_code == 403, answer.text
-    elif path in ("/v1/epcis/capture", "/v1/custody/hosted/{deed}") or (
+    elif path in ("/v1/epcis/capture", "/v1/custody/custodial/{deed}") or (
         method == "POST" and path != "/v1/bundles" and "{" not in path
     ):
         # A batch says it of its item.
