@@ -308,9 +308,12 @@ class CustodyGateway:
         shipped now, and the taker has `lifetime` (ms). With `open_missing` units that were never opened are opened
         first. Raises NotHeld, NoAddressLeft, SaidOtherwise or MalformedInput; then nothing is signed.
         """
+        if not isinstance(despatch, Mapping):
+            raise MalformedInput("expected an object", "/despatch")
         said = _hash(despatch)
         despatch = with_times(despatch, self.wire.now(), lifetime)
         document = Reader(despatch, "", "document taker deadline units", _DESPATCH_OPTIONS)
+        Despatch.parse({**despatch, "to": []}, "")  # whole, before anything is opened for it
         taker = document.hash("taker")
         name = _name("despatch", despatch)
         known = self._done(name, said)
@@ -472,6 +475,9 @@ class CustodyGateway:
         `discrepancies` are as a receipt has them; a whole unit that is short stays with its giver. `tolerance` says
         that no person looked. Raises UnfitOffered while the giver's signature for a unit on the chain is missing.
         """
+        for number, one in enumerate(discrepancies):
+            if not isinstance(one, Mapping):
+                raise MalformedInput("expected an object", f"/discrepancies/{number}")
         offered = self.look_at(despatch)
         keys = None if units is None else {read_unit(one, "/units").key for one in units}
         named = [one for one in offered.said.units if keys is None or one.id.key in keys]
