@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from api.cli.gateway import HOME, Gateway, Home, Json, PassphraseFile
+from api.cli.record import label
 from api.cli.terminal import REFUSED, WrongUsage, complain, note, say, say_json, table
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def open_units(
     with opened(home, passphrase_file, url) as (gateway, _, folder):
         held = gateway.open([NewUnit(unit_text(one)) for one in things], folder.members_named(to or ()), anew=anew)
         for one in held:
-            say(f"{one.thing}  {to_hex(one.unit)}")
+            say(f"{label(one.thing)}  {to_hex(one.unit)}")
         _say_pushed(gateway.push())
 
 
@@ -273,7 +274,7 @@ def offers(
             if not tasks:
                 note("nothing that was scanned waits for a person; what is to be answered: `custody todo`")
             return
-        found = list(client.offers(side, state))
+        found = [one for one in client.offers(side, state) if as_json or ids or one["replacedBy"] is None]
         numbers = [] if as_json else [document_number(client, from_hex(one["despatch"], 32)) for one in found]
         names = folder.names()
     if as_json:
@@ -298,7 +299,7 @@ def units(home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile = 
     if as_json:
         say_json([{"unit": to_hex(one.unit), "id": one.thing, "state": one.state} for one in held])
         return
-    table(("unit", "state", "on the chain"), [(one.thing, one.state, to_hex(one.unit)) for one in held])
+    table(("unit", "state", "on the chain"), [(label(one.thing), one.state, to_hex(one.unit)) for one in held])
 
 
 def steps(
@@ -490,6 +491,8 @@ def find_offer(client: "LedgerClient", text: str, side: str | None = None) -> by
     for one in client.offers(side):
         despatch = from_hex(one["despatch"], 32, "/despatch")
         if one["replacedBy"] is None and document_number(client, despatch) == text:
+            if side == "taker" and one["state"] == "withdrawn":
+                raise WrongUsage(f"{text} was taken back by its giver: nothing of it is left to answer")
             found.append((str(one["giver"]), despatch))
     if not found:
         raise WrongUsage(f"{text}: no offer {_OF_SIDE[side]} has this number: see `tallystick custody offers`")

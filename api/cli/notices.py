@@ -1,13 +1,17 @@
 """What a member is told: `watch` and `webhooks`."""
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli.gateway import HOME, Gateway, Home, Json, PassphraseFile
 from api.cli.terminal import note, say, say_json, table
+
+if TYPE_CHECKING:
+    from api.client import LedgerClient
 
 Url = Annotated[str | None, typer.Option(help="Another address of the service.")]
 Id = Annotated[str, typer.Argument(help="The webhook's id.")]
@@ -44,11 +48,14 @@ def watch(
     """
     place = home / PLACE
     mark = None if from_start or not place.exists() else place.read_text(encoding="ascii").strip() or None
-    with Gateway(home, passphrase_file).client(url) as client:
+    folder = Gateway(home, passphrase_file)
+    with folder.client(url) as client:
+        names = folder.names()
+        numbers: dict[str, str] = {}
         while True:
             page = client.notices(mark)
             for one in page["items"]:
-                _show(one, as_json)
+                _show(one, as_json, names, lambda digest: _number(client, digest, numbers))
             if page["next"] != mark:
                 mark = str(page["next"])
                 _keep(place, mark)
@@ -64,7 +71,17 @@ def _keep(place: Path, mark: str) -> None:
     fresh.replace(place)
 
 
-def _show(one: dict[str, Any], as_json: bool) -> None:
+def _number(client: "LedgerClient", statement: str, known: dict[str, str]) -> str:
+    """The number of the document that a statement is of, asked once; empty where it has none or is not ours to see."""
+    from api.cli.custody import document_number
+    from ledger_service.keys import from_hex
+
+    if statement not in known:
+        known[statement] = "" if "#" in statement else document_number(client, from_hex(statement, 32))
+    return known[statement]
+
+
+def _show(one: dict[str, Any], as_json: bool, names: Mapping[str, str], number_of: Callable[[str], str]) -> None:
     if as_json:
         import orjson
 
@@ -72,15 +89,34 @@ def _show(one: dict[str, Any], as_json: bool) -> None:
         return
     from api.feed import iso
 
-    about = "  ".join(f"{name} {_text(value)}" for name, value in sorted(one["body"].items()))
-    say(f"{iso(one['at'])}  {one['kind']:<28}{about}")
+    body = one["body"]
+    about = dict.fromkeys(
+        number_of(digest)
+        for digest in (body.get("offer"), body.get("about"), body.get("statement"), *body.get("evidence", ()))
+        if isinstance(digest, str)
+    )
+    words = [", ".join(number for number in about if number)]
+    if body.get("finding"):
+        # A notice of a finding has its kind beside its id, one of an explanation has both in one.
+        told = body["finding"] if isinstance(body["finding"], dict) else body
+        words.append(str(told.get("kind", "")).replace("-", " "))
+    if body.get("issuer"):
+        words.append(f"by {_called(body['issuer'], names)}")
+    if body.get("taker"):
+        words.append(f"to {_called(body['taker'], names)}")
+    why = (str(body[name]).replace("-", " ") for name in ("reason", "trouble", "weight") if body.get(name))
+    words += [f"({one})" for one in why]
+    if one["kind"] not in _NAMED and isinstance(body.get("unit"), str):
+        words.append(f"unit {body['unit'][:10]}… on the chain")
+    say(f"{iso(one['at'])}  {one['kind'].replace('-', ' '):<28}{' '.join(word for word in words if word)}".rstrip())
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
-    text = str(value)
-    return f"{text[:10]}…" if text.startswith("0x") and len(text) > 42 else text
+_NAMED = frozenset({"handed-over"})
+"""Kinds whose documents say more than the unit on the chain would."""
+
+
+def _called(member: str, names: Mapping[str, str]) -> str:
+    return names.get(member) or f"{member[:10]}…"
 
 
 def webhooks_add(

@@ -110,7 +110,7 @@ def _say_units(units: list["Unit"], verdict: "CustodyVerdict", named: Naming) ->
     say(_things([one.key for one in units]), "bold")
     if first.is_contested:
         say(f"  contested between {', '.join(map(named, first.claims))}")
-    say(f"  held by {named(first.custodian)}" + (f", in {_thing(first.within)}" if first.within else ""))
+    say(f"  held by {named(first.custodian)}" + (f", in {label(first.within)}" if first.within else ""))
     if first.closed_at is not None:
         say(f"  ended {_clock(first.closed_at)}")
     if first.legs:
@@ -131,7 +131,7 @@ def _row(leg: "Leg", verdict: "CustodyVerdict", named: Naming) -> list[str]:
     return [
         named(leg.giver),
         named(leg.taker),
-        str(leg.state) + (f", inside {_thing(leg.carried_in)}" if leg.carried_in else ""),
+        str(leg.state) + (f", inside {label(leg.carried_in)}" if leg.carried_in else ""),
         _span(leg.despatched_at, leg.received_at),
         _clock(said[1]),
         _clock(said[2]),
@@ -142,11 +142,11 @@ def _row(leg: "Leg", verdict: "CustodyVerdict", named: Naming) -> list[str]:
 
 def _things(keys: "tuple[str, ...] | list[str]") -> str:
     """Some of the things, and how many more."""
-    shown = ", ".join(map(_thing, keys[:_SHOWN]))
+    shown = ", ".join(map(label, keys[:_SHOWN]))
     return shown if len(keys) <= _SHOWN else f"{shown} and {len(keys) - _SHOWN} more"
 
 
-def _thing(key: str) -> str:
+def label(key: str) -> str:
     """A key as labels show it: GS1 keys with their numbers in brackets."""
     path = key.removeprefix("https://id.gs1.org/")
     if path == key:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.gateway import HOME, Gateway, Home, Json, PassphraseFile
+from api.cli.record import label
 from api.cli.terminal import REFUSED, WrongUsage, note, say, say_json, table
 
 Unit = Annotated[str, typer.Argument(help="A unit or batch, in any spelling of its identifier.")]
@@ -63,9 +64,9 @@ def lineage(
         say_json(told)
         return
     way = "came from" if ancestors else "went into"
-    say(f"{told['unit']} {way} {told['total']} things", "bold")
+    say(f"{label(told['unit'])} {way} {told['total']} things", "bold")
     for one in told["items"]:
-        say(f"  {one}")
+        say(f"  {label(one)}")
     if len(told["items"]) < told["total"]:
         note(f"the first {len(told['items'])}; see more by --limit")
     _say_beyond(told)
@@ -90,7 +91,7 @@ def recall(
     say(f"{told['total']} units hold it now, {len(told['shipments'])} shipments are open", "bold")
     contested = [one["unit"] for one in told["units"] if one["contested"]]
     if contested:
-        say(f"contested: {', '.join(contested[:_SHOWN])}", "bold red")
+        say(f"contested: {', '.join(map(label, contested[:_SHOWN]))}", "bold red")
     table(("has", "units"), [(names.get(who, who), str(count)) for who, count in told["custodians"].items()])
     if told["shipments"]:
         say()
@@ -107,8 +108,9 @@ def recall(
         table(("from", "to", "despatched", "stands", "units"), rows)
     say()
     for one in told["units"][:_SHOWN]:
-        inside = f", in {one['within']}" if one["within"] else ""
-        say(f"  {one['unit']}: {', '.join(names.get(who, who) for who in one['holders']) or 'nobody known'}{inside}")
+        inside = f", in {label(one['within'])}" if one["within"] else ""
+        who = ", ".join(names.get(holder, holder) for holder in one["holders"]) or "nobody known"
+        say(f"  {label(one['unit'])}: {who}{inside}")
     if told["total"] > _SHOWN:
         note(f"and {told['total'] - _SHOWN} more: see all by --json")
     if told["gone"]:
@@ -119,7 +121,7 @@ def recall(
 def _say_trail(told: dict[str, Any], names: dict[str, str]) -> None:
     clocks = {one["record"]: one for one in told["records"]}
     findings = told["findings"]
-    say(f"{len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'} about {told['unit']}", "bold")
+    say(f"{len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'} about {label(told['unit'])}", "bold")
     for one in findings:
         weight = one["weight"].replace("-", " ") + (", explained" if one["explainedBy"] else "")
         say(f"  {one['finding'].replace('-', ' ')} ({weight}): {one['what']}")
@@ -131,7 +133,7 @@ def _say_trail(told: dict[str, Any], names: dict[str, str]) -> None:
     say(f"As known at {_clock(told['at'])}, by when it was {told['clock']}.")
     for unit in told["units"]:
         say()
-        say(unit["id"], "bold")
+        say(label(unit["id"]), "bold")
         if unit["contested"]:
             say(f"  contested between {', '.join(names.get(who, who) for who in unit['claims'])}", "bold red")
         say(f"  held by {names.get(unit['custodian'] or '', 'nobody known')}")
