@@ -18,7 +18,7 @@ from api.despatch_table import read_despatches
 from api.gateway import LIFETIME_MS, CustodyGateway, Pushed, Standing, StepAnswer, UnfitOffered, with_times
 from api.network import Network
 from api.outbox import Outbox, State
-from api.problems import NotCustodial, NotThere
+from api.problems import NotCustodial, NotThere, TooManyItems
 from ledger_service import facts
 from ledger_service.batch import StatementConflict
 from ledger_service.envelope import Envelope
@@ -33,6 +33,8 @@ from ledger_service.statements import Domain
 
 KEPT_ADDRESSES = 100
 """How many unused addresses a partner has of each member here: nobody is there to leave more for a full truck."""
+MAX_UNITS = 500
+"""In one table: each takes some milliseconds, in which no other gateway here is worked with."""
 _AT_ONCE = 500
 
 
@@ -223,7 +225,7 @@ class Hosted:
         """Offer all of these for `member`, or none: the ids of the offers, and what went out.
 
         Takers whose key is kept here as well leave addresses first. Raises what CustodyGateway.offer raises, and
-        MalformedInput. Hold the `lane`.
+        MalformedInput or TooManyItems. Hold the `lane`.
         """
         gateway = self.gateway(member)
         now, units = self._now(), Counter[bytes]()
@@ -232,6 +234,8 @@ class Hosted:
             if "chain" in set().union(*one["units"]):
                 raise MalformedInput("leave out the units of the chain: they are found here", "/units")
             units[from_hex(one["taker"], 32)] += len(one["units"])
+        if units.total() > MAX_UNITS:
+            raise TooManyItems(f"{units.total()} units in one call, the limit is {MAX_UNITS}: send them in parts")
         for taker, number in units.items():
             self._welcome(member, taker, number)
         with gateway.wire.outbox.transaction():

@@ -193,6 +193,13 @@ UNFIT: dict[str, tuple[str, bytes, int, str, str]] = {
     "a picture": (XLSX, b"\x89PNG\r\n\x1a\n" + bytes(50), 422, "unfit-rows", "is not UTF-8"),
     "a broken workbook": (XLSX, sheet()[:-80], 422, "unfit-rows", "no Excel workbook"),
     "too much": (CSV, b"x" * ((1 << 20) + 1), 413, "body-too-large", "the limit is 1048576"),
+    "too many units": (
+        CSV,
+        table(*[row(f"U-{one // 100}", "oderland", 1000 + one) for one in range(501)]),
+        413,
+        "too-many-items",
+        "501 units in one call, the limit is 500",
+    ),
     "a wrong check digit": (
         CSV, table(row("U-1", "nordrand", 80, unit="395210040009260176")), 422, "unfit-rows", "row 2, column unit",
     ),
