@@ -840,12 +840,18 @@ class Disclosed:
             reader.text("path"),
             value,
             reader.data("salt", 32),
-            reader.integer("index"),
-            reader.integer("fields", 1),
+            _small(reader.integer("index"), reader.where),
+            _small(reader.integer("fields", 1), reader.where),
             tuple(read_hex(one, f"{reader.where}: proof", 32) for one in reader.items("proof")),
         )
         reader.end()
         return found
+
+
+def _small(value: int, where: str) -> int:
+    if value > MAX_FIELDS:
+        raise Malformed(f"{where}: no statement has as many fields")
+    return value
 
 
 def verify_disclosed(fields: Sequence[Disclosed], root: bytes) -> None:
@@ -1928,6 +1934,22 @@ def thing(text: str) -> str:
     return text if found is None else found.key
 
 
+def _read_class(item: Json, name: str) -> tuple[str, Fraction | None, str]:
+    """A class of things in an event: its key, how much of it if that is told, and the unit of measure."""
+    if not isinstance(item, dict) or not isinstance(item.get("epcClass"), str):
+        raise Malformed(f"{name} must name classes")
+    amount, uom = None, item.get("uom", "H87")
+    if "quantity" in item:
+        quantity = item["quantity"]
+        plain = isinstance(quantity, (int, str)) and not isinstance(quantity, bool)
+        if not plain or not re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", str(quantity)):
+            raise Malformed(f"{name}: no quantity")
+        if not isinstance(uom, str):
+            raise Malformed(f"{name}: uom must be text")
+        amount = Fraction(str(quantity))
+    return thing(item["epcClass"]), amount, uom
+
+
 def _read_event(reader: Reader, paper: Paper) -> None:
     """Of an event only what 9.7 counts; the rest is EPCIS's own and stays unread."""
     reader.has("context")
@@ -1935,7 +1957,10 @@ def _read_event(reader: Reader, paper: Paper) -> None:
     if not isinstance(event, dict):
         raise Malformed("event must be an object")
     paper.time = read_time(event.get("eventTime"), "eventTime")
-    found: dict[str, Any] = {"type": event.get("type"), "action": event.get("action"), "parent": None}
+    for name in ("type", "transformationID"):
+        if not isinstance(event.get(name), str) and not (name == "transformationID" and event.get(name) is None):
+            raise Malformed(f"{name} must be text")
+    found: dict[str, Any] = {"type": event["type"], "action": event.get("action"), "parent": None}
     things: list[str] = []
     if event.get("parentID") is not None:
         if not isinstance(event["parentID"], str):
@@ -1952,19 +1977,8 @@ def _read_event(reader: Reader, paper: Paper) -> None:
         items = event.get(name, [])
         if not isinstance(items, list):
             raise Malformed(f"{name} must be a list")
-        found[name] = []
-        for one in items:
-            if not isinstance(one, dict) or not isinstance(one.get("epcClass"), str):
-                raise Malformed(f"{name} must name classes")
-            quantity = one.get("quantity")
-            if isinstance(quantity, bool) or not isinstance(quantity, (int, str, type(None))):
-                raise Malformed(f"{name}: no quantity")
-            if isinstance(quantity, str) and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", quantity):
-                raise Malformed(f"{name}: no quantity")
-            key = thing(one["epcClass"])
-            amount = None if quantity is None else Fraction(quantity)
-            found[name].append((key, amount, one.get("uom") or "H87"))
-            things.append(key)
+        found[name] = [_read_class(one, name) for one in items]
+        things += (key for key, _, _ in found[name])
     for part in ("child", "input", "output"):
         epcs = found["childEPCs" if part == "child" else f"{part}EPCList"]
         found[part] = [*epcs, *(key for key, _, _ in found[f"{part}QuantityList"])]
@@ -1978,7 +1992,7 @@ def _read_event(reader: Reader, paper: Paper) -> None:
                 amounts[part_of(key), uom] += amount
         found[f"{part} amounts"] = dict(amounts)
     found["id"] = event.get("eventID") if isinstance(event.get("eventID"), str) else None
-    found["declares error"] = event.get("errorDeclaration") is not None
+    found["declares error"] = "errorDeclaration" in event
     found["transformation"] = event.get("transformationID")
     paper.event, paper.units = found, list(dict.fromkeys(things))
 
@@ -3403,7 +3417,6 @@ class Bundle:
 
     is_receipt: bool
     head: Note
-    checkpoint: Checkpoint
     statements: tuple[Statement, ...]
     streams: tuple[Span, ...]
     anchors: tuple[Anchor, ...]
@@ -3421,7 +3434,6 @@ class Bundle:
         found = cls(
             format_ == "tallystick-receipt/1",
             head,
-            Checkpoint.parse(head.text),
             tuple(map(Statement.parse, reader.objects("statements"))),
             tuple(map(Span.parse, reader.objects("streams"))),
             tuple(map(Anchor.parse, reader.objects("anchors"))),
@@ -3527,6 +3539,7 @@ class Judge:
         self.failures: list[Failure] = []
         self.findings: list[Finding] = []
         self.witnesses: list[str] = []
+        self.checkpoint = Checkpoint("", 0, b"", None)
         self.registry = Registry()
         self.stated = 0
         self.proven: list[Proven] = []
@@ -3556,7 +3569,7 @@ class Judge:
         return Verdict(
             self._strength(),
             self.proven[-1].block,
-            self.bundle.checkpoint,
+            self.checkpoint,
             len(self.bundle.statements),
             self.void,
             len(self.bundle.anchors),
@@ -3579,10 +3592,9 @@ class Judge:
 
     def _head(self) -> bool:
         def check() -> bool:
-            if self.bundle.checkpoint.origin != self.trust.origin:
-                refuse(
-                    f"it is of the log {self.bundle.checkpoint.origin!r}, your trust file is for {self.trust.origin!r}"
-                )
+            self.checkpoint = Checkpoint.parse(self.bundle.head.text)
+            if self.checkpoint.origin != self.trust.origin:
+                refuse(f"it is of the log {self.checkpoint.origin!r}, your trust file is for {self.trust.origin!r}")
             if not self.bundle.head.by(self.trust.log_key):
                 refuse(f"it has no signature by {self.trust.log_key.name}")
             return True
@@ -3609,9 +3621,9 @@ class Judge:
 
     def _registry_line(self) -> bool:
         def check() -> bool:
-            if self.bundle.checkpoint.registry is None:
+            if self.checkpoint.registry is None:
                 refuse("the head checkpoint does not say which registry it knew")
-            self.stated, head = self.bundle.checkpoint.registry
+            self.stated, head = self.checkpoint.registry
             self._gives(self.stated, head)
             return True
 
@@ -3627,7 +3639,7 @@ class Judge:
     def _covered(self) -> None:
         """Refused unless the newest anchor covers all the changes."""
         last = self.proven[-1].event if self.proven else None
-        if last and last.size == self.bundle.checkpoint.size and last.registry_changes != self.registry.count:
+        if last and last.size == self.checkpoint.size and last.registry_changes != self.registry.count:
             refuse(f"the newest anchor covers {last.registry_changes} of them, here are {self.registry.count}")
 
     # -- step 3 --
@@ -3639,11 +3651,15 @@ class Judge:
         number, hash_ = self.trust.pinned
 
         def check() -> None:
-            blocks = [Block.parse(raw, bool(self.trust.validators)) for raw in self.bundle.headers]
-            for one, other in zip(blocks, blocks[1:]):
-                if other.parent != one.hash or other.number != one.number + 1:
-                    refuse(f"block {other.number} does not follow block {one.number}")
-            if not any(one.number == number and one.hash == hash_ for one in blocks):
+            blocks: list[Block] = []
+            for raw in self.bundle.headers:
+                block = Block.parse(raw, bool(self.trust.validators))
+                if blocks and (block.parent != blocks[-1].hash or block.number != blocks[-1].number + 1):
+                    refuse(f"block {block.number} does not follow block {blocks[-1].number}")
+                blocks.append(block)
+                if block.number == number:
+                    break
+            if (blocks[-1].number, blocks[-1].hash) != (number, hash_):
                 refuse("the headers of the bundle do not lead to it")
             self.pinned_blocks = {one.hash: one.number for one in blocks if one.number <= number}
 
@@ -3671,7 +3687,7 @@ class Judge:
         return block
 
     def _anchors(self) -> None:
-        head = self.bundle.checkpoint
+        head = self.checkpoint
 
         def check(anchor: Anchor) -> Proven:
             block = self._vouched(anchor.evidence)
@@ -3723,7 +3739,7 @@ class Judge:
             refuse("its content was changed: it does not lead to the signed content root")
         if one.showing == DISCLOSED:
             verify_disclosed(one.disclosed, one.header.content_root)
-        digest, head = one.header.digest(domain), self.bundle.checkpoint
+        digest, head = one.header.digest(domain), self.checkpoint
         entry = digest + sha256(one.signature) + one.registered_at.to_bytes(8, "big")
         try:
             verify_inclusion(leaf_hash(entry), one.index, head.size, one.inclusion, head.root)

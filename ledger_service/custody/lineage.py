@@ -63,7 +63,7 @@ class Event:
                 record,
                 issuer,
                 instant(event["eventTime"]),
-                event["type"],
+                _text(event["type"]),
                 event.get("action", ""),
                 tuple(dict.fromkeys(things)),
                 parent,
@@ -73,7 +73,7 @@ class Event:
                 outputs,
                 taken,
                 made,
-                event.get("transformationID"),
+                None if event.get("transformationID") is None else _text(event["transformationID"]),
                 name if isinstance(name := event.get("eventID"), str) else None,
                 "errorDeclaration" in event,
             )
@@ -351,6 +351,21 @@ def _amount(value: Any) -> Fraction:
     return Fraction(str(value))
 
 
+def _text(value: Any) -> str:
+    """A text of an event; raises TypeError for what is none: whoever makes a bundle need not have asked our door."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {str(value)[:40]!r}")
+    return value
+
+
+def _items(event: Mapping[str, Any], name: str) -> list[Any]:
+    """The items of a list that may be absent; raises TypeError for what is no list."""
+    found = event.get(name, [])
+    if not isinstance(found, list):
+        raise TypeError(f"{name} is no list")
+    return found
+
+
 def _key(text: str) -> tuple[str, str]:
     found = identify(text)
     return (text, "") if found is None else (found.key, found.kind)
@@ -362,17 +377,17 @@ def _listed(
     """The things in two lists of an event, and how much of each part; a piece with a part number counts as one."""
     things: dict[str, None] = {}
     amounts: dict[tuple[str, str], Fraction] = {}
-    for text in event.get(pieces) or ():
-        key, kind = _key(text)
+    for text in _items(event, pieces):
+        key, kind = _key(_text(text))
         things[key] = None
         if kind in ("sgtin", "part-serial"):
             of = (part_of(key), _PIECE)
             amounts[of] = amounts.get(of, Fraction(0)) + 1
-    for item in event.get(quantities) or ():
-        key, _ = _key(item["epcClass"])
+    for item in _items(event, quantities):
+        key, _ = _key(_text(item["epcClass"]))
         things[key] = None
         if "quantity" in item:
-            of = (part_of(key), item.get("uom", _PIECE))
+            of = (part_of(key), _text(item.get("uom", _PIECE)))
             amounts[of] = amounts.get(of, Fraction(0)) + _amount(item["quantity"])
     return tuple(things), amounts
 

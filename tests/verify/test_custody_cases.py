@@ -13,6 +13,7 @@ from tests.custody import DAY, HOUR, START
 from tests.custody_histories import any_policy, honest, soup
 from tests.ledger_service.test_custody_kinds import EXAMPLES
 from tests.vectors.custody import case_of, cases
+from tests.vectors.custody import judged as first_judged
 from tests.verify.second import second
 
 ID = "0x" + "5" * 64
@@ -212,3 +213,68 @@ def test_contents_changed_at_random_are_read_alike() -> None:
 @pytest.mark.full
 def test_many_contents_changed_at_random_are_read_alike() -> None:
     read_alike(2, 20_000)
+
+
+EVENTS: list[dict[str, Any]] = [
+    {
+        "type": "AggregationEvent",
+        "action": "ADD",
+        "eventTime": "2026-09-18T16:00:00Z",
+        "parentID": "licence-plate:UN049505160A1B2C3",
+        "childEPCs": ["urn:epc:id:sscc:9521000.4000926017", "x"],
+        "childQuantityList": [
+            {"epcClass": "https://id.gs1.org/01/09521004100011/10/L1", "quantity": "5", "uom": "KGM"}
+        ],
+        "eventID": "a",
+    },
+    {
+        "type": "TransformationEvent",
+        "eventTime": "2026-09-18T16:00:00Z",
+        "inputEPCList": ["a", "https://id.gs1.org/01/09521004100011/21/7"],
+        "inputQuantityList": [{"epcClass": "b", "quantity": 3}],
+        "outputEPCList": ["c"],
+        "outputQuantityList": [{"epcClass": "b", "quantity": "2"}],
+        "transformationID": "t",
+    },
+    {
+        "type": "ObjectEvent",
+        "action": "DELETE",
+        "eventTime": "2026-09-18T16:00:00Z",
+        "epcList": ["a"],
+        "quantityList": [{"epcClass": "b", "quantity": "3.5", "uom": "KGM"}],
+        "errorDeclaration": {"declarationTime": "2026-09-18T16:00:00Z"},
+        "eventID": "z",
+    },
+]
+
+
+def events_alike(seed: int, count: int) -> None:
+    """What no door would let in, and a bundle may bring: events of any shape are read by both or by neither."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        facts = [
+            {
+                "anchoredAt": None,
+                "content": {"to": [], "context": [], "event": changed(rng.choice(EVENTS), rng)},
+                "id": f"0x{number:064x}",
+                "isDisputed": False,
+                "isVoid": False,
+                "issuer": ID,
+                "kind": "epcis-event",
+                "registeredAt": START + number,
+                "sequence": number,
+                "stream": ID,
+            }
+            for number in (1, 2)
+        ]
+        case = {"facts": facts, "steps": [], "policy": None, "at": START + 30 * DAY, "clock": "registered"}
+        assert judged(case) == first_judged(case), facts
+
+
+def test_events_changed_at_random_are_read_alike() -> None:
+    events_alike(1, 300)
+
+
+@pytest.mark.full
+def test_many_events_changed_at_random_are_read_alike() -> None:
+    events_alike(2, 10_000)
