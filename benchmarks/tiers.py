@@ -16,6 +16,8 @@ MONDAY = date(2026, 10, 12)
 TIERS = 6
 MAKERS = 4
 """How many sites make each part."""
+SHARES = ((Fraction(1),), (Fraction(1, 2),) * 2, (Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)))
+"""How a need is split among one, two or three suppliers."""
 
 
 def site_key(tier: int, number: int) -> str:
@@ -43,8 +45,7 @@ def tiers(sites: int, seed: int = 1, *, first: date = MONDAY) -> SupplyNetwork:
                 needs[part] = Fraction(1)
                 makers = range(wanted, per, parts)
                 chosen = random.sample(makers, min(len(makers), random.randint(1, 3)))
-                share = Fraction(1, len(chosen))
-                for maker in chosen:
+                for maker, share in zip(chosen, SHARES[len(chosen) - 1], strict=True):
                     days, amount = random.randint(1, 10), a_day * share
                     ordered[tier - 1, maker] += amount
                     if (days, amount) not in coming:

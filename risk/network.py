@@ -8,18 +8,21 @@ Times are calendar dates; amounts per day are per working day of the site they b
 come in and floating in the arrays: what is computed here is an estimate, and is rounded where it is reported.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from risk.digest import FactDigests
 from risk.errors import MalformedFact
 
 MONDAY_TO_FRIDAY = frozenset(range(5))
@@ -129,6 +132,8 @@ class SupplyNetwork:
     links: tuple[SupplyLink, ...]
     stocks: tuple[Stock, ...]
     inconsistencies: tuple[Inconsistency, ...] = ()
+    left_out: "tuple[Site | Line | SupplyLink | Stock, ...]" = ()
+    """the facts that `inconsistencies` are about"""
 
     @classmethod
     def of(
@@ -162,6 +167,33 @@ class SupplyNetwork:
         """The same as arrays, for passes over many sites."""
         return Arrays.of(self)
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the day and all facts that count, in hex: networks with one digest give the same figures."""
+        return self.fact_digests.of(self.day)
+
+    @cached_property
+    def fact_digests(self) -> FactDigests:
+        return FactDigests([*self.sites.values(), *self.lines, *self.links, *self.stocks])
+
+    def with_changes(
+        self,
+        *,
+        links: Iterable[SupplyLink] = (),
+        lines: Iterable[Line] = (),
+        stocks: Iterable[Stock] = (),
+        without: Iterable[str] = (),
+    ) -> "SupplyNetwork":
+        """The network with these facts in place of those of the same key, or besides; `without` are links that end.
+
+        It equals what `of` makes of all facts together. Where the facts fit each other before and after, a change of
+        links, of stocks and of what lines make costs milliseconds and shares the arrays with this network; a line that
+        is new or needs other parts, and links that change who comes before whom, make it anew.
+        Raises MalformedFact as `of` does, and for an end of a link that is not there.
+        """
+        changes = _Changes(self, tuple(links), tuple(lines), tuple(stocks), frozenset(without))
+        return changes.patched() or changes.made_anew()
+
 
 class _Assembly:
     """Facts on their way to a network: each is looked at alone, then with the others."""
@@ -177,9 +209,12 @@ class _Assembly:
         self.day = day
         self.sites: dict[str, Site] = {}
         self.found: list[Inconsistency] = []
+        self.left_out: list[Site | Line | SupplyLink | Stock] = []
         for site in sorted(sites, key=lambda one: one.key):
+            _check_site(site)
             if site.key in self.sites:
                 self.tell(site.owner, site.key, "two facts describe this site: keep one")
+                self.left_out.append(site)
                 continue
             self.sites[site.key] = site
         self.lines = sorted(lines, key=lambda one: (one.site, one.part))
@@ -195,12 +230,13 @@ class _Assembly:
         for link in self.links:
             _check_link(link)
         for stock in self.stocks:
-            if stock.amount < 0:
-                raise MalformedFact("a stock cannot be negative", f"stock of {stock.part} at {stock.site}")
+            _check_stock(stock)
         lines = self.known_lines()
         links = self.known_links(lines)
-        lines, links = self.without_cycles(lines, links)
+        links = self.without_cycles(lines, links)
         stocks = [one for one in self.stocks if self.is_known(one.site, f"stock of {one.part}", one.site)]
+        kept = {id(one) for some in (lines.values(), links, stocks) for one in some}
+        self.left_out += [one for some in (self.lines, self.links, self.stocks) for one in some if id(one) not in kept]
         return SupplyNetwork(
             self.day,
             self.sites,
@@ -208,6 +244,7 @@ class _Assembly:
             tuple(links),
             tuple(stocks),
             tuple(sorted(set(self.found), key=lambda one: (one.owner, one.about, one.what))),
+            tuple(self.left_out),
         )
 
     def is_known(self, site: str, about: str, owner: str) -> bool:
@@ -253,9 +290,7 @@ class _Assembly:
                 links.append(link)
         return links
 
-    def without_cycles(
-        self, lines: dict[tuple[str, str], Line], links: list[SupplyLink]
-    ) -> tuple[dict[tuple[str, str], Line], list[SupplyLink]]:
+    def without_cycles(self, lines: Mapping[tuple[str, str], Line], links: list[SupplyLink]) -> list[SupplyLink]:
         """Leave out the links by which a part would be made of itself."""
         graph = nx.DiGraph()
         by_edge: dict[tuple[tuple[str, str], tuple[str, str]], list[SupplyLink]] = defaultdict(list)
@@ -275,7 +310,18 @@ class _Assembly:
         for link in links:
             if link.key in circular:
                 self.tell(self.sites[link.customer].owner, f"link {link.key}", "is part of a circle of supply")
-        return lines, [link for link in links if link.key not in circular]
+        return [link for link in links if link.key not in circular]
+
+
+def _check_site(site: Site) -> None:
+    if not site.calendar.weekdays:
+        raise MalformedFact("it never works: a calendar has weekdays", site.key)
+    if not site.calendar.weekdays <= EVERY_DAY:
+        raise MalformedFact("weekdays are 0 (Monday) to 6", site.key)
+    if (site.latitude is None) != (site.longitude is None):
+        raise MalformedFact("a position is a latitude and a longitude in degrees", site.key)
+    if site.latitude is not None and not (-90 <= site.latitude <= 90 and -180 <= (site.longitude or 0) <= 180):
+        raise MalformedFact(f"({site.latitude}, {site.longitude}) is no position in degrees", site.key)
 
 
 def _check_line(line: Line) -> None:
@@ -290,6 +336,11 @@ def _check_line(line: Line) -> None:
         raise MalformedFact("it is made of itself", where)
     if line.revenue_cents is not None and line.revenue_cents < 0:
         raise MalformedFact("a price cannot be negative", where)
+
+
+def _check_stock(stock: Stock) -> None:
+    if stock.amount < 0:
+        raise MalformedFact("a stock cannot be negative", f"stock of {stock.part} at {stock.site}")
 
 
 def _check_link(link: SupplyLink) -> None:
@@ -348,8 +399,8 @@ class Arrays:
     transit_day: Index
     transit_amount: Vector
     transit_link: Index
-    _arrival: dict[tuple[Lead, Calendar, int], Index] = field(default_factory=dict, repr=False, compare=False)
-    _slack: dict[int, Vector] = field(default_factory=dict, repr=False, compare=False)
+    arrival_by_lead: dict[tuple[Lead, Calendar, int], Index] = field(default_factory=dict, repr=False, compare=False)
+    slack_by_days: dict[int, Vector] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, network: SupplyNetwork) -> "Arrays":
@@ -423,9 +474,9 @@ class Arrays:
     def arrival(self, lead: Lead, calendar: Calendar, days: int) -> Index:
         """On which of the first `days` days that which leaves on each of them can be used; their count: too late."""
         key = (lead, calendar, days)
-        if key not in self._arrival:
-            self._arrival[key] = arrivals(lead, calendar, days_from(self.network.day, days))
-        return self._arrival[key]
+        if key not in self.arrival_by_lead:
+            self.arrival_by_lead[key] = arrivals(lead, calendar, days_from(self.network.day, days))
+        return self.arrival_by_lead[key]
 
     def slack(self, days: int) -> Vector:
         """For each bin how many working days of use can fail to come within `days` days before it runs short.
@@ -433,9 +484,9 @@ class Arrays:
         Below 0: so much is missing even if nothing happens. It counts no spare capacity and no finished stock of
         suppliers, so it is never too much.
         """
-        if days not in self._slack:
-            self._slack[days] = _slack(self, np.arange(len(self.bins)), days)
-        return self._slack[days]
+        if days not in self.slack_by_days:
+            self.slack_by_days[days] = _slack(self, np.arange(len(self.bins)), days)
+        return self.slack_by_days[days]
 
     @cached_property
     def lines_of(self) -> Mapping[str, tuple[int, ...]]:
@@ -446,7 +497,7 @@ class Arrays:
         return {site: tuple(lines) for site, lines in found.items()}
 
     @cached_property
-    def _users(self) -> tuple[Index, Index]:
+    def user_rows(self) -> tuple[Index, Index]:
         """The lines that use what each line makes, as rows of a sparse matrix: where each begins, and their numbers."""
         count, bins = len(self.lines), len(self.bins)
         goes_to = sparse.csr_array((np.ones(len(self.link_line)), (self.link_line, self.link_bin)), shape=(count, bins))
@@ -466,10 +517,272 @@ class Arrays:
 
     def users(self, lines: Index) -> Index:
         """The lines that use what `lines` make, one after the other."""
-        first, users = self._users
+        first, users = self.user_rows
         counts = first[lines + 1] - first[lines]
         ends = np.cumsum(counts)
         return np.asarray(users[np.arange(counts.sum()) + np.repeat(first[lines] - ends + counts, counts)], np.int64)
+
+
+class _Changes:
+    """Changed facts on their way into a network."""
+
+    def __init__(
+        self,
+        network: SupplyNetwork,
+        links: tuple[SupplyLink, ...],
+        lines: tuple[Line, ...],
+        stocks: tuple[Stock, ...],
+        without: frozenset[str],
+    ) -> None:
+        self.network, self.without = network, without
+        for link in links:
+            _check_link(link)
+        for line in lines:
+            _check_line(line)
+        for stock in stocks:
+            _check_stock(stock)
+        self.links = {one.key: one for one in links}
+        self.lines = {(one.site, one.part): one for one in lines}
+        self.stocks: dict[tuple[str, str], list[Stock]] = defaultdict(list)
+        for stock in stocks:
+            self.stocks[stock.site, stock.part].append(stock)
+        if len(self.links) != len(links) or len(self.lines) != len(lines):
+            raise MalformedFact("two of the changes are about the same link or line: send one")
+        left_out = {one.key for one in network.left_out if isinstance(one, SupplyLink)}
+        for key in sorted(without):
+            if key in self.links or (self.place(key) is None and key not in left_out):
+                raise MalformedFact("there is no such link to end", f"link {key}")
+
+    def place(self, key: str) -> int | None:
+        """Where the link `key` is among the network's."""
+        links = self.network.links
+        at = bisect_left(links, key, key=lambda one: one.key)
+        return at if at < len(links) and links[at].key == key else None
+
+    def made_anew(self) -> SupplyNetwork:
+        network = self.network
+        facts = [*network.sites.values(), *network.lines, *network.links, *network.stocks, *network.left_out]
+        return SupplyNetwork.of(
+            network.day,
+            [one for one in facts if isinstance(one, Site)],
+            [one for one in facts if isinstance(one, Line) and (one.site, one.part) not in self.lines]
+            + list(self.lines.values()),
+            [one for one in facts if isinstance(one, SupplyLink) and one.key not in self.without | self.links.keys()]
+            + list(self.links.values()),
+            [one for one in facts if isinstance(one, Stock) and (one.site, one.part) not in self.stocks]
+            + [one for some in self.stocks.values() for one in some],
+        )
+
+    def patched(self) -> SupplyNetwork | None:
+        """The network with its arrays patched; None if that is not possible."""
+        network, arrays = self.network, self.network.arrays
+        if network.inconsistencies or not self.is_fitting():
+            return None
+        before = [at for key in (*self.links, *self.without) if (at := self.place(key)) is not None]
+        gone_links = [network.links[at] for at in before]
+        links = list(network.links)
+        for at in sorted(before, reverse=True):
+            del links[at]
+        source = np.delete(np.arange(len(network.links)), before)
+        for key in sorted(self.links):
+            at = bisect_left(links, key, key=lambda one: one.key)
+            links.insert(at, self.links[key])
+            source = np.insert(source, at, -1)
+        lines = list(network.lines)
+        gone_lines = []
+        for place, line in self.lines.items():
+            at = bisect_left(lines, place, key=lambda one: (one.site, one.part))
+            gone_lines.append(lines[at])
+            lines[at] = line
+        gone_stocks = [one for one in network.stocks if (one.site, one.part) in self.stocks] if self.stocks else []
+        stocks = network.stocks
+        if self.stocks:
+            kept = [one for one in stocks if (one.site, one.part) not in self.stocks]
+            come = [one for some in self.stocks.values() for one in some]
+            stocks = tuple(sorted(kept + come, key=lambda one: (one.site, one.part)))
+        changed = SupplyNetwork(network.day, network.sites, tuple(lines), tuple(links), stocks)
+        patch = _Patch(arrays, changed, source, gone_links, list(self.links.values()), self.lines, self.stocks)
+        new = patch.arrays()
+        if new is None:
+            return None
+        # Where others would compute once and keep, what is known already is put there.
+        changed.__dict__["arrays"] = new
+        if "fact_digests" in network.__dict__:
+            changed.__dict__["fact_digests"] = network.fact_digests.changed(
+                [*gone_links, *gone_lines, *gone_stocks],
+                [*self.links.values(), *self.lines.values(), *(one for some in self.stocks.values() for one in some)],
+            )
+        return changed
+
+    def is_fitting(self) -> bool:
+        """Whether the changed facts fit the others, by the rules of `_Assembly`; of levels the patch makes sure."""
+        network, arrays = self.network, self.network.arrays
+        for place, line in self.lines.items():
+            if (
+                place not in arrays.line_index
+                or arrays.lines[arrays.line_index[place]].needs.keys() != line.needs.keys()
+            ):
+                return False
+        if any(site not in network.sites for site, _ in self.stocks):
+            return False
+        added: dict[tuple[str, str], list[SupplyLink]] = defaultdict(list)
+        for link in self.links.values():
+            if link.supplier not in network.sites or (link.supplier, link.part) not in arrays.line_index:
+                return False
+            if (link.customer, link.part) not in arrays.bin_index:
+                return False
+            added[link.customer, link.part].append(link)
+        for place, some in added.items():
+            there = np.flatnonzero(arrays.link_bin == arrays.bin_index[place]).tolist()
+            others = [
+                network.links[at] for at in there if network.links[at].key not in self.links.keys() | self.without
+            ]
+            if sum((one.share for one in (*others, *some)), Fraction(0)) > 1:
+                return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """The arrays of `network`, made from those of the one before it: `source` is where each link was, -1: nowhere."""
+
+    old: Arrays
+    network: SupplyNetwork
+    source: Index
+    gone: list[SupplyLink]
+    come: list[SupplyLink]
+    lines: Mapping[tuple[str, str], Line]
+    stocks: Mapping[tuple[str, str], list[Stock]]
+
+    def arrays(self) -> Arrays | None:
+        """None if a line would come before another one than now."""
+        old = self.old
+        values: dict[str, Any] = {}
+        bins = {old.bin_index[one.customer, one.part] for one in (*self.gone, *self.come)}
+        suppliers = {old.line_index[one.supplier, one.part] for one in (*self.gone, *self.come)}
+        is_rewired = False
+        if self.gone or self.come:
+            fresh = np.flatnonzero(self.source < 0)
+            links = [self.network.links[at] for at in fresh.tolist()]
+            routes = {one: at for at, one in enumerate(old.routes)}
+            sites = self.network.sites
+            new: dict[str, list[Any]] = {
+                "link_line": [old.line_index[one.supplier, one.part] for one in links],
+                "link_bin": [old.bin_index[one.customer, one.part] for one in links],
+                "share": [float(one.share) for one in links],
+                "most": [_most(one) for one in links],
+                "waits": [_waits(one, self.network.day) for one in links],
+                "route": [
+                    routes.setdefault(Route(one.lead, sites[one.supplier].calendar, sites[one.customer].calendar),
+                                      len(routes))
+                    for one in links
+                ],
+            }  # fmt: skip
+            for name, some in new.items():
+                values[name] = getattr(old, name)[self.source]
+                values[name][fresh] = some
+            values["routes"] = tuple(routes)
+            is_rewired = not all(
+                len(values[name]) == len(getattr(old, name)) and np.array_equal(values[name], getattr(old, name))
+                for name in ("link_line", "link_bin")
+            )
+            if is_rewired and not self._levels_hold(values["link_line"], values["link_bin"], bins):
+                return None
+            values |= self._transit(fresh, links, values["link_bin"])
+        if self.lines:
+            values |= self._changed_lines()
+        if self.stocks:
+            values |= self._changed_stocks()
+        made = replace(old, network=self.network, slack_by_days={}, **values)
+        self._keep(made, bins, suppliers, is_rewired)
+        return made
+
+    def _levels_hold(self, link_line: Index, link_bin: Index, bins: set[int]) -> bool:
+        old = self.old
+        for user in np.unique(old.need_line[np.isin(old.need_bin, list(bins))]).tolist():
+            needs = old.need_bin[old.need_line == user]
+            deepest = old.level[link_line[np.isin(link_bin, needs)]].max(initial=-1)
+            if deepest + 1 != old.level[user]:
+                return False
+        return True
+
+    def _transit(self, fresh: Index, links: list[SupplyLink], link_bin: Index) -> dict[str, Any]:
+        old = self.old
+        target = np.full(len(old.link_line), -1, np.int64)
+        target[self.source[self.source >= 0]] = np.flatnonzero(self.source >= 0)
+        places = target[old.transit_link]
+        kept = places >= 0
+        rows = [
+            (at, max((day - self.network.day).days, 0), float(amount))
+            for at, link in zip(fresh.tolist(), links, strict=True)
+            for day, amount in link.in_transit.items()
+        ]
+        link = np.concatenate([places[kept], np.array([one[0] for one in rows], np.int64)])
+        return {
+            "transit_link": link,
+            "transit_bin": link_bin[link],
+            "transit_day": np.concatenate([old.transit_day[kept], np.array([one[1] for one in rows], np.int64)]),
+            "transit_amount": np.concatenate(
+                [old.transit_amount[kept], np.array([one[2] for one in rows], np.float64)]
+            ),
+        }
+
+    def _changed_lines(self) -> dict[str, Any]:
+        old = self.old
+        lines, per_day, capacity, amounts = (
+            list(old.lines),
+            old.per_day.copy(),
+            old.capacity.copy(),
+            old.need_amount.copy(),
+        )
+        for place, line in self.lines.items():
+            at = old.line_index[place]
+            lines[at], per_day[at], capacity[at] = line, float(line.per_day), float(line.capacity)
+            first, last = np.searchsorted(old.need_line, [at, at + 1])
+            amounts[first:last] = [float(amount) for _, amount in sorted(line.needs.items())]
+        return {"lines": tuple(lines), "per_day": per_day, "capacity": capacity, "need_amount": amounts}
+
+    def _changed_stocks(self) -> dict[str, Any]:
+        old = self.old
+        finished, inbound = old.finished.copy(), old.inbound.copy()
+        for place, some in self.stocks.items():
+            amount = sum(float(one.amount) for one in some)
+            if place in old.line_index:
+                finished[old.line_index[place]] = amount
+            elif place in old.bin_index:
+                inbound[old.bin_index[place]] = amount
+        return {"finished": finished, "inbound": inbound}
+
+    def _keep(self, made: Arrays, bins: set[int], suppliers: set[int], is_rewired: bool) -> None:
+        """Give the new arrays what the old ones had worked out, as far as it still holds."""
+        old = self.old
+        if "lines_of" in old.__dict__:
+            made.__dict__["lines_of"] = old.lines_of
+        if "user_rows" in old.__dict__:
+            made.__dict__["user_rows"] = _rewired(made, old.user_rows, suppliers) if is_rewired else old.user_rows
+        if not old.slack_by_days:
+            return
+        touched = bins | {old.bin_index[place] for place in self.stocks if place in old.bin_index}
+        lines = suppliers | {old.line_index[place] for place in self.lines}
+        for at in (old.line_index[place] for place in self.lines):
+            touched |= set(old.need_bin[old.need_line == at].tolist())
+        # What a supplier owes to others changes with what one of them asks for.
+        lines |= set(made.link_line[np.isin(made.link_bin, list(touched))].tolist())
+        affected = np.union1d(made.link_bin[np.isin(made.link_line, list(lines))], np.array(sorted(touched), np.int64))
+        for days, slack in old.slack_by_days.items():
+            made.slack_by_days[days] = slack.copy()
+            made.slack_by_days[days][affected] = _slack(made, affected, days)
+
+
+def _rewired(arrays: Arrays, users: tuple[Index, Index], lines: set[int]) -> tuple[Index, Index]:
+    """`users` with the rows of `lines` as they are now."""
+    first, found = users
+    for line in sorted(lines):
+        row = np.unique(arrays.need_line[np.isin(arrays.need_bin, arrays.link_bin[arrays.link_line == line])])
+        found = np.concatenate([found[: first[line]], row, found[first[line + 1] :]])
+        moved = len(row) - (first[line + 1] - first[line])
+        first = np.concatenate([first[: line + 1], first[line + 1 :] + moved])
+    return first, found
 
 
 def _levels(

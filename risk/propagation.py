@@ -169,7 +169,10 @@ def _hit_lines(
         outage.check()
         if outage.site not in network.sites:
             raise MalformedFact("nobody has described this site", outage.site)
-        for index in arrays.lines_of.get(outage.site, ()):
+        lines = arrays.lines_of.get(outage.site, ())
+        if outage.part is not None and (outage.site, outage.part) not in arrays.line_index:
+            raise MalformedFact(f"it does not make {outage.part}", outage.site)
+        for index in lines:
             if outage.part in (None, arrays.lines[index].part):
                 hit[index].append(outage.left)
     return hit
@@ -313,7 +316,7 @@ class _Pass:
         count, days = len(self.lines), len(self.days)
         made = np.zeros((days, count))
         scarce = np.full((days, count), -1, np.int64)
-        is_working = [bool(one) for one in self.open.any(axis=0)]
+        is_working = (self.open.sum(axis=0) > 0).tolist()
         tiny = _NOTHING * (1 + self.target)
         for t in range(days):
             self.inbound += self.arriving[t]
