@@ -3951,11 +3951,11 @@ class Judge:
                 what = f"gap: it begins with number {span.first} here"
                 self.findings.append(Finding(f"stream {short(span.stream)}", what))
         chain_units = []
-        for unit, taken in custody.units:
-            thing_ = fold.thing_of.get(to_hex(unit))
+        taken_of = dict(custody.units)
+        for unit, (standing, block) in self.standings.items():
+            thing_, taken = fold.thing_of.get(to_hex(unit)), taken_of[unit]
             if thing_ is None:
                 self.findings.append(Finding(f"unit {short(unit)}", "no statement shown here says what it is"))
-            standing, block = self.standings[unit]
             chain_units.append(ChainUnit(unit, thing_, max(len(taken) - 1, 0), standing, block))
         self._unseen_policies(policy_id)
         untold = [one for one in custody.things if one not in fold.units]
