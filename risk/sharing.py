@@ -82,7 +82,9 @@ class Seen:
 class Coverage:
     """Of how much of what the reader and those before it need it is known where it comes from: the mean over `needs`.
 
-    What is withheld and what nobody has stated look the same. `requests` are questions to suppliers not yet answered.
+    Needs of sites that are shared below the level `tier` are not counted, or their number would tell how many there
+    are. What is withheld and what nobody has stated look the same. `requests` are questions to
+    suppliers not yet answered.
     """
 
     needs: int
@@ -308,7 +310,7 @@ class _Mask:
             seen=dict(sorted((names["site", one], seen) for one, seen in self.seen.items()))
             | {names[one]: Seen(Level.NAMED) for one in sorted(self.named_offers) if one[1] not in self.seen},
             known_parts=self.known_parts,
-            hits=tuple(sorted((self._hit(node, one) for node, one in self.hits), key=_order)),
+            hits=tuple(sorted({self._hit(node, one) for node, one in self.hits}, key=_order)),
             alternatives=tuple(sorted((self._alternative(one) for one in alternatives), key=_order)),
             qualifications=tuple(sorted((self._qualification(one) for one in qualifications), key=_order)),
             doubts={
@@ -501,11 +503,12 @@ class _Mask:
         )
 
     def _coverage(self, requests: int) -> Coverage:
-        """Over the needs of the reader's own sites and of those before them."""
+        """Over the needs of the reader's own sites and of those before them that it may count."""
         named: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
         for link in self.links:
             named[link.customer, link.part] += link.share
-        places = {(line.site, part) for line in self.lines if line.site in self.upstream for part in line.needs}
+        sites = {site for site in self.upstream if self.seen[site].level.shows(Level.TIER)}
+        places = {(line.site, part) for line in self.lines if line.site in sites for part in line.needs}
         total = sum((min(named[place], Fraction(1)) for place in places), Fraction(0))
         return Coverage(len(places), total / len(places) if places else Fraction(0), requests)
 

@@ -1,0 +1,493 @@
+"""The impact report: what a disruption does to one reader, by when, how sure that is, and what can be done. Pure.
+
+Everything comes out of the reader's view, so whoever has the same view gets the same bytes: amounts are decimal
+strings rounded to the thousandth, money is whole cents, times are dates, and nothing depends on the order of facts.
+A report shows the reader's own lines in full, of sites that it may name when they stop, and of all others only what
+their level shows; nobody else's need, price or share of an allocation is in it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+from risk.alternatives import Alternative, Criterion, Reason, pro_rata, rank_stability, topsis, usable
+from risk.confidence import discounted
+from risk.errors import MalformedFact
+from risk.network import Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.propagation import Impact, Outage, Stop, propagate
+from risk.sharing import Hit, Level, View, canonical
+from risk.survival import plan, time_to_survive
+
+EARLIEST, LIKELY, LATEST = range(3)
+PRO_RATA = "pro-rata-to-need"
+"""The rule that shares what alternatives have to spare among all who are hit, in proportion to what they miss."""
+CRITERIA = (
+    Criterion("share of the need covered", 4),
+    Criterion("days until the first arrival", 3, more_is_better=False),
+    Criterion("extra cents for one", 2, more_is_better=False),
+    Criterion("regions, ports and suppliers shared with what is hit", 1, more_is_better=False),
+)
+"""What alternatives are ranked by, unless the consortium has agreed otherwise; the weights are in every report."""
+ASSUMPTIONS = (
+    "A share of a need that nobody has named comes as planned.",
+    "What was hit makes nothing, or the stated share, until it is back, and everything from that day on.",
+    "Customers order as planned, and are served in proportion when there is too little.",
+    "An alternative delivers every week from its first arrival on, each time what it made in the week before.",
+    "In the interval all stocks are off by their doubt to one side, and all are back at the earliest or the latest.",
+)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A report as it is signed: `content` has no floats and one text form."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def text(self) -> bytes:
+        """The canonical bytes of the content (RFC 8785)."""
+        return canonical(self.content)
+
+
+def assess(
+    view: View,
+    *,
+    rule: str = PRO_RATA,
+    criteria: Sequence[Criterion] = CRITERIA,
+    days: int = 112,
+) -> Assessment:
+    """What the hits of `view` do to its reader within `days` days, and what its alternatives make of that.
+
+    Linear programs run only where the reader loses something. Raises MalformedFact for a rule that is none, and where
+    exercises and real disruptions come together; RiskError as `propagate` and `plan` do.
+    """
+    if rule != PRO_RATA:
+        raise MalformedFact(f"there is no rule {rule!r}; the one there is is {PRO_RATA!r}")
+    if len({one.status for one in view.hits}) > 1:
+        raise MalformedFact("what is an exercise and what is not are assessed apart")
+    return Assessment(_Report(view, criteria, days).content())
+
+
+class Urgency(StrEnum):
+    """When a reader is told."""
+
+    INTERRUPT = "interrupt"
+    DAILY_SUMMARY = "daily-summary"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From which effect on a reader is interrupted: working days at a standstill, or cents of revenue; its own choice.
+
+    Exercises, tests and drafts wait for the summary unless `exercises` says otherwise.
+    """
+
+    standstill_days: int = 1
+    revenue_cents: int | None = None
+    exercises: bool = False
+
+    def urgency(self, assessment: Assessment) -> Urgency:
+        """Whether the likely effect reaches the threshold."""
+        content = assessment.content
+        if content["status"] not in ("Actual", None) and not self.exercises:
+            return Urgency.DAILY_SUMMARY
+        effect = content["effect"]
+        standstill = max((one["standstillDays"] for one in effect["stops"]), default=0)
+        is_costly = self.revenue_cents is not None and (effect["revenueCents"] or 0) >= self.revenue_cents
+        is_long = standstill >= self.standstill_days
+        return Urgency.INTERRUPT if effect["stops"] and (is_long or is_costly) else Urgency.DAILY_SUMMARY
+
+
+class _Report:
+    """One report on its way: the passes that it needs, and what of them the reader is shown."""
+
+    def __init__(self, view: View, criteria: Sequence[Criterion], days: int) -> None:
+        self.view = view
+        self.criteria = criteria
+        self.days = days
+        self.network = view.network
+        self.own = frozenset(key for key, seen in view.seen.items() if seen.is_own)
+        self.hits = [one for one in view.hits if one.site in self.network.sites]
+        self.likely = self._pass(self.network, LIKELY)
+        self.has_price = any(one.revenue_cents is not None for one in self.network.lines if one.site in self.own)
+
+    def content(self) -> dict[str, Any]:
+        view = self.view
+        effect = self._effect(self.likely)
+        is_hit = bool(effect["stops"])
+        chance = max((one.probability for one in self.hits), default=Fraction(0))
+        band = discounted(chance, view.coverage.share)
+        return {
+            "alternatives": self._alternatives(),
+            "assumptions": list(ASSUMPTIONS),
+            "bestPlan": self._best_plan() if is_hit and self.has_price else None,
+            "checkpoint": view.checkpoint,
+            "confidence": {
+                "coverage": _decimal(view.coverage.share),
+                "needs": view.coverage.needs,
+                "openRequests": view.coverage.requests,
+                "probability": {"least": _decimal(band.least), "most": _decimal(band.most)},
+                "stockDoubt": _decimal(
+                    max((doubt for (site, _), doubt in view.doubts.items() if site in self.own), default=Fraction(0))
+                ),
+            },
+            "day": self.network.day.isoformat(),
+            "days": self.days,
+            "effect": effect,
+            "interval": {"least": self._bound(EARLIEST, 1), "most": self._bound(LATEST, -1)},
+            "oneBucket": self._one_bucket() if is_hit else None,
+            "oneMoreDay": self._one_more_day(effect["lost"]),
+            "origins": self._origins(),
+            "reader": view.reader,
+            "status": self.hits[0].status if self.hits else None,
+            "suppliers": self._suppliers(),
+        }
+
+    def _outages(self, when: int) -> list[Outage]:
+        return [
+            Outage(one.site, ((one.start, float(one.left)), (max(one.back[when], one.start + timedelta(1)), 1.0)))
+            for one in self.hits
+        ]
+
+    def _pass(self, network: SupplyNetwork, when: int) -> Impact:
+        return propagate(network, self._outages(when), days=self.days)
+
+    def _own_stops(self, impact: Impact) -> list[Stop]:
+        return [one for one in impact.stops if one.site in self.own]
+
+    def _effect(self, impact: Impact) -> dict[str, Any]:
+        stops = self._own_stops(impact)
+        return {
+            "lost": _amounts(stops),
+            "revenueCents": sum(one.revenue_cents or 0 for one in stops) if self.has_price else None,
+            "stops": [
+                {
+                    "becauseOf": one.because_of,
+                    "byWeek": [{"amount": _decimal(amount), "week": week.isoformat()} for week, amount in one.by_week],
+                    "first": one.first.isoformat(),
+                    "isOver": one.is_over,
+                    "last": one.last.isoformat(),
+                    "part": one.part,
+                    "path": self._path(one.path),
+                    "revenueCents": one.revenue_cents,
+                    "shortfall": _decimal(one.shortfall),
+                    "site": one.site,
+                    "standstillDays": one.standstill_days,
+                }
+                for one in stops
+            ],
+        }
+
+    def _label(self, site: str) -> dict[str, Any] | None:
+        """What the reader may know of a step of a path; None for one that it must not even count."""
+        seen = self.view.seen[site]
+        if seen.level is Level.NAMED:
+            return {"site": site}
+        if seen.level is Level.TIER:
+            return {"region": seen.region, "tier": seen.tier}
+        return None
+
+    def _path(self, path: Sequence[str]) -> list[dict[str, Any]]:
+        """From what was hit to the reader. Steps that are shared below the level `tier` are not counted: only where it
+        began is told, as far as it may be.
+        """
+        labels = [label for label in map(self._label, path) if label is not None]
+        first = self._label(path[0])
+        if first is None:
+            seen = self.view.seen[path[0]]
+            labels.insert(0, {"region": seen.region} if seen.level is Level.REGION_AND_CAUSE else {})
+        return labels
+
+    def _origins(self) -> list[dict[str, Any]]:
+        """What was hit, of all that the reader's own stops lead back to, or that it may know otherwise."""
+        begins = {one.path[0] for one in self._own_stops(self.likely)}
+        found = []
+        for hit in self.hits:
+            seen = self.view.seen[hit.site]
+            if hit.site not in begins and seen.level is not Level.NAMED:
+                continue
+            origin = self._label(hit.site) or ({"region": seen.region} if seen.region is not None else {})
+            if seen.level.shows(Level.REGION_AND_CAUSE):
+                origin |= {"cause": hit.cause, "onset": (hit.onset or hit.start).isoformat()}
+            if seen.level is Level.NAMED:
+                origin |= {"back": [one.isoformat() for one in hit.back]}
+            found.append(origin)
+        return [one for _, one in sorted({canonical(one): one for one in found}.items())]
+
+    def _suppliers(self) -> list[dict[str, Any]]:
+        """When sites that the reader may name stop: days and no amounts."""
+        return [
+            {
+                "first": one.first.isoformat(),
+                "isOver": one.is_over,
+                "last": one.last.isoformat(),
+                "part": one.part,
+                "site": one.site,
+            }
+            for one in self.likely.stops
+            if one.site not in self.own
+            and self.view.seen[one.site].level is Level.NAMED
+            and one.part in self.view.known_parts
+        ]
+
+    def _bound(self, when: int, side: int) -> dict[str, Any]:
+        """The effect at one end of the interval. Less stock and a longer outage never lose less."""
+        stocks = [
+            replace(one, amount=one.amount * (1 + side * self.view.doubts.get((one.site, one.part), Fraction(0))))
+            for one in self.network.stocks
+        ]
+        stops = self._own_stops(self._pass(_with(self.network, stocks=stocks), when))
+        return {
+            "first": min((one.first.isoformat() for one in stops), default=None),
+            "last": max((one.last.isoformat() for one in stops), default=None),
+            "lost": _amounts(stops),
+            "revenueCents": sum(one.revenue_cents or 0 for one in stops) if self.has_price else None,
+        }
+
+    def _one_bucket(self) -> dict[str, Any]:
+        """What the classic program says, which knows no lead times: shown beside the answer that does."""
+        chain = self._upstream()
+        sites = [one.site for one in self.hits if one.site in chain.sites]
+        survive = time_to_survive(chain, sites)
+        recover = max(
+            (self._working_days(one) for one in self.hits if one.site in chain.sites),
+            default=0,
+        )
+        return {
+            "isSafe": survive >= recover,
+            "timeToRecoverDays": recover,
+            "timeToSurviveDays": _decimal(survive),
+        }
+
+    def _working_days(self, hit: Hit) -> int:
+        calendar = self.network.sites[hit.site].calendar
+        start = hit.onset or hit.start
+        return sum(calendar.is_open(start + timedelta(n)) for n in range((hit.back[LIKELY] - start).days))
+
+    def _upstream(self) -> SupplyNetwork:
+        """The reader's own sites and all before them: there its own parts are what leaves the network."""
+        found, wave = set(self.own), set(self.own)
+        while wave:
+            wave = {one.supplier for one in self.network.links if one.customer in wave} - found
+            found |= wave
+        return SupplyNetwork.of(
+            self.network.day,
+            [one for one in self.network.sites.values() if one.key in found],
+            [one for one in self.network.lines if one.site in found],
+            [one for one in self.network.links if one.supplier in found and one.customer in found],
+            [one for one in self.network.stocks if one.site in found],
+        )
+
+    def _best_plan(self) -> dict[str, Any]:
+        """The least that anybody could make of it, and what a day's use of the reader's own stocks is worth there."""
+        best = plan(self.network, self._outages(LIKELY), days=self.days)
+        lost: dict[str, float] = defaultdict(float)
+        for (site, part), short in best.lost.items():
+            if site in self.own:
+                lost[part] += sum(amount for _, amount in short)
+        return {
+            "lost": {part: _decimal(amount) for part, amount in sorted(lost.items())},
+            "stockWorth": [
+                {"centsForADay": round(one.cents_per_day_of_use), "part": one.part, "site": one.site}
+                for one in best.stock_worth
+                if one.site in self.own
+            ],
+        }
+
+    def _one_more_day(self, lost: Mapping[str, str]) -> list[dict[str, Any]]:
+        """What one more day's use of the scarcest part would have saved, at each own site that it stops."""
+        found = []
+        for site, part in sorted({(one.site, one.because_of or "") for one in self._own_stops(self.likely)}):
+            if not part:
+                continue
+            amount = _use(self.network, site, part)
+            stocks = [*self.network.stocks, Stock(site, part, amount)]
+            with_it = _amounts(self._own_stops(self._pass(_with(self.network, stocks=stocks), LIKELY)))
+            saves = {made: Fraction(before) - Fraction(with_it.get(made, "0")) for made, before in lost.items()}
+            found.append(
+                {
+                    "amount": _decimal(amount),
+                    "part": part,
+                    "saves": {made: _decimal(saved) for made, saved in sorted(saves.items()) if saved},
+                    "site": site,
+                }
+            )
+        return found
+
+    def _alternatives(self) -> dict[str, Any]:
+        """All that the consortium has to spare, shared out once over all who are hit; the reader sees its own part."""
+        shown: dict[str, Any] = {"after": None, "refused": [], "rule": PRO_RATA, "suggestions": []}
+        if not self.view.alternatives or not self.likely.stops:
+            return shown
+        hit = {one.site for one in self.view.hits}
+        over = max(one.last for one in self.likely.stops) + timedelta(days=1)
+        good, refused = usable(
+            self.view.alternatives,
+            self.view.qualifications,
+            day=self.network.day,
+            too_late=over,
+            is_hit=hit.__contains__,
+        )
+        shares, needs = self._allocation(good)
+        shown["refused"] = [_refusal(one, reason) for one, reason in refused if one.customer in self.own]
+        shown["suggestions"] = self._suggestions(
+            [one for one in good if one.customer in self.own and _place(one) in shares], shares, needs
+        )
+        shown["weights"] = {one.name: _decimal(one.weight) for one in self.criteria}
+        if shares:
+            with_them = _with_alternatives(
+                self.network, [(one, shares[_place(one)]) for one in good if _place(one) in shares]
+            )
+            after = self._own_stops(self._pass(with_them, LIKELY))
+            shown["after"] = {
+                "lost": _amounts(after),
+                "revenueCents": sum(one.revenue_cents or 0 for one in after) if self.has_price else None,
+            }
+        return shown
+
+    def _allocation(
+        self, good: Sequence[Alternative]
+    ) -> tuple[dict[tuple[str, str, str], Fraction], dict[tuple[str, str], Fraction]]:
+        """What each alternative gives each customer a week by the rule, and what each customer misses a week."""
+        hit: dict[str, Fraction] = {}
+        for one in self.hits:
+            hit[one.site] = min(one.left, hit.get(one.site, Fraction(1)))
+        needs: dict[tuple[str, str], Fraction] = {}
+        for part, customer in {(offer.part, offer.customer) for offer in good}:
+            missing = sum(
+                (
+                    link.share * (1 - hit[link.supplier])
+                    for link in self.network.links
+                    if (link.part, link.customer) == (part, customer) and link.supplier in hit
+                ),
+                Fraction(0),
+            )
+            week = len(self.network.sites[customer].calendar.weekdays)
+            needs[part, customer] = _use(self.network, customer, part) * week * missing
+        shares: dict[tuple[str, str, str], Fraction] = {}
+        for part in sorted({offer.part for offer in good}):
+            capacity: dict[str, Fraction] = {}
+            for offer in good:
+                if offer.part == part:
+                    capacity[offer.supplier] = max(offer.a_week, capacity.get(offer.supplier, Fraction(0)))
+            asked = {customer: need for (of, customer), need in sorted(needs.items()) if of == part}
+            can = [(offer.supplier, offer.customer) for offer in good if offer.part == part]
+            given = pro_rata(capacity, asked, can)
+            shares |= {(supplier, part, customer): amount for (supplier, customer), amount in given.items()}
+        return shares, needs
+
+    def _suggestions(
+        self,
+        good: Sequence[Alternative],
+        shares: Mapping[tuple[str, str, str], Fraction],
+        needs: Mapping[tuple[str, str], Fraction],
+    ) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for part, customer in sorted({(one.part, one.customer) for one in good}):
+            options = [one for one in good if (one.part, one.customer) == (part, customer)]
+            covers = [shares[_place(one)] / needs[part, customer] for one in options]
+            values = [
+                [
+                    float(cover),
+                    float((one.first_arrival - self.network.day).days),
+                    float(one.extra_cents),
+                    float(len(one.shared)),
+                ]
+                for one, cover in zip(options, covers, strict=True)
+            ]
+            closeness = topsis(values, self.criteria)
+            stability = _decimal(rank_stability(values, self.criteria))
+            ranked = sorted(
+                zip(options, covers, closeness, strict=True), key=lambda one: (-round(one[2], 3), one[0].supplier)
+            )
+            for place, (one, cover, close) in enumerate(ranked, 1):
+                amount = shares[_place(one)]
+                found.append(
+                    {
+                        "aWeek": _decimal(amount),
+                        "closeness": _decimal(close),
+                        "covers": _decimal(cover),
+                        "customer": customer,
+                        "extraCentsAWeek": round(amount * one.extra_cents),
+                        "firstArrival": one.first_arrival.isoformat(),
+                        "part": part,
+                        "rank": place,
+                        "shared": sorted(one.shared),
+                        "stability": stability,
+                        "supplier": one.supplier,
+                    }
+                )
+        return found
+
+
+def _place(one: Alternative) -> tuple[str, str, str]:
+    return one.supplier, one.part, one.customer
+
+
+def _refusal(one: Alternative, reason: Reason) -> dict[str, Any]:
+    return {"customer": one.customer, "part": one.part, "reason": str(reason), "supplier": one.supplier}
+
+
+def _use(network: SupplyNetwork, site: str, part: str) -> Fraction:
+    """What `site` uses of `part` on a working day, as planned."""
+    return sum(
+        (one.per_day * one.needs[part] for one in network.lines if one.site == site and part in one.needs), Fraction(0)
+    )
+
+
+def _with(
+    network: SupplyNetwork,
+    *,
+    sites: Iterable[Site] = (),
+    lines: Iterable[Line] = (),
+    links: Iterable[SupplyLink] = (),
+    stocks: Iterable[Stock] | None = None,
+) -> SupplyNetwork:
+    """The network with more sites, lines and links, and with `stocks` instead of its own."""
+    return SupplyNetwork.of(
+        network.day,
+        [*network.sites.values(), *sites],
+        [*network.lines, *lines],
+        [*network.links, *links],
+        network.stocks if stocks is None else stocks,
+    )
+
+
+def _with_alternatives(network: SupplyNetwork, given: Sequence[tuple[Alternative, Fraction]]) -> SupplyNetwork:
+    """The network in which each alternative sends its allocated amount a week, as a supplier to that customer alone."""
+    sites, lines, links = [], [], []
+    for one, a_week in given:
+        key = f"alternative {one.supplier} for {one.customer}"
+        a_day = a_week / 5
+        sites.append(Site(key, key))
+        lines.append(Line(key, one.part, Fraction(0), a_day))
+        # What arrives left a week before, and was made in the week before that.
+        lead = Lead(7, sails=frozenset({one.first_arrival.weekday()}))
+        since = one.first_arrival - timedelta(days=13)
+        links.append(
+            SupplyLink(f"{key}: {one.part}", key, one.customer, one.part, Fraction(0), lead, a_day, since=since)
+        )
+    return _with(network, sites=sites, lines=lines, links=links)
+
+
+def _amounts(stops: Iterable[Stop]) -> dict[str, str]:
+    """What is missing of each part in all."""
+    found: dict[str, float] = defaultdict(float)
+    for one in stops:
+        found[one.part] += one.shortfall
+    return {part: _decimal(amount) for part, amount in sorted(found.items()) if _decimal(amount) != "0"}
+
+
+def _decimal(value: Fraction | float) -> str:
+    """`value` to the thousandth, half to even, without trailing zeros.
+
+    >>> _decimal(15359.99999997), _decimal(Fraction(2, 3)), _decimal(Fraction(-1, 2))
+    ('15360', '0.667', '-0.5')
+    """
+    thousandths = round(Fraction(value) * 1000)
+    sign, (whole, rest) = "-" if thousandths < 0 else "", divmod(abs(thousandths), 1000)
+    return f"{sign}{whole}.{rest:03}".rstrip("0").rstrip(".")

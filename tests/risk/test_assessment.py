@@ -1,0 +1,225 @@
+"""The risk manager's story as each member's report tells it, to the unit, the day and the cent."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from risk.alternatives import Alternative, Qualification
+from risk.assessment import Threshold, Urgency, assess
+from risk.errors import MalformedFact
+from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.sharing import Hit, View, view
+from tests.risk.networks import BACK, LANDFALL, MONDAY, axle_circle
+
+KEY = bytes(range(32))
+NOBODY = ("yongjiang", "echizen", "peipsi", "cimo", "magnet")
+OFFERS = [
+    Alternative(supplier, "magnet", customer, Fraction(a_week), first_arrival, extra_cents)
+    for customer in ("lariana", "vltava")
+    for supplier, a_week, first_arrival, extra_cents in [
+        ("echizen", 69_120, date(2026, 11, 16), 3),
+        ("peipsi", 92_160, date(2026, 11, 30), 2),
+        ("cimo", 138_240, date(2026, 11, 16), 1),
+    ]
+]
+QUALIFIED = [Qualification(one.supplier, "magnet", one.customer, one.customer, date(2027, 6, 30)) for one in OFFERS]
+
+
+def storm(site: str) -> Hit:
+    return Hit(site, MONDAY, (date(2026, 11, 10), BACK, date(2026, 12, 15)), "cyclone", onset=LANDFALL,
+               status="Exercise", probability=Fraction(3, 4))  # fmt: skip
+
+
+def at(level: str, network: SupplyNetwork) -> SupplyNetwork:
+    links = [replace(one, level=level) for one in network.links]
+    return SupplyNetwork.of(network.day, network.sites.values(), network.lines, links, network.stocks)
+
+
+def seen(reader: str, level: str = "tier", *, backwards: bool = False) -> View:
+    order = -1 if backwards else 1
+    network = at(level, axle_circle())
+    if backwards:
+        network = SupplyNetwork.of(network.day, list(network.sites.values())[::-1], network.lines[::-1],
+                                   network.links[::-1], network.stocks[::-1])  # fmt: skip
+    return view(network, reader, key=KEY, checkpoint="c7", hits=[storm("yongjiang"), storm("cimo")][::order],
+                alternatives=OFFERS[::order], qualifications=QUALIFIED[::order],
+                doubts={("lariana", "magnet"): Fraction(1, 20)})  # fmt: skip
+
+
+def report(reader: str, level: str = "tier") -> Any:
+    return assess(seen(reader, level)).content
+
+
+def test_havelmark_sees_its_plants_its_revenue_and_a_cyclone_at_tier_3() -> None:
+    told = report("havelmark")
+    effect = told["effect"]
+    assert effect["lost"] == {"vehicle": "15360"}
+    assert effect["revenueCents"] == 49_152_000_000
+    by_week: dict[str, int] = {}
+    for stop in effect["stops"]:
+        assert (stop["first"], stop["last"], stop["isOver"]) == ("2026-12-08", "2027-01-07", True)
+        assert (stop["becauseOf"], stop["standstillDays"]) == ("axle", 16)
+        assert stop["path"] == [
+            {"region": "East Asia", "tier": 3}, {"region": "", "tier": 2}, {"site": "nordrand"}, {"site": stop["site"]},
+        ]  # fmt: skip
+        for week in stop["byWeek"]:
+            by_week[week["week"]] = by_week.get(week["week"], 0) + int(week["amount"])
+    assert by_week == {"2026-12-07": 3_840, "2026-12-14": 4_800, "2026-12-21": 2_880, "2027-01-04": 3_840}
+    assert told["origins"] == [{"cause": "cyclone", "onset": "2026-10-13", "region": "East Asia", "tier": 3}]
+    assert told["bestPlan"]["lost"] == {"vehicle": "15360"}
+    assert told["bestPlan"]["stockWorth"][0] == {"centsForADay": 640 * 3_200_000, "part": "axle", "site": "magdeburg"}
+    assert told["oneBucket"] == {"isSafe": True, "timeToRecoverDays": 30, "timeToSurviveDays": "41"}
+    assert told["alternatives"]["after"] == {"lost": {"vehicle": "800"}, "revenueCents": 2_560_000_000}
+    assert (told["alternatives"]["suggestions"], told["alternatives"]["refused"]) == ([], [])
+    assert told["interval"]["least"] == {
+        "first": "2026-12-08", "last": "2027-01-04", "lost": {"vehicle": "12240"}, "revenueCents": 39_168_000_000,
+    }  # fmt: skip
+    assert told["interval"]["most"]["lost"] == {"vehicle": "30000"}
+    assert told["confidence"]["probability"] == {"least": "0.75", "most": "0.75"}
+    assert told["status"] == "Exercise"
+
+
+def test_nordrand_sees_the_stop_of_lariana_and_no_money() -> None:
+    told = report("nordrand")
+    assert told["suppliers"] == [
+        {"first": "2026-11-23", "isOver": True, "last": "2027-01-04", "part": "rotor", "site": "lariana"}
+    ]
+    (stop,) = told["effect"]["stops"]
+    assert (stop["first"], stop["last"], stop["shortfall"]) == ("2026-12-02", "2027-01-06", "18240")
+    assert stop["path"] == [{"region": "East Asia", "tier": 2}, {"site": "lariana"}, {"site": "nordrand"}]
+    assert told["oneMoreDay"] == [{"amount": "960", "part": "rotor", "saves": {"axle": "960"}, "site": "nordrand"}]
+    assert (told["effect"]["revenueCents"], told["bestPlan"]) == (None, None)
+    assert told["alternatives"]["after"]["lost"] == {"axle": "3680"}
+
+
+def test_lariana_sees_yongjiang_and_its_share_of_what_others_have_to_spare() -> None:
+    told = report("lariana")
+    assert told["origins"] == [
+        {"back": ["2026-11-10", "2026-11-24", "2026-12-15"], "cause": "cyclone", "onset": "2026-10-13",
+         "site": "yongjiang"}
+    ]  # fmt: skip
+    (stop,) = told["effect"]["stops"]
+    assert (stop["first"], stop["becauseOf"], stop["shortfall"]) == ("2026-11-23", "magnet", "23040")
+    assert told["oneMoreDay"] == [{"amount": "46080", "part": "magnet", "saves": {"rotor": "960"}, "site": "lariana"}]
+    alternatives = told["alternatives"]
+    assert [(one["rank"], one["supplier"], one["aWeek"], one["covers"]) for one in alternatives["suggestions"]] == [
+        (1, "peipsi", "76800", "0.333"),
+        (2, "echizen", "57600", "0.25"),
+    ]
+    assert [(one["supplier"], one["reason"]) for one in alternatives["refused"]] == [("cimo", "it is hit itself")]
+    assert alternatives["weights"]["share of the need covered"] == "4"
+    assert told["interval"]["most"]["first"] == "2026-11-20"
+
+
+def test_vltava_sees_its_own_part() -> None:
+    told = report("vltava")
+    assert told["effect"]["stops"] == []
+    assert [(one["supplier"], one["aWeek"]) for one in told["alternatives"]["suggestions"]] == [
+        ("peipsi", "15360"),
+        ("echizen", "11520"),
+    ]
+    assert (told["oneBucket"], told["bestPlan"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("reader", "strangers"),
+    [
+        ("havelmark", (*NOBODY, "lariana", "vltava", "rotor", "motor")),
+        ("nordrand", (*NOBODY, "vltava", "motor", "3200000")),
+        ("lariana", ("vltava", "motor", "magdeburg", "kielce", "havelmark", '"11520"', '"15360"')),
+        ("vltava", ("lariana", "rotor", "nordrand", "57600", "76800", "230400")),
+    ],
+)
+def test_nobody_reads_what_is_not_shared_with_it(reader: str, strangers: tuple[str, ...]) -> None:
+    text = assess(seen(reader)).text.decode()
+    for name in strangers:
+        assert name not in text
+
+
+@pytest.mark.parametrize("reader", ["havelmark", "nordrand", "lariana", "vltava"])
+def test_the_same_view_gives_the_same_bytes_in_whatever_order_the_facts_came(reader: str) -> None:
+    text = assess(seen(reader)).text
+    assert assess(seen(reader, backwards=True)).text == text
+
+    def floats(value: Any) -> bool:
+        if isinstance(value, dict | list):
+            return any(map(floats, value.values() if isinstance(value, dict) else value))
+        return isinstance(value, float)
+
+    assert not floats(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("level", "begins"),
+    [
+        ("impact-only", [{}, {"site": "nordrand"}]),
+        ("region-and-cause", [{"region": "East Asia"}, {"site": "nordrand"}]),
+        ("named", [{"site": "yongjiang"}, {"site": "lariana"}, {"site": "nordrand"}]),
+    ],
+)
+def test_the_figures_are_whole_at_every_level_and_the_path_tells_what_the_level_shows(
+    level: str, begins: list[dict[str, Any]]
+) -> None:
+    told, full = report("havelmark", level), report("havelmark", "named")
+    assert told["effect"]["stops"][0]["path"][:-1] == begins
+    for effect in (told["effect"], full["effect"]):
+        for stop in effect["stops"]:
+            del stop["path"]
+    for name in ("effect", "interval", "bestPlan", "oneMoreDay"):
+        assert told[name] == full[name]
+    assert told["alternatives"]["after"] == full["alternatives"]["after"]
+
+
+def test_what_is_withheld_has_no_effect_and_is_missing_from_the_coverage() -> None:
+    told = report("havelmark", "withheld")
+    assert (told["effect"]["stops"], told["origins"], told["status"]) == ([], [], None)
+    assert (told["confidence"]["coverage"], told["confidence"]["needs"]) == ("0.667", 3)
+    assert told["confidence"]["probability"] == {"least": "0", "most": "0.333"}
+
+
+def chain(hidden: int) -> View:
+    """The reader's supplier has `hidden` suppliers in a row, all without stock; the last of them is hit."""
+    keys = ["plant", "supplier", *(f"hidden {number}" for number in range(hidden))]
+    sites = [Site(key, key) for key in keys]
+    lines = [
+        Line(key, f"part {at}", Fraction(10), Fraction(10), {f"part {at + 1}": Fraction(1)} if key != keys[-1] else {})
+        for at, key in enumerate(keys)
+    ]
+    links = [
+        SupplyLink(f"link {at}", keys[at + 1], keys[at], f"part {at + 1}", level="impact-only")
+        for at in range(len(keys) - 1)
+    ]
+    network = SupplyNetwork.of(MONDAY, sites, lines, links, [Stock("plant", "part 1", Fraction(30))])
+    return view(network, "plant", key=KEY, checkpoint="c", hits=[replace(storm("yongjiang"), site=keys[-1])])
+
+
+def test_below_the_tier_nobody_can_count_the_hops() -> None:
+    one, two = (assess(chain(hidden)) for hidden in (1, 3))
+    assert one.content["effect"]["stops"][0]["path"] == [{}, {"site": "supplier"}, {"site": "plant"}]
+    assert one.text == two.text
+
+
+@pytest.mark.parametrize(
+    ("threshold", "urgency"),
+    [
+        (Threshold(exercises=True), Urgency.INTERRUPT),
+        (Threshold(), Urgency.DAILY_SUMMARY),
+        (Threshold(standstill_days=17, exercises=True), Urgency.DAILY_SUMMARY),
+        (Threshold(standstill_days=17, revenue_cents=49_152_000_000, exercises=True), Urgency.INTERRUPT),
+    ],
+)
+def test_only_what_reaches_the_readers_own_threshold_interrupts(threshold: Threshold, urgency: Urgency) -> None:
+    assert threshold.urgency(assess(seen("havelmark"))) is urgency
+
+
+def test_an_exercise_is_never_counted_with_what_is_real() -> None:
+    network = axle_circle()
+    hits = [storm("yongjiang"), replace(storm("lariana"), status="Actual")]
+    with pytest.raises(MalformedFact, match="assessed apart"):
+        assess(view(network, "havelmark", key=KEY, checkpoint="c", hits=hits))
+    with pytest.raises(MalformedFact, match="no rule 'first-come'"):
+        assess(seen("havelmark"), rule="first-come")
