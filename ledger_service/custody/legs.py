@@ -175,11 +175,11 @@ class _Making:
         if accepted is not None and step.acceptance in accepted.ids and not strange:
             return LegState.HANDED_OVER
         hidden = self.papers.facts.get(step.acceptance or b"")
-        if accepted is None and hidden is not None and hidden.content is None and not strange:
-            # Anything of which only the header is known would do otherwise, and its taker need not have said a word.
-            if (hidden.issuer, hidden.kind) == (taker, "receipt"):
-                return LegState.WITHHELD
-        return LegState.UNEXPLAINED
+        if accepted is not None or hidden is None or hidden.content is not None or strange:
+            return LegState.UNEXPLAINED
+        # Anything of which only the header is known would do otherwise, and its taker need not have said a word.
+        is_answer = (hidden.issuer, hidden.kind) == (taker, "receipt")
+        return LegState.WITHHELD if is_answer else LegState.UNEXPLAINED
 
     def state_off_chain(self, despatch: Despatch, receipt: Receipt | None, key: str, *, is_seen: bool) -> LegState:
         if receipt is None:

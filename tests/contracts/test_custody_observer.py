@@ -217,6 +217,8 @@ def spelled(text: str) -> dict[str, bytes]:
     """A text in every spelling in which it might stand on a chain, unsalted hashes among them."""
     raw = text.encode()
     digits = "".join(filter(str.isdigit, text))
+    number = int(digits or "0")
+    size = (number.bit_length() + 7) // 8
     spellings = {
         "text": raw,
         "lower case": text.lower().encode(),
@@ -226,8 +228,8 @@ def spelled(text: str) -> dict[str, bytes]:
         "Base64": b64encode(raw)[: 4 * (len(raw) // 3)],
         "digits": digits.encode(),
         "packed decimals": bytes.fromhex(digits + "0" * (len(digits) % 2)),
-        "number": int(digits).to_bytes(8).lstrip(b"\0"),
-        "number, low byte first": int(digits).to_bytes(8, "little").rstrip(b"\0"),
+        "number": number.to_bytes(size),
+        "number, low byte first": number.to_bytes(size, "little"),
         "end of Keccak": keccak(raw)[12:],
         "start of Keccak": keccak(raw)[:20],
         "SHA-256": sha256(raw).digest(),
