@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ledger_service import risk_kinds
 from ledger_service.custody.kinds import CLOCK_TOLERANCE_MS, PARSERS, Parse
 from ledger_service.custody.policy import Policy
 from ledger_service.errors import MalformedInput
@@ -43,6 +44,7 @@ _CHECKS: dict[str, Check] = {
     **{kind: _custody(parse) for kind, parse in PARSERS.items()},
     "custody-policy": _custody(Policy.parse),
     "grant": _custody(Grant.parse),
+    **{kind: _custody(parse) for kind, parse in risk_kinds.PARSERS.items()},
 }
 
 

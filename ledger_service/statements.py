@@ -49,6 +49,15 @@ PURPOSE_OF_KIND = {
     "custody-addresses": EVENTS,
     "custody-policy": EVENTS,
     "grant": EVENTS,
+    "site": EVENTS,
+    "part": EVENTS,
+    "bill-of-material": EVENTS,
+    "supply-link": EVENTS,
+    "stock": EVENTS,
+    "capacity": EVENTS,
+    "qualification": EVENTS,
+    "product-price": EVENTS,
+    "continuity-plan": EVENTS,
 }
 """The kinds of statement there are, and the purpose that the signing key of each must have."""
 

@@ -1,0 +1,442 @@
+"""Business facts of the supply network: one dataclass per kind of statement, read strictly from its content. Pure.
+
+Each names its source document and the time as of which it is true; a newer one of the same issuer about the same thing
+takes its place. The risk package makes a network of them and does not know this module: what it is given is their
+plain fields. `docs/formats.md` section 11 has schema and example of each kind.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import Any, Self
+
+from ledger_service.custody.kinds import PIECE_UNITS, Choice, Document, Reader
+from ledger_service.errors import MalformedInput
+
+_LOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_DEGREES = re.compile(r"-?(?:0|[1-9]\d{0,2})(?:\.\d{0,6}[1-9])?", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MAX_DAYS = 3650
+MAX_CENTS = 2**53 - 1
+
+
+class SharingLevel(Choice):
+    """How much of a supply link its owner shows to those who are not its ends."""
+
+    WITHHELD = "withheld"
+    IMPACT_ONLY = "impact-only"
+    REGION_AND_CAUSE = "region-and-cause"
+    TIER = "tier"
+    NAMED = "named"
+
+
+class Trigger(Choice):
+    """What sets a continuity plan going."""
+
+    REGION = "region"
+    SITE = "site"
+    PORT = "port"
+    LANE = "lane"
+    PART = "part"
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What every fact has: its source document, as of when it is true (ms), and the statement that it corrects."""
+
+    document: Document
+    as_of: int
+    corrects: bytes | None
+
+    @classmethod
+    def read(cls, reader: Reader, latest: int | None) -> Self:
+        return cls(Document.read(reader), reader.time("asOf", latest=latest), reader.hash_or_none("corrects"))
+
+
+def _reader(content: Any, where: str, needed: str, allowed: str = "") -> Reader:
+    return Reader(content, where, f"to document asOf {needed}", f"corrects replaces {allowed}")
+
+
+def _member(reader: Reader, name: str) -> bytes:
+    return reader.hash(name)
+
+
+def _day(reader: Reader, name: str) -> date:
+    text = reader.text(name, 10)
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise MalformedInput("expected a day, as 2026-10-12", reader.at(name))
+
+
+def _amount(reader: Reader, name: str) -> Fraction:
+    """A decimal, 0 among them; whole where its unit counts pieces."""
+    amount = reader.decimal(name)
+    if amount.denominator != 1 and reader.measure() in PIECE_UNITS:
+        raise MalformedInput(f"{reader.measure()} counts pieces, and there is no part of a piece", reader.at(name))
+    return amount
+
+
+def _share(reader: Reader, name: str) -> Fraction:
+    share = reader.decimal(name)
+    if share > 1:
+        raise MalformedInput("a share lies between 0 and 1", reader.at(name))
+    return share
+
+
+def _degrees(reader: Reader, name: str, most: int) -> Fraction | None:
+    if not reader.has(name):
+        return None
+    text = reader.text(name, 12)
+    if not _DEGREES.fullmatch(text) or abs(Fraction(text)) > most or text == "-0":
+        raise MalformedInput(
+            f'expected degrees from -{most} to {most} as a decimal string, as "29.87"', reader.at(name)
+        )
+    return Fraction(text)
+
+
+def _weekdays(reader: Reader, name: str) -> tuple[int, ...]:
+    """ISO 8601 weekdays, 1 (Monday) to 7, in order, once each."""
+    days = [item for _, item in reader.items(name, least=1)]
+    if any(type(one) is not int or not 1 <= one <= 7 for one in days) or days != sorted(set(days)):
+        raise MalformedInput("weekdays are 1 (Monday) to 7, in order and once each", reader.at(name))
+    return tuple(days)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFact:
+    """A place of the issuer's where things are made, stored or moved, when it works and how soon it is back."""
+
+    stated: Stated
+    site: str
+    region: str
+    latitude: Fraction | None
+    longitude: Fraction | None
+    locode: str | None
+    weekdays: tuple[int, ...]
+    holidays: tuple[date, ...]
+    recovery_days: tuple[int, int, int] | None
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "site", "name region latitude longitude locode weekdays holidays recoveryDays")
+        reader.text_or_none("name")
+        locode = reader.text_or_none("locode", 5)
+        if locode is not None and not _LOCODE.fullmatch(locode):
+            raise MalformedInput("expected a UN/LOCODE, as CNNGB", reader.at("locode"))
+        latitude, longitude = _degrees(reader, "latitude", 90), _degrees(reader, "longitude", 180)
+        if (latitude is None) != (longitude is None):
+            raise MalformedInput("a position has latitude and longitude", where)
+        holidays = []
+        for at, item in reader.items("holidays"):
+            if not isinstance(item, str):
+                raise MalformedInput("expected a day, as 2026-12-24", at)
+            holidays.append(_day(Reader({"day": item}, at, "day"), "day"))
+        if holidays != sorted(set(holidays)):
+            raise MalformedInput("holidays are in order and come once each", reader.at("holidays"))
+        recovery = None
+        if reader.has("recoveryDays"):
+            days = reader.child("recoveryDays", "least likely most")
+            recovery = (
+                days.number("least", most=MAX_DAYS),
+                days.number("likely", most=MAX_DAYS),
+                days.number("most", most=MAX_DAYS),
+            )
+            if not recovery[0] <= recovery[1] <= recovery[2]:
+                raise MalformedInput("the likely time lies between the least and the most", reader.at("recoveryDays"))
+        return cls(
+            stated=Stated.read(reader, latest),
+            site=reader.place("site"),
+            region=reader.text_or_none("region") or "",
+            latitude=latitude,
+            longitude=longitude,
+            locode=locode,
+            weekdays=_weekdays(reader, "weekdays") if reader.has("weekdays") else (1, 2, 3, 4, 5),
+            holidays=tuple(holidays),
+            recovery_days=recovery,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PartFact:
+    """A part under its number, what it is counted in, and the numbers that others have for the same part."""
+
+    stated: Stated
+    part: str
+    uom: str
+    same_as: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "part uom", "name sameAs")
+        reader.text_or_none("name")
+        part, others = reader.part("part"), []
+        for at, item in reader.items("sameAs"):
+            others.append(Reader({"part": item}, at, "part").part("part"))
+        if len({part, *others}) != len(others) + 1:
+            raise MalformedInput("one number comes twice, maybe in another spelling", reader.at("sameAs"))
+        return cls(Stated.read(reader, latest), part, reader.measure(), tuple(sorted(others)))
+
+
+@dataclass(frozen=True, slots=True)
+class BillOfMaterialFact:
+    """What a site needs to make one of a part: (part, amount, unit of measure)."""
+
+    stated: Stated
+    site: str
+    part: str
+    needs: tuple[tuple[str, Fraction, str], ...]
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "site part needs")
+        part, needs = reader.part("part"), []
+        for at, item in reader.items("needs", least=1):
+            need = Reader(item, at, "part quantity uom")
+            # Unlike goods handed over, what goes into one may be a part of a piece: 9.6 magnets on the average.
+            amount = need.decimal("quantity")
+            if amount == 0:
+                raise MalformedInput("expected a quantity above 0", need.at("quantity"))
+            needs.append((need.part("part"), amount, need.measure()))
+        names = [name for name, _, _ in needs]
+        if part in names:
+            raise MalformedInput("a part is not made of itself", reader.at("needs"))
+        if len(set(names)) != len(names):
+            raise MalformedInput("one part comes twice, maybe in another spelling", reader.at("needs"))
+        return cls(Stated.read(reader, latest), reader.place("site"), part, tuple(sorted(needs)))
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyLinkFact:
+    """`supplier` sends `part` to `customer`: which share of the need, how long it takes, and who else may know.
+
+    `levels` are for single members; `level` is for all others who are neither supplier nor customer.
+    """
+
+    stated: Stated
+    supplier: str
+    customer: str
+    part: str
+    uom: str
+    share: Fraction
+    lead_days: int
+    is_working_days: bool
+    sails: tuple[int, ...] | None
+    most_per_day: Fraction | None
+    since: date | None
+    level: str
+    levels: tuple[tuple[bytes, str], ...]
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "supplier customer part uom share lead level", "mostPerDay since levels")
+        lead = reader.child("lead", "days", "working sails")
+        working = lead.has("working") and content["lead"]["working"]
+        if type(working) is not bool:
+            raise MalformedInput("expected true or false", lead.at("working"))
+        levels = []
+        for at, item in reader.items("levels"):
+            one = Reader(item, at, "member level")
+            levels.append((_member(one, "member"), str(one.choice("level", SharingLevel))))
+        if len({member for member, _ in levels}) != len(levels):
+            raise MalformedInput("a member comes twice", reader.at("levels"))
+        supplier, customer = reader.place("supplier"), reader.place("customer")
+        if supplier == customer:
+            raise MalformedInput("a site does not supply itself", reader.at("customer"))
+        return cls(
+            stated=Stated.read(reader, latest),
+            supplier=supplier,
+            customer=customer,
+            part=reader.part("part"),
+            uom=reader.measure(),
+            share=_share(reader, "share"),
+            lead_days=lead.number("days", most=MAX_DAYS),
+            is_working_days=working,
+            sails=_weekdays(lead, "sails") if lead.has("sails") else None,
+            most_per_day=_amount(reader, "mostPerDay") if reader.has("mostPerDay") else None,
+            since=_day(reader, "since") if reader.has("since") else None,
+            level=str(reader.choice("level", SharingLevel)),
+            levels=tuple(sorted(levels)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StockFact:
+    """So much of a part lies at a site and can be used, and so much is on its way: (from, day of arrival, amount)."""
+
+    stated: Stated
+    site: str
+    part: str
+    uom: str
+    amount: Fraction
+    on_the_way: tuple[tuple[str, date, Fraction], ...]
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "site part quantity uom", "onTheWay")
+        uom, coming = reader.measure(), []
+        for at, item in reader.items("onTheWay"):
+            one = Reader(item, at, "from arrives quantity")
+            amount = Reader({**item, "uom": uom}, at, "from arrives quantity uom").quantity()[0]
+            coming.append((one.place("from"), _day(one, "arrives"), amount))
+        return cls(
+            Stated.read(reader, latest),
+            reader.place("site"),
+            reader.part("part"),
+            uom,
+            _amount(reader, "quantity"),
+            tuple(sorted(coming)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityFact:
+    """What a site makes of a part on a working day, as planned and at most; `is_offered`: the rest may be suggested."""
+
+    stated: Stated
+    site: str
+    part: str
+    uom: str
+    planned: Fraction
+    most: Fraction
+    is_offered: bool
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "site part planned most uom", "offered")
+        planned, most = reader.decimal("planned"), reader.decimal("most")
+        if most < planned:
+            raise MalformedInput("more is planned than it can make", reader.at("planned"))
+        offered = content.get("offered", False)
+        if type(offered) is not bool:
+            raise MalformedInput("expected true or false", reader.at("offered"))
+        return cls(
+            Stated.read(reader, latest),
+            reader.place("site"),
+            reader.part("part"),
+            reader.measure(),
+            planned,
+            most,
+            offered,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QualificationFact:
+    """The issuer has qualified `supplier` for `part` at its site `customer`: until when, and how soon it can come."""
+
+    stated: Stated
+    supplier: str
+    part: str
+    customer: str
+    scope: str
+    expires: date
+    first_days: int
+    extra_cents: int
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "supplier part customer scope expires firstArrivalDays", "extraMinorUnits")
+        return cls(
+            Stated.read(reader, latest),
+            reader.place("supplier"),
+            reader.part("part"),
+            reader.place("customer"),
+            reader.text("scope", 500),
+            _day(reader, "expires"),
+            reader.number("firstArrivalDays", most=MAX_DAYS),
+            reader.number("extraMinorUnits", most=MAX_CENTS) if reader.has("extraMinorUnits") else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPriceFact:
+    """What one of a product is sold for, in minor units of a currency."""
+
+    stated: Stated
+    site: str
+    part: str
+    minor_units: int
+    currency: str
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "site part minorUnits currency")
+        currency = reader.text("currency", 3)
+        if not _CURRENCY.fullmatch(currency):
+            raise MalformedInput("expected a currency of ISO 4217, as EUR", reader.at("currency"))
+        return cls(
+            Stated.read(reader, latest),
+            reader.place("site"),
+            reader.part("part"),
+            reader.number("minorUnits", most=MAX_CENTS),
+            currency,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one member does, within how many hours, when a continuity plan is set going."""
+
+    member: bytes
+    what: str
+    within_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuityPlanFact:
+    """Who does what when this happens. Every member named in it agrees by its own statement, whose `agrees_to` is the
+    id of the first one. `exercises` says when it was tried (ms) and what came of it.
+    """
+
+    stated: Stated
+    name: str
+    triggers: tuple[tuple[str, str], ...]
+    measures: tuple[Measure, ...]
+    until: date
+    agrees_to: bytes | None
+    exercises: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "name triggers measures until", "agreesTo exercises")
+        triggers, measures, exercises = [], [], []
+        for at, item in reader.items("triggers", least=1):
+            trigger = Reader(item, at, "kind name")
+            triggers.append((str(trigger.choice("kind", Trigger)), trigger.text("name", 300)))
+        for at, item in reader.items("measures", least=1):
+            one = Reader(item, at, "member what withinHours")
+            measures.append(
+                Measure(_member(one, "member"), one.text("what", 500), one.number("withinHours", most=24 * MAX_DAYS))
+            )
+        for at, item in reader.items("exercises"):
+            tried = Reader(item, at, "at outcome")
+            exercises.append((tried.time("at", latest=latest), tried.text("outcome", 2000)))
+        return cls(
+            Stated.read(reader, latest),
+            reader.text("name"),
+            tuple(triggers),
+            tuple(measures),
+            _day(reader, "until"),
+            reader.hash_or_none("agreesTo"),
+            tuple(exercises),
+        )
+
+
+PARSERS: dict[str, Callable[..., Any]] = {
+    "site": SiteFact.parse,
+    "part": PartFact.parse,
+    "bill-of-material": BillOfMaterialFact.parse,
+    "supply-link": SupplyLinkFact.parse,
+    "stock": StockFact.parse,
+    "capacity": CapacityFact.parse,
+    "qualification": QualificationFact.parse,
+    "product-price": ProductPriceFact.parse,
+    "continuity-plan": ContinuityPlanFact.parse,
+}
+"""How the content of each kind is read."""

@@ -1,0 +1,91 @@
+"""The business facts of risk: what is wrong is refused with its place. (The page's examples: test_custody_kinds.)"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ledger_service import facts
+from ledger_service.errors import MalformedInput
+from ledger_service.risk_kinds import PARSERS, StockFact, SupplyLinkFact
+from tests.ledger_service.test_custody_kinds import NOW, drop, example, put
+
+GLN = "https://id.gs1.org/414/9521002000016"
+WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
+    "no source document": ("stock", drop("document"), "/content"),
+    "no time": ("stock", drop("asOf"), "/content"),
+    "a time to come": ("stock", put("asOf", "2026-10-12T09:00:00Z"), "/content/asOf"),
+    "a time without offset": ("capacity", put("asOf", "2026-10-01T08:00:00"), "/content/asOf"),
+    "a negative stock": ("stock", put("quantity", "-1"), "/content/quantity"),
+    "a stock as number": ("stock", put("quantity", 1920), "/content/quantity"),
+    "half a piece": ("stock", put("quantity", "0.5"), "/content/quantity"),
+    "half a piece on its way": ("stock", put("onTheWay/0/quantity", "0.5"), "/content/onTheWay/0/quantity"),
+    "a day that is none": ("stock", put("onTheWay/0/arrives", "2026-02-30"), "/content/onTheWay/0/arrives"),
+    "a site in words": ("stock", put("site", "Göttingen"), "/content/site"),
+    "a share above 1": ("supply-link", put("share", "1.1"), "/content/share"),
+    "a site that supplies itself": ("supply-link", put("supplier", GLN), "/content/customer"),
+    "a lead time below 0": ("supply-link", put("lead/days", -1), "/content/lead/days"),
+    "a day of the week too many": ("supply-link", put("lead/sails", [8]), "/content/lead/sails"),
+    "a link that never sails": ("supply-link", put("lead/sails", []), "/content/lead/sails"),
+    "working as a word": ("supply-link", put("lead/working", "yes"), "/content/lead/working"),
+    "an unknown level": ("supply-link", put("level", "secret"), "/content/level"),
+    "no level": ("supply-link", drop("level"), "/content"),
+    "a member twice": (
+        "supply-link",
+        lambda content: content["levels"].append({**content["levels"][0], "level": "tier"}),
+        "/content/levels",
+    ),
+    "more planned than possible": ("capacity", put("planned", "1201"), "/content/planned"),
+    "a unit in words": ("capacity", put("uom", "piece"), "/content/uom"),
+    "a latitude off the earth": ("site", put("latitude", "91"), "/content/latitude"),
+    "a latitude as number": ("site", put("latitude", 51), "/content/latitude"),
+    "a latitude alone": ("site", drop("longitude"), "/content"),
+    "a port in words": ("site", put("locode", "Hafen"), "/content/locode"),
+    "a holiday twice": ("site", put("holidays", ["2026-12-24", "2026-12-24"]), "/content/holidays"),
+    "back before it can be": ("site", put("recoveryDays/least", 43), "/content/recoveryDays"),
+    "a part made of itself": ("bill-of-material", put("part", "(01)09521004100011"), "/content/needs"),
+    "nothing of it": ("bill-of-material", put("needs/0/quantity", "0"), "/content/needs/0/quantity"),
+    "a part twice": (
+        "bill-of-material",
+        lambda content: content["needs"].append(content["needs"][0]),
+        "/content/needs",
+    ),
+    "the same number again": ("part", put("sameAs", ["(01)09521004100011"]), "/content/sameAs"),
+    "a price with a fraction": ("product-price", put("minorUnits", "3200000.5"), "/content/minorUnits"),
+    "a price below 0": ("product-price", put("minorUnits", -1), "/content/minorUnits"),
+    "a currency in words": ("product-price", put("currency", "Eur"), "/content/currency"),
+    "an expiry with a time": ("qualification", put("expires", "2027-06-30T00:00Z"), "/content/expires"),
+    "an unknown trigger": ("continuity-plan", put("triggers/0/kind", "mood"), "/content/triggers/0/kind"),
+    "nobody who does anything": ("continuity-plan", put("measures", []), "/content/measures"),
+    "an exercise to come": (
+        "continuity-plan",
+        put("exercises/0/at", "2027-01-01T00:00:00Z"),
+        "/content/exercises/0/at",
+    ),
+    "a word that means nothing": ("site", put("colour", "red"), "/content"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_refused_with_its_place(name: str) -> None:
+    kind, change, place = WRONG[name]
+    content = example(kind)
+    change(content)
+    with pytest.raises(MalformedInput) as caught:
+        facts.check(kind, content, NOW)
+    assert caught.value.where == place
+
+
+def test_every_kind_needs_its_document_and_time() -> None:
+    for kind in PARSERS:
+        for name in ("document", "asOf", "to"):
+            content = example(kind)
+            del content[name]
+            with pytest.raises(MalformedInput):
+                facts.check(kind, content, NOW)
+
+
+def test_spellings_of_one_place_and_part_come_out_alike() -> None:
+    stock, link = StockFact.parse(example("stock")), SupplyLinkFact.parse(example("supply-link"))
+    assert (stock.site, stock.part) == (link.customer, link.part)
+    assert stock.on_the_way[0][0] == link.supplier
