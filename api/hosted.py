@@ -153,7 +153,7 @@ class Inside:
         for step in steps:
             try:
                 self.offers.check_step(step, self.member)
-                (outcome,) = self.relaying.submit([step], self.now())
+                (outcome,) = self.relaying.submit([step], self.now(), self.member)
             except LedgerError as error:
                 outcome = error
             if isinstance(outcome, LedgerError):

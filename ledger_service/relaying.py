@@ -98,10 +98,10 @@ class UncommonDeadline(LedgerError):
 
 
 class RelayFull(LedgerError):
-    """Too many steps wait for the chain already; try again later."""
+    """Too many steps wait for the chain already, in all or of one sender; try again later."""
 
-    def __init__(self, waiting: int, most: int) -> None:
-        super().__init__(f"{waiting} steps wait for the chain, more than {most} may not: try again later")
+    def __init__(self, waiting: int, most: int, whose: str = "") -> None:
+        super().__init__(f"{waiting} steps{whose} wait for the chain, more than {most} may not: try again later")
         self.waiting = waiting
         self.most = most
 
@@ -198,6 +198,7 @@ class Relaying:
         random: Random,
         steps: Callable[[str], None] = lambda _name: None,
         max_waiting: int = 200_000,
+        max_of_one: int = 20_000,
     ) -> None:
         """Take up where the store stands; raises ChainBehind or ChainReplaced if the chain has not what it had."""
         identity = chain.identity()
@@ -212,6 +213,7 @@ class Relaying:
         self._random = random
         self._steps = steps
         self._max_waiting = max_waiting
+        self._max_of_one = max_of_one
         self._lane = threading.Lock()
         self._door = threading.Lock()
         with store.read() as connection:
@@ -239,8 +241,10 @@ class Relaying:
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
-    def submit(self, steps: Sequence[SignedStep], now: int) -> list[Waiting | LedgerError]:
-        """Take steps to the queue, each by itself: how it stands, or why it was not taken.
+    def submit(self, steps: Sequence[SignedStep], now: int, sender: bytes | None = None) -> list[Waiting | LedgerError]:
+        """Take steps of the member `sender` to the queue, each by itself: how it stands, or why it was not taken.
+
+        Of one sender no more than its share may wait, so that nobody can fill the relay for all.
 
         Submitting is idempotent: a step that is there already is answered as it stands. Whether a step fits its unit is
         found out when its turn comes. When this returns, what is answered survives a power cut.
@@ -261,9 +265,11 @@ class Relaying:
         with self._door, self._store.write() as connection:
             known = _requests(connection, custody_request.c.struct_hash, hashes)
             tips = _tips(connection, {one.unit for _, one in fresh})
-            count = connection.execute(
-                sa.select(sa.func.count()).where(custody_request.c.state.in_((WAITING, SENT)))
-            ).scalar_one()
+            under_way = sa.select(sa.func.count()).where(custody_request.c.state.in_((WAITING, SENT)))
+            count = connection.execute(under_way).scalar_one()
+            own = 0
+            if sender is not None:
+                own = connection.execute(under_way.where(custody_request.c.sender == sender)).scalar_one()
             taken = _steps_at(connection, [(one.unit, one.sequence) for _, one in fresh])
             rows: list[dict[str, Any]] = []
             for struct_hash, one in fresh:
@@ -280,10 +286,12 @@ class Relaying:
                     outcomes[struct_hash] = StepRefused(one.unit, one.sequence, reason)
                 elif count + len(rows) >= self._max_waiting:
                     outcomes[struct_hash] = RelayFull(count + len(rows), self._max_waiting)
+                elif sender is not None and own + len(rows) >= self._max_of_one:
+                    outcomes[struct_hash] = RelayFull(own + len(rows), self._max_of_one, " of yours")
                 else:
                     made = outcomes[struct_hash]
                     assert isinstance(made, Waiting)
-                    rows.append(_request_row(struct_hash, made))
+                    rows.append(_request_row(struct_hash, made, sender))
             if rows:
                 connection.execute(sa.insert(custody_request), rows)
                 self._steps("taking steps")
@@ -973,7 +981,7 @@ def _steps_at(connection: sa.Connection, places: Iterable[tuple[bytes, int]]) ->
     return found
 
 
-def _request_row(struct_hash: bytes, made: Waiting) -> dict[str, Any]:
+def _request_row(struct_hash: bytes, made: Waiting, sender: bytes | None) -> dict[str, Any]:
     return {
         "struct_hash": struct_hash,
         "unit": made.unit,
@@ -981,6 +989,7 @@ def _request_row(struct_hash: bytes, made: Waiting) -> dict[str, Any]:
         "step": orjson.dumps(made.step.as_json()),
         "deadline_seconds": made.step.deadline,
         "submitted_at": made.submitted_at,
+        "sender": sender,
         "release_seconds": made.release_at,
         "state": WAITING,
         "tries": 0,

@@ -30,6 +30,7 @@ def relaying(
     seed: int = 1,
     steps: Callable[[str], None] = no_step,
     max_waiting: int = 200_000,
+    max_of_one: int = 20_000,
 ) -> Relaying:
     """A relay over the consortium's store and chain that sends at once, unless told otherwise."""
     ledger = consortium.ledger
@@ -42,6 +43,7 @@ def relaying(
         random=Random(seed),
         steps=steps,
         max_waiting=max_waiting,
+        max_of_one=max_of_one,
     )
 
 

@@ -203,7 +203,7 @@ def _relay(caller: Caller, steps: list[SignedStep]) -> Response:
         except LedgerError as error:
             outcomes[place] = error
     good = [place for place in range(len(steps)) if place not in outcomes]
-    answers = service.network.relaying.submit([steps[place] for place in good], service.now())
+    answers = service.network.relaying.submit([steps[place] for place in good], service.now(), caller.member)
     outcomes |= dict(zip(good, answers, strict=True))
     service.rounds.nudge()
     refusals = [Refusal(place, one) for place, one in sorted(outcomes.items()) if isinstance(one, LedgerError)]

@@ -327,6 +327,7 @@ custody_request = Table(
     Column("step", LargeBinary, nullable=False),
     Column("deadline_seconds", BigInteger, nullable=False),
     Column("submitted_at", BigInteger, nullable=False),
+    Column("sender", LargeBinary(32)),
     Column("release_seconds", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
     Column("tries", Integer, nullable=False),

@@ -35,7 +35,7 @@ from ledger_service.relaying import (
     Waiting,
 )
 from ledger_service.store.tables import custody_batch
-from tests.consortium import Consortium, key
+from tests.consortium import Consortium, key, member_id
 from tests.ledger_service.test_anchoring import FaultyChain
 from tests.relay import Parties, relaying
 
@@ -242,6 +242,18 @@ def test_the_queue_is_bounded(consortium: Consortium) -> None:
     assert [isinstance(one, RelayFull) for one in outcomes] == [False] * 3 + [True] * 2
     settle(relay, consortium)
     submit(relay, consortium, parties.open())
+
+
+def test_nobody_fills_the_queue_for_the_others(consortium: Consortium) -> None:
+    relay = relaying(consortium, max_of_one=2)
+    parties = Parties(relay.domain, consortium.clock.seconds())
+    flood = relay.submit([parties.open() for _ in range(4)], consortium.clock.now, member_id("vltava"))
+    assert [isinstance(one, RelayFull) for one in flood] == [False, False, True, True]
+    assert "of yours" in str(flood[2])
+    for sender in (member_id("nordrand"), None):
+        assert isinstance(relay.submit([parties.open()], consortium.clock.now, sender)[0], Waiting)
+    settle(relay, consortium)
+    assert isinstance(relay.submit([parties.open()], consortium.clock.now, member_id("vltava"))[0], Waiting)
 
 
 # What the chain refuses

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("step", sa.LargeBinary(), nullable=False),
         sa.Column("deadline_seconds", sa.BigInteger(), nullable=False),
         sa.Column("submitted_at", sa.BigInteger(), nullable=False),
+        sa.Column("sender", sa.LargeBinary(length=32), nullable=True),
         sa.Column("release_seconds", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
