@@ -585,6 +585,7 @@ def verify_consistency(first: int, second: int, first_root: bytes, second_root: 
 
 
 LOG_KEY, WITNESS_KEY = 1, 4
+MAX_SIGNATURES = 64
 
 
 class NoteKey(NamedTuple):
@@ -642,6 +643,8 @@ class Note(NamedTuple):
         if at < 0 or not note.endswith("\n"):
             raise Malformed("head: a signed note is a text, an empty line and signatures")
         lines = note[at + 2 : -1].split("\n")
+        if len(lines) > MAX_SIGNATURES:
+            raise Malformed(f"head: a note has at most {MAX_SIGNATURES} signatures")
         return cls(note[: at + 1], tuple(map(cls._line, lines)))
 
     @staticmethod
@@ -928,13 +931,18 @@ def _rlp_prefix(offset: int, length: int) -> bytes:
 
 
 def rlp_integer(item: Rlp, where: str) -> int:
-    if not isinstance(item, bytes) or len(item) > 8 or item[:1] == b"\0":
-        raise Malformed(f"{where} is no integer of 64 bits")
+    if not isinstance(item, bytes) or len(item) > 32 or item[:1] == b"\0":
+        raise Malformed(f"{where} is no integer")
     return int.from_bytes(item, "big")
 
 
 def write_integer(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+_HEADER_SIZES = {0: 32, 1: 32, 2: 20, 3: 32, 4: 32, 5: 32, 6: 256, 13: 32, 14: 8, 16: 32, 19: 32, 20: 32}
+_HEADER_NUMBERS = {7, 9, 10, 15, 17, 18}
+"""Fields of a header by their place: hashes, addresses, the bloom filter; and integers in as few bytes as they need."""
 
 
 @dataclass(frozen=True)
@@ -951,10 +959,14 @@ class Block:
     @classmethod
     def parse(cls, raw: bytes, qbft: bool) -> Block:
         fields = read_rlp(raw)
-        if not isinstance(fields, list) or len(fields) < 15 or not all(isinstance(one, bytes) for one in fields):
-            raise Malformed("no block header")
-        if len(fields[0]) != 32 or len(fields[5]) != 32:
-            raise Malformed("no block header: its roots have 32 bytes")
+        if not isinstance(fields, list) or len(fields) not in (15, 16, 17, 20, 21):
+            raise Malformed("no block header: it has 15, 16, 17, 20 or 21 fields")
+        for at, one in enumerate(fields):
+            size = _HEADER_SIZES.get(at)
+            if not isinstance(one, bytes) or (size is not None and len(one) != size):
+                raise Malformed(f"no block header: field {at} cannot be {one!r}"[:200])
+            if at in _HEADER_NUMBERS and (len(one) > 32 or one[:1] == b"\0"):
+                raise Malformed(f"no block header: field {at} is no integer")
         number, time = rlp_integer(fields[8], "a block's number"), rlp_integer(fields[11], "a block's time")
         hashed = raw
         if qbft:
@@ -998,8 +1010,10 @@ class Log(NamedTuple):
 def receipt_logs(root: bytes, index: int, proof: Sequence[bytes]) -> list[Log]:
     """The events of the receipt that `proof` shows at `index` of the trie under `root`; Refused if it failed."""
     raw = _trie_value(root, write_rlp(write_integer(index)), proof)
-    if raw[:1] and raw[0] < 0x80:
-        raw = raw[1:]  # EIP-2718: the type of the transaction
+    if raw[:1] and raw[0] < 0xC0:
+        if raw[0] not in (1, 2, 3, 4):  # EIP-2930, 1559, 4844, 7702
+            refuse(f"{raw[0]} is no type of a transaction (EIP-2718)")
+        raw = raw[1:]
     receipt = read_rlp(raw)
     if not isinstance(receipt, list) or len(receipt) != 4 or not isinstance(receipt[3], list):
         raise Malformed("no receipt: status, gas, bloom and logs")
@@ -1009,6 +1023,10 @@ def receipt_logs(root: bytes, index: int, proof: Sequence[bytes]) -> list[Log]:
     for one in receipt[3]:
         if not isinstance(one, list) or len(one) != 3 or not isinstance(one[1], list):
             raise Malformed("no log: address, topics and data")
+        if not isinstance(one[0], bytes) or len(one[0]) != 20 or not isinstance(one[2], bytes) or len(one[1]) > 4:
+            raise Malformed("no log: an address, up to four topics, and data")
+        if not all(isinstance(topic, bytes) and len(topic) == 32 for topic in one[1]):
+            raise Malformed("no log: a topic has 32 bytes")
         logs.append(Log(one[0], tuple(one[1]), one[2]))
     return logs
 
@@ -3835,7 +3853,8 @@ class Judge:
             found = [one for one in here if span.first <= one <= span.last]
             within += len(found)
             if len(found) != span.last - span.first + 1:
-                missing = next(n for n in range(span.first, span.last + 1) if n not in set(found))
+                present = set(found)
+                missing = next(n for n in range(span.first, span.last + 1) if n not in present)
                 refuse(f"missing number {missing} of {span.first} to {span.last}")
         if within != len(here) and not self.bundle.is_receipt:
             refuse("the bundle does not say of all its numbers that they are here")

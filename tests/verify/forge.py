@@ -100,6 +100,18 @@ class Anchor:
     """The size of the anchor before; None: as the last one here says."""
     previous_time: int = 0
     extra: bytes = b""
+    status: bytes = b"\x01"
+    prefix: bytes = b"\x02"
+    """The type of the transaction before its receipt (EIP-2718)."""
+    others: tuple[tuple[bytes, tuple[bytes, ...], bytes], ...] = ()
+    """Events beside that of the anchor, as (contract, topics, data)."""
+    times: int = 1
+    """How often the anchor's event is there."""
+    more_data: bytes = b""
+    fields: int = 15
+    """How many fields the header has."""
+    bent: tuple[tuple[int, bytes], ...] = ()
+    """Fields of the header in whose place others stand."""
     attested_by: str | None = "attestor"
 
 
@@ -158,10 +170,10 @@ class Forgery:
                 covered,
             )
             before = anchor.size
-            header, proof = self._block(anchor, v.Log(CHECKPOINTS, _topics(), event), number)
-            block = v.Block.parse(header, bool(self.validators))
-            blocks.append(block)
-            digest = v.attestation_digest(block.hash, CHAIN_ID)
+            header, proof = self._block(anchor, v.Log(CHECKPOINTS, topics(), event), number)
+            hashed = v.Block.parse(header, qbft=True).hash if self.validators else v.keccak(header)
+            blocks.append({"number": anchor.block, "hash": v.to_hex(hashed)})
+            digest = v.attestation_digest(hashed, CHAIN_ID)
             anchors.append(
                 {
                     "size": anchor.size,
@@ -204,7 +216,7 @@ class Forgery:
             },
             "validators": [v.to_hex(address(one)) for one in self.validators],
             "attestor": None if self.attestor is None else v.to_hex(address(self.attestor)),
-            "pinned": {"number": blocks[-1].number, "hash": v.to_hex(blocks[-1].hash)} if self.pinned else None,
+            "pinned": blocks[-1] if self.pinned else None,
             "witnesses": [],
         }
         return bundle, trust
@@ -252,8 +264,10 @@ class Forgery:
     def _block(self, anchor: Anchor, log: Any, number: int) -> tuple[bytes, list[bytes]]:
         """A block with one receipt in which one event stands; its receipt's trie is one leaf."""
         v = second()
-        receipt = v.write_rlp([b"\x01", b"\x52\x08", bytes(256), [[log.address, list(log.topics), log.data]]])
-        leaf = v.write_rlp([b"\x20\x80", receipt])
+        logs = [[one, list(topics), data] for one, topics, data in anchor.others]
+        logs += [[log.address, list(log.topics), log.data + anchor.more_data]] * anchor.times
+        receipt = v.write_rlp([anchor.status, b"\x52\x08", bytes(256), logs])
+        leaf = v.write_rlp([b"\x20\x80", anchor.prefix + receipt])
         fields = [bytes([number + 1]) * 32, bytes(32), bytes(20), bytes(32), bytes(32), v.keccak(leaf), bytes(256)]
         fields += [b"", v.write_integer(anchor.block), b"\x01", b"\x01", v.write_integer(START + anchor.block)]
         fields += [anchor.extra, bytes(32), bytes(8)]
@@ -264,10 +278,14 @@ class Forgery:
             seals = [sign(one, digest) for one in self.seal[number]]
             seals = [one[:64] + bytes([one[64] - 27]) for one in seals]
             fields[12] = v.write_rlp([vanity, addresses, [], b"\x03", seals])
+        more = [b"\x01", bytes(32), b"", b"", bytes(32), bytes(32)]
+        fields = [*fields, *more, *([b""] * 10)][: anchor.fields]
+        for at, value in anchor.bent:
+            fields[at] = value
         return v.write_rlp(fields), [leaf]
 
 
-def _topics() -> tuple[bytes, bytes]:
+def topics() -> tuple[bytes, bytes]:
     name = b"CheckpointAnchored(bytes32,uint64,bytes32,uint64,uint64,bytes32,uint64)"
     return second().keccak(name), second().keccak(ORIGIN.encode())
 

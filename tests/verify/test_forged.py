@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.verify.forge import (
+    CHECKPOINTS,
     START,
     Anchor,
     Change,
@@ -20,6 +21,7 @@ from tests.verify.forge import (
     key_revoked,
     member,
     standing,
+    topics,
 )
 from tests.verify.second import answers, essence, second
 
@@ -224,6 +226,57 @@ REGISTRY: dict[str, Forgery] = {
     "a flag of two": changing(recorded(1, NORDRAND, b"\x08" * 20, bytes(32), 2)),
     "blocks that run backwards": forged(changes=(admitted(3, "duero"), key_added(2, "duero", "duero"))),
 }
+
+
+def receipted(**parts: Any) -> Forgery:
+    return forged(anchors=(Anchor(10, 1, **parts),))
+
+
+RECEIPTS: dict[str, Forgery] = {
+    "of an old transaction": receipted(prefix=b""),
+    "of a list of accesses": receipted(prefix=b"\x01"),
+    "of the type nought": receipted(prefix=b"\x00"),
+    "of the last type": receipted(prefix=b"\x7f"),
+    "of no type": receipted(prefix=b"\x80"),
+    "of two types": receipted(prefix=b"\x02\x02"),
+    "of a failure": receipted(status=b""),
+    "of a status of two": receipted(status=b"\x02"),
+    "of a state root": receipted(status=bytes(32)),
+    "with another contract's event": receipted(others=((CHECKPOINTS[:-1] + b"\x09", (b"\x01" * 32,), b"x"),)),
+    "with the same event of another contract": receipted(others=((b"\x09" * 20, topics(), bytes(192)),)),
+    "with the event of another origin": receipted(others=((CHECKPOINTS, (topics()[0], b"\x09" * 32), bytes(192)),)),
+    "with an event of one topic": receipted(others=((CHECKPOINTS, topics()[:1], bytes(192)),)),
+    "with an event of three topics": receipted(others=((CHECKPOINTS, (*topics(), bytes(32)), bytes(192)),)),
+    "with a contract of 19 bytes": receipted(others=((b"\x09" * 19, (), b""),)),
+    "with a topic of 31 bytes": receipted(others=((b"\x09" * 20, (b"\x01" * 31,), b""),)),
+    "with no event": receipted(times=0),
+    "with the event twice": receipted(times=2),
+    "with a word too many": receipted(more_data=bytes(32)),
+    "with a byte too many": receipted(more_data=b"\x01"),
+}
+
+
+WRONG_FIELDS = [
+    (0, bytes(31)), (1, b""), (1, bytes(33)), (2, b""), (2, bytes(21)), (3, b""), (4, b""), (6, b""), (6, bytes(255)),
+    (7, b"\x00"), (7, b"\x01" * 33), (8, b"\x01" * 9), (8, b"\x00"), (9, b"\x00"), (10, b"\x00"), (11, b"\x01" * 9),
+    (11, b"\x00"), (12, b"x" * 1000), (13, b""), (14, b""), (14, bytes(9)), (15, b"\x00"), (16, b""), (17, b"\x00"),
+    (18, b"\x00"), (19, b""), (20, b""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("at", "value"), WRONG_FIELDS)
+def test_a_header_with_another_field(at: int, value: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged(receipted(fields=21, bent=((at, value),)), tmp_path, capsys)
+
+
+@pytest.mark.parametrize("count", range(14, 24))
+def test_a_header_of_so_many_fields(count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged(receipted(fields=count), tmp_path, capsys)
+
+
+@pytest.mark.parametrize("name", RECEIPTS)
+def test_receipts(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged(RECEIPTS[name], tmp_path, capsys)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
