@@ -31,6 +31,9 @@ def add_to(app: typer.Typer) -> None:
     for command in (init, serve, check, backup, restore, demo):
         app.command()(command)
     app.command(context_settings={"ignore_unknown_options": True})(bench)
+    custodial = typer.Typer(help="Members whose key the service keeps.", no_args_is_help=True)
+    custodial.command("new")(new_custodial)
+    app.add_typer(custodial, name="custodial")
 
 
 def init(
@@ -192,6 +195,36 @@ def backup(
             network.close()
     say(f"{size} statements with their chain are in {whole}")
     note("its service.json opens with the passphrase of today: keep that too, elsewhere")
+
+
+def new_custodial(
+    member: Annotated[str, typer.Argument(help="Who asked for it: its name, DID, identifier or id.")],
+    data: Data = None,
+) -> None:
+    """Make a key for a member that has none of its own to sign with, encrypted with the service's passphrase.
+
+    It counts once the member has entrusted it with its root key. Its custody seed comes from the service's secret.
+    """
+    from api.cli.keystore import new_secret
+    from api.keyfiles import read_key_file, write_key_file
+    from api.network import Directory, read_description, read_passphrase
+    from ledger_service.keys import LocalKey, to_hex
+
+    settings = _settings(data)
+    folder = settings.data
+    read_description(folder)
+    found = Directory.read(folder / "members.json").find(member)
+    path = folder / "custodial" / f"{to_hex(found)}.json"
+    if path.exists():
+        raise WrongUsage(f"{path} exists already: the member would lose the key that is there")
+    passphrase = read_passphrase(settings)
+    # With another passphrase the service could open the one file and not the other.
+    read_key_file(folder / "service.json", passphrase)
+    secret = new_secret(os.urandom)
+    address = to_hex(LocalKey.from_bytes(secret).address)
+    write_key_file(path, secret, passphrase, about={"use": "custodial", "public": address, "purposes": ["events"]})
+    say(f"{address} is in {path}")
+    note(f"the member runs `tallystick keys entrust {address}`; start the service again, which then signs for it")
 
 
 def restore(

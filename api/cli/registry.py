@@ -25,6 +25,7 @@ DEADLINE_SECONDS = 3600
 def add_to(keys: typer.Typer) -> None:
     """Add these commands to `keys`."""
     keys.command("add")(add)
+    keys.command("entrust")(entrust)
     keys.command("retire")(retire)
     keys.command("revoke")(revoke)
     keys.command("rotate-root")(rotate_root)
@@ -53,6 +54,25 @@ def add(
     say(f"{to_hex(key.address)} is registered for {', '.join(purpose_names(bits))}; its file is {file}")
     if file.resolve() != (home / "signing.json").resolve():
         note(f"commands sign with {home / 'signing.json'}: to sign with the new key, put its file in that place")
+
+
+def entrust(
+    address: Address,
+    home: Home = HOME,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Let the service sign events for you with a key that it keeps, until you revoke it.
+
+    Its operator can then sign in your name and hand on your units; whoever checks a statement is told so.
+    """
+    from ledger_service.keys import EVENTS, from_hex
+    from ledger_service.membership import KeyAdded
+
+    gateway = Gateway(home, passphrase_file)
+    change = KeyAdded(gateway.member(), from_hex(address, 20, "ADDRESS"), EVENTS, custodial=True)
+    _relay(gateway, change, _root(gateway))
+    say(f"{address} is registered for events and flagged as custodial")
+    note(f"to end it: `tallystick keys revoke {address}`")
 
 
 def retire(

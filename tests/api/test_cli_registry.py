@@ -7,6 +7,8 @@ import pytest
 
 from api.cli.keystore import KeyFile
 from api.cli.program import run
+from api.keyfiles import read_key_file
+from ledger_service.keys import LocalKey, to_hex
 from tests.api.test_cli import Place, _environment, events, founded, place, signed
 
 __all__ = ["_environment", "events", "founded", "place"]
@@ -87,3 +89,21 @@ def test_the_last_key_that_signs_in_is_not_ended(
     address = KeyFile.read(Path(home) / "signing.json").public
     assert run(["keys", command, address, "--home", home]) == 2
     assert "the only key that signs you in" in capsys.readouterr().err
+
+
+def test_a_key_is_made_with_the_service_and_entrusted_by_its_member(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["custodial", "new", "Acme", "--data", place.data]) == 1
+    assert "Acme is nobody in the directory" in capsys.readouterr().err
+    assert run(["custodial", "new", "Duero", "--data", place.data]) == 0
+    (path,) = (Path(place.data) / "custodial").glob("0x*.json")
+    address = json.loads(path.read_bytes())["tallystick"]["public"]
+    assert address in capsys.readouterr().out
+    assert run(["custodial", "new", "Duero", "--data", place.data]) == 2, "nothing is overwritten"
+    assert run(["keys", "entrust", address, "--home", place.home("Duero")]) == 0
+    known = view(place, capsys)[address]
+    assert (known["custodial"], known["purposes"]) == (True, ["events"])
+    kept = read_key_file(path, b"the service's")
+    assert to_hex(LocalKey.from_bytes(kept).address) == address
+    assert run(["keys", "revoke", address, "--home", place.home("Duero")]) == 0
