@@ -12,7 +12,7 @@ import orjson
 
 from benchmarks.figures import Figure, machine
 
-NAMES = ("ingest", "single", "finality", "memory", "receipts", "verify", "member", "anchors", "relay", "trails")
+NAMES = ("ingest", "single", "finality", "memory", "receipts", "verify", "member", "anchors", "relay", "trails", "risk")
 
 
 def main() -> int:

@@ -400,6 +400,7 @@ class Arrays:
     transit_amount: Vector
     transit_link: Index
     arrival_by_lead: dict[tuple[Lead, Calendar, int], Index] = field(default_factory=dict, repr=False, compare=False)
+    received_by_route: "dict[tuple[Route, int], Vector]" = field(default_factory=dict, repr=False, compare=False)
     slack_by_days: dict[int, Vector] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -477,6 +478,17 @@ class Arrays:
         if key not in self.arrival_by_lead:
             self.arrival_by_lead[key] = arrivals(lead, calendar, days_from(self.network.day, days))
         return self.arrival_by_lead[key]
+
+    def received(self, route: "Route", days: int) -> Vector:
+        """How much has come by the end of each day, of one unit sent on every day on which both ends work."""
+        key = (route, days)
+        if key not in self.received_by_route:
+            dates = days_from(self.network.day, days)
+            sent = [route.supplier.is_open(day) and route.customer.is_open(day) for day in dates]
+            arrives = self.arrival(route.lead, route.customer, days)[np.flatnonzero(sent)]
+            count = np.bincount(arrives, minlength=days + 1)[:days]
+            self.received_by_route[key] = np.cumsum(count).astype(np.float64)
+        return self.received_by_route[key]
 
     def slack(self, days: int) -> Vector:
         """For each bin how many working days of use can fail to come within `days` days before it runs short.
@@ -708,6 +720,12 @@ class _Patch:
 
     def _transit(self, fresh: Index, links: list[SupplyLink], link_bin: Index) -> dict[str, Any]:
         old = self.old
+        before = {one.key: one.in_transit for one in self.gone}
+        here = np.flatnonzero(self.source >= 0)
+        stayed = len(self.source) == len(old.link_line) and np.array_equal(self.source[here], here)
+        stayed = stayed and np.array_equal(link_bin[fresh], old.link_bin[fresh])
+        if stayed and all(before.get(one.key) == one.in_transit for one in links):
+            return {}  # every link is where it was
         target = np.full(len(old.link_line), -1, np.int64)
         target[self.source[self.source >= 0]] = np.flatnonzero(self.source >= 0)
         places = target[old.transit_link]
@@ -818,13 +836,6 @@ class Route:
     supplier: Calendar
     customer: Calendar
 
-    def received(self, first: date, days: int) -> Vector:
-        """How much has arrived by the end of each day, of one unit sent on every day on which both work."""
-        dates = days_from(first, days)
-        sent = [self.supplier.is_open(day) and self.customer.is_open(day) for day in dates]
-        arrives = arrivals(self.lead, self.customer, dates)[np.flatnonzero(sent)]
-        return np.cumsum(np.bincount(arrives, minlength=days + 1)[:days]).astype(np.float64)
-
 
 def _routes(network: SupplyNetwork) -> tuple[Index, tuple[Route, ...]]:
     """The route of each link, by number, and the routes."""
@@ -858,7 +869,7 @@ _BLOCK = 8192
 def _slack(arrays: Arrays, bins: Index, days: int) -> Vector:
     """`Arrays.slack` of `bins`: the least that lies there on any day if all goes on as planned, in days of use."""
     first = arrays.network.day
-    received = np.array([one.received(first, days) for one in arrays.routes]).reshape(len(arrays.routes), days)
+    received = np.array([arrays.received(one, days) for one in arrays.routes]).reshape(len(arrays.routes), days)
     calendars: dict[Calendar, Vector] = {}
     for site in (
         {arrays.bins[one][0] for one in bins.tolist()}

@@ -96,10 +96,19 @@ class Impact:
 def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 180) -> Impact:
     """What `outages` do within `days` days from the network's day on.
 
+    More stock, another supplier or a shorter outage lose less along a chain. Where lines compete for what is scarce
+    that is not so: it goes by the agreed shares and not to what earns most, so a line that can make more may take from
+    one that is worth more. `survival.plan` is monotone, and never loses more.
+
     Raises MalformedFact for outages of unknown sites, or that are no outages.
     """
     hit = _hit_lines(network, network.arrays, outages)
     return _Pass(Shape(network, hit, days, _at_risk(network, hit, days))).run()
+
+
+def walk_everything(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 180) -> Impact:
+    """The same as `propagate` over every line that `outages` can reach: slower, and what it is held to."""
+    return _Pass(shape_of(network, outages, days)).run()
 
 
 def _at_risk(network: SupplyNetwork, hit: Mapping[int, list[tuple[tuple[date, float], ...]]], days: int) -> Index:
