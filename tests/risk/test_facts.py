@@ -1,0 +1,152 @@
+"""From signed facts to the network: who may say what, which of two holds, and who is told what does not fit."""
+
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import pytest
+
+from ledger_service.risk_kinds import PARSERS
+from risk.assessment import assess
+from risk.facts import Known, Record, known
+from risk.sharing import Hit, Level, view
+from risk.stress import digest
+
+NOON = datetime(2026, 10, 12, 12, tzinfo=UTC)
+DAY = date(2026, 10, 12)
+PLANT, MAKER, SPARE = (f"https://{name}.example.org/site" for name in ("plant", "maker", "spare"))
+A, B, C = "0x" + "aa" * 32, "0x" + "bb" * 32, "0x" + "cc" * 32
+AXLE, SHAFT, SAME = (
+    f"did:web:{name}/part/1" for name in ("plant.example.org", "maker.example.org", "buyer.example.org")
+)
+
+
+def say(kind: str, issuer: str, *, hours: float = -1, number: int = 0, **content: Any) -> Record:
+    as_of = (NOON + timedelta(hours=hours)).isoformat()
+    given = {"to": [], "document": {"type": "list", "number": "1"}, "asOf": as_of} | content
+    fact = PARSERS[kind](given)
+    names = "|".join(str(content.get(name)) for name in ("site", "part", "supplier", "customer"))
+    return Record(f"{kind}|{issuer}|{names}|{as_of}|{number}", kind, issuer, NOON - timedelta(minutes=5), fact)
+
+
+def capacity(issuer: str, site: str, part: str, planned: str, most: str, **content: Any) -> Record:
+    return say("capacity", issuer, site=site, part=part, planned=planned, most=most, **({"uom": "H87"} | content))
+
+
+def link(issuer: str, **content: Any) -> Record:
+    given = {"supplier": MAKER, "customer": PLANT, "part": SHAFT, "uom": "H87", "share": "1", "lead": {"days": 2},
+             "level": "named"}  # fmt: skip
+    return say("supply-link", issuer, **(given | content))
+
+
+def stock(hours: float = -1, **content: Any) -> Record:
+    given = {"site": PLANT, "part": SHAFT, "quantity": "300", "uom": "H87"}
+    return say("stock", A, hours=hours, **(given | content))
+
+
+BASE = [
+    say("site", A, site=PLANT, region="West"),
+    say("site", B, site=MAKER, region="East", weekdays=[1, 2, 3, 4, 5, 6],
+        recoveryDays={"least": 7, "likely": 14, "most": 21}),
+    say("site", C, site=SPARE),
+    say("part", B, part=SHAFT, uom="H87", sameAs=[SAME]),
+    say("bill-of-material", A, site=PLANT, part=AXLE, needs=[{"part": SAME, "quantity": "2", "uom": "H87"}]),
+    capacity(A, PLANT, AXLE, "50", "60"),
+    capacity(B, MAKER, SHAFT, "100", "100"),
+    capacity(C, SPARE, SHAFT, "10", "30", offered=True),
+    link(A),
+    stock(onTheWay=[{"from": MAKER, "arrives": "2026-10-13", "quantity": "100"}]),
+    say("qualification", A, supplier=SPARE, part=SHAFT, customer=PLANT, scope="all", expires="2027-06-30",
+        firstArrivalDays=7),
+    say("product-price", A, site=PLANT, part=AXLE, minorUnits=90_000, currency="EUR"),
+]  # fmt: skip
+
+
+def read(*more: Record, without: str = "", at: datetime = NOON) -> Known:
+    return known([*(one for one in BASE if one.kind != without), *more], at, DAY)
+
+
+def test_the_facts_of_three_members_make_one_network() -> None:
+    found = read()
+    network = found.network
+    assert network.inconsistencies == ()
+    part = found.network.links[0].part
+    assert part == min(SHAFT, SAME)
+    axles = next(one for one in network.lines if one.part == AXLE)
+    assert (axles.per_day, axles.needs, axles.revenue_cents) == (Fraction(50), {part: Fraction(2)}, 90_000)
+    assert network.links[0].in_transit == {date(2026, 10, 13): 100}
+    assert network.sites[MAKER].calendar.weekdays == frozenset(range(6))
+    (spare,) = found.alternatives
+    assert (spare.a_week, spare.consents, spare.first_arrival) == (Fraction(100), True, date(2026, 10, 19))
+    assert found.recovery_days == {MAKER: (7, 14, 21)}
+    assert found.doubts == {(PLANT, part): Fraction(1, 20)}
+
+
+def test_the_order_of_records_does_not_matter() -> None:
+    shuffled = list(BASE)
+    Random(7).shuffle(shuffled)
+    assert digest(known(shuffled, NOON, DAY).network) == digest(read().network)
+
+
+def test_the_newest_fact_holds_and_a_corrected_one_does_not() -> None:
+    assert read(stock(-2, quantity="1")).network.stocks[0].amount == 300
+    assert read(stock(-0.5, quantity="7")).network.stocks[0].amount == 7
+    later = Record("late", "stock", A, NOON + timedelta(seconds=1), stock(quantity="9").fact)
+    assert read(later).network.stocks[0].amount == 300
+
+
+def test_an_old_fact_is_used_doubted_and_named() -> None:
+    found = read(stock(-72), without="stock")
+    assert found.network.stocks[0].amount == 300
+    assert list(found.doubts.values()) == [Fraction(3, 20)]
+    assert list(found.aged.values()) == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "owner", "what"),
+    [
+        ("a stranger's stock", say("stock", C, site=PLANT, part=SHAFT, quantity="1", uom="H87"), C,
+         "whose site it is not"),
+        ("another unit", capacity(C, SPARE, SAME, "10", "30", uom="KGM", hours=-0.5), C, "which is counted in H87"),
+        ("a link to nobody", link(A, supplier="https://nobody.example.org/site"), A, "nobody has described"),
+        ("a stranger's link", link(C), C, "neither its supplier nor its customer"),
+        ("a site said to be another's", say("site", C, hours=0, site=PLANT, number=1), C, "settle whose it is"),
+        ("a bill without capacity",
+         say("bill-of-material", C, site=SPARE, part=AXLE, needs=[{"part": SHAFT, "quantity": "1", "uom": "H87"}]),
+         C, "nobody says how much of it is made"),
+        ("a part in two units", say("part", C, part=SAME, uom="KGM", number=2), C, "others count this part in H87"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_left_out_and_told_to_its_owner_alone(
+    name: str, record: Record, owner: str, what: str
+) -> None:
+    late = Record(record.statement, record.kind, record.issuer, NOON, record.fact)
+    found = read(late)
+    (one,) = found.inconsistencies_of(owner)
+    assert what in one.what, name
+    assert found.network.inconsistencies == (one,)
+    assert {place.site for place in found.network.stocks} == {PLANT}
+    assert len(found.network.links) == 1
+
+
+def test_of_two_ends_the_customer_counts_and_the_more_private_level_holds() -> None:
+    theirs = link(B, share="0.5", level="tier", levels=[{"member": C, "level": "impact-only"}])
+    found = read(theirs)
+    (one,) = found.network.links
+    assert (one.share, one.level) == (Fraction(1), "tier")
+    assert found.exceptions == {(one.key, C): Level.IMPACT_ONLY}
+
+
+def test_facts_become_a_report() -> None:
+    found = read()
+    least, likely, most = (DAY + timedelta(days) for days in found.recovery_days[MAKER])
+    seen = view(found.network, A, key=bytes(32), checkpoint="c", exceptions=found.exceptions,
+                hits=[Hit(MAKER, DAY, (least, likely, most), "fire")], alternatives=found.alternatives,
+                qualifications=found.qualifications, doubts=found.doubts)  # fmt: skip
+    told = assess(seen, days=56).content
+    (stop,) = told["effect"]["stops"]
+    # 300 lie there and 100 are on the way: four days at 100 a day.
+    assert (stop["site"], stop["first"]) == (PLANT, "2026-10-16")
+    assert told["effect"]["revenueCents"] == stop["revenueCents"]
+    assert told["alternatives"]["suggestions"][0]["supplier"] == SPARE
