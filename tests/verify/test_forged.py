@@ -264,11 +264,13 @@ WRONG_FIELDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("at", "value"), WRONG_FIELDS)
 def test_a_header_with_another_field(at: int, value: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judged(receipted(fields=21, bent=((at, value),)), tmp_path, capsys)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("count", range(14, 24))
 def test_a_header_of_so_many_fields(count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judged(receipted(fields=count), tmp_path, capsys)

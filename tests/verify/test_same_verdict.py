@@ -96,7 +96,7 @@ def both_bent(logs: Files, pair: tuple[str, str]) -> bytes | None:
 
 
 def test_bundles_bent_in_two_ways_at_once(logs: Files, capsys: pytest.CaptureFixture[str]) -> None:
-    for pair in pairs(1, 25):
+    for pair in pairs(1, 15):
         data = both_bent(logs, pair)
         if data is not None:
             agree(logs, "plain", capsys, data)
@@ -188,7 +188,7 @@ def test_bundles_bent_at_random(logs: Files, name: str, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("name", ["small", "story of one pallet"])
 def test_records_bent_at_random(custody: Files, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for data in bendings(custody.bundle(name).read_bytes(), "custody", 2, 20):
+    for data in bendings(custody.bundle(name).read_bytes(), "custody", 2, 12):
         agree(custody, name, capsys, data)
 
 
@@ -248,7 +248,7 @@ def heads(bundle: dict[str, Any], random: Random, count: int) -> Iterator[str]:
 
 def test_heads_bent_at_random(logs: Files, capsys: pytest.CaptureFixture[str]) -> None:
     bundle = json.loads(logs.bundle("plain").read_bytes())
-    for head in heads(bundle, Random(6), 25):
+    for head in heads(bundle, Random(6), 12):
         agree(logs, "plain", capsys, canonical.dump({**bundle, "head": head}))
 
 
@@ -264,7 +264,7 @@ def test_a_trust_file_changed_in_any_value_is_read_by_both_or_by_none(
     cases = [
         (place, other) for place in scalars(json.loads(data)) for other in others(_at(json.loads(data), place), random)
     ]
-    for place, other in random.sample(cases, 50):
+    for place, other in random.sample(cases, 25):
         path.write_bytes(with_value(data, place, other))
         codes = _codes(logs, path, capsys)
         assert codes[0] == codes[1], (place, other, codes)
