@@ -1,7 +1,7 @@
 """What a disruption does to whom: the supply network, its propagation, time to survive, criticality. Pure.
 
 `network` is who makes what of what, `propagation` walks an outage through it day by day, `survival` asks linear
-programs for the least loss and what stock is worth, `criticality` ranks firms. `facts` makes the network of what members
-have signed, `sharing` one reader's view of it, `confidence` says how sure that is, `assessment` is the report. The shell brings plain records from the
-ledger; nothing here opens anything, asks a clock or knows `ledger_service`.
+programs for the least loss and what stock is worth, `criticality` ranks firms. `facts` makes the network of what
+members have signed, `sharing` one reader's view of it, `confidence` says how sure that is, `assessment` is the report.
+The shell brings plain records from the ledger; nothing here opens anything, asks a clock or knows `ledger_service`.
 """
