@@ -401,6 +401,11 @@ class Offers:
                 raise UnfitOffer(f"the despatch does not name the unit {to_hex(one.offer.unit)} of the chain")
             if one.offer.deadline * 1000 < row.deadline:
                 raise UnfitOffer(f"the chain would take {to_hex(one.offer.unit)} no more before the answer is due")
+            if one.offer.deadline % handoffs.DEADLINE_STEP:
+                raise UnfitOffer(
+                    f"the relay would not take {to_hex(one.offer.unit)}: its deadline is no multiple of "
+                    f"{handoffs.DEADLINE_STEP} s"
+                )
             self._domain.verify(one.offer.struct_hash, one.signature, one.offer.giver)
         with self._store.write() as connection:
             known = {one.offer.unit: one for one in self._signatures(connection, [despatch]).get(despatch, ())}

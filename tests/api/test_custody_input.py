@@ -206,6 +206,14 @@ OFFERS: dict[str, tuple[str, Callable[[Scene], dict[str, Any]], int, str, str, s
         "duero", lambda s: {"despatch": to_hex(s.open), "units": [as_json(give(s.house, s.open, weeks=-1))]}, 422,
         "unfit-offer", "", "no more before the answer is due",
     ),
+    "with which its taker could not do anything": (
+        "duero",
+        lambda s: {
+            "despatch": to_hex(s.open),
+            "units": [(one := as_json(give(s.house, s.open))) | {"deadline": one["deadline"] + 1}],
+        },
+        422, "unfit-offer", "", "no multiple of 604800",
+    ),
     "signed by another": (
         "duero", lambda s: {"despatch": to_hex(s.open), "units": [as_json(give(s.house, s.open, signer="hand 3"))]},
         422, "wrong-signer", "", "had to sign",
