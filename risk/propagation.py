@@ -106,6 +106,51 @@ def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 
     return _Pass(Shape(network, hit, days, _at_risk(network, hit, days))).run()
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What an outage does if it ends as early, as likely, and as late as is said."""
+
+    early: Impact
+    likely: Impact
+    late: Impact
+
+    @property
+    def revenue_cents(self) -> tuple[int, int, int]:
+        """The least, the likely and the greatest revenue that is lost."""
+        cents = [one.revenue_cents for one in (self.early, self.likely, self.late)]
+        return min(cents), cents[1], max(cents)
+
+    def starts_again(self, site: str, part: str) -> tuple[date | None, date | None, date | None]:
+        """The last day on which it makes less than planned, in each case; None: it never does, or not any more."""
+        stops = [impact.of(site, part) for impact in (self.early, self.likely, self.late)]
+        early, likely, late = (None if one is None else one.last for one in stops)
+        return early, likely, late
+
+
+def propagate_range(
+    network: SupplyNetwork,
+    sites: Sequence[str],
+    start: date,
+    days_to_recover: tuple[int, int, int],
+    *,
+    days: int = 180,
+) -> Range:
+    """What it does if `sites` are out from `start` on for the least, the likely and the most days.
+
+    Raises MalformedFact as `propagate` does, and for days that are not in order.
+    """
+    least, likely, most = days_to_recover
+    if not 0 < least <= likely <= most:
+        raise MalformedFact(f"days to recover are in order and above 0, not {least}, {likely}, {most}")
+    impacts = [
+        propagate(
+            network, [Outage(site, ((start, 0.0), (start + timedelta(days=out), 1.0))) for site in sites], days=days
+        )
+        for out in days_to_recover
+    ]
+    return Range(*impacts)
+
+
 def walk_everything(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 180) -> Impact:
     """The same as `propagate` over every line that `outages` can reach: slower, and what it is held to."""
     return _Pass(shape_of(network, outages, days)).run()

@@ -64,8 +64,8 @@ class _Program:
         """Terms `values` × column in each row."""
         self.entries.append((rows, columns, np.broadcast_to(np.asarray(values, float), rows.shape)))
 
-    def solve(self, among_equals: Vector | None = None) -> tuple[float, Vector, Vector]:
-        """The optimum, the variables there and the dual of each row. Raises NoSolution.
+    def solve(self, among_equals: Vector | None = None) -> tuple[float, Vector, Vector, Vector]:
+        """The optimum, the variables there, the dual of each row and the reduced cost of each variable; NoSolution.
 
         Of the solutions that cost the same, one that is cheapest by `among_equals` too; the duals are the first ones.
         """
@@ -88,7 +88,7 @@ class _Program:
         solver.passModel(problem)
         _run(solver)
         best, solution = solver.getObjectiveValue(), solver.getSolution()
-        values, duals = np.array(solution.col_value), np.array(solution.row_dual)
+        values, duals, reduced = (np.array(one) for one in (solution.col_value, solution.row_dual, solution.col_dual))
         if among_equals is not None:
             cost = np.concatenate(self.cost)
             used = np.flatnonzero(cost).astype(np.int32)
@@ -96,7 +96,7 @@ class _Program:
             solver.changeColsCost(self.columns, np.arange(self.columns, dtype=np.int32), among_equals)
             _run(solver)
             values = np.array(solver.getSolution().col_value)
-        return best, values, duals
+        return best, values, duals, reduced
 
 
 def _run(solver: highspy.Highs) -> None:
@@ -109,7 +109,7 @@ def _run(solver: highspy.Highs) -> None:
 def time_to_survive(network: SupplyNetwork, sites: Iterable[str], *, most_days: float = 3650) -> float:
     """Working days that `sites` can be out, at zero lead times, before a product must be lost; at most `most_days`."""
     program, days, _, _ = _one_bucket(network, set(sites), None, most_days)
-    _, values, _ = program.solve()
+    _, values, _, _ = program.solve()
     return float(values[days])
 
 
@@ -124,7 +124,7 @@ class Loss:
 def loss_while_out(network: SupplyNetwork, sites: Iterable[str], days: float) -> Loss:
     """The least revenue lost, at zero lead times, while `sites` are out for `days` working days (the TTR program)."""
     program, _, lost, products = _one_bucket(network, set(sites), days, days)
-    cents, values, _ = program.solve()
+    cents, values, _, _ = program.solve()
     lines = network.arrays.lines
     return Loss(
         cents,
@@ -217,14 +217,24 @@ class Worth:
 
 
 @dataclass(frozen=True, slots=True)
+class CapacityWorth:
+    """What it would have saved, in cents, if `site` could make one more of `part` on each day that is left to it."""
+
+    site: str
+    part: str
+    cents_per_unit_a_day: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The best that can be made of an outage, day by day: the least loss in cents, what is lost of each product by day,
-    and what stock is worth where.
+    and what stock and capacity are worth where.
     """
 
     cents: float
     lost: dict[tuple[str, str], tuple[tuple[date, float], ...]]
     stock_worth: tuple[Worth, ...]
+    capacity_worth: tuple[CapacityWorth, ...] = ()
 
     def lost_by_week(self) -> dict[date, float]:
         """Units lost of all products, by week (its Monday)."""
@@ -303,11 +313,12 @@ class _Expanded:
         # Of plans that lose the same, the one that loses latest: what can still be averted should not look lost.
         early = np.zeros(program.columns)
         early[lost] = np.arange(days, 0, -1)
-        cents, values, duals = program.solve(early)
+        cents, values, duals, reduced = program.solve(early)
         return Plan(
             cents,
             self._lost(values[lost]),
             self._worth(duals[rows[:, 0]], duals[balance[:, 0]] if bins else np.zeros(0), usage),
+            self._capacity_worth(-reduced[made]),
         )
 
     def _lost(self, amounts: Vector) -> dict[tuple[str, str], tuple[tuple[date, float], ...]]:
@@ -331,3 +342,15 @@ class _Expanded:
             found.append((line.site, line.part, dual, float(self.shape.plan[place])))
         worth = [Worth(site, part, dual, dual * a_day) for site, part, dual, a_day in found if dual > _SMALL]
         return tuple(sorted(worth, key=lambda one: (-one.cents_per_day_of_use, one.site, one.part)))
+
+    def _capacity_worth(self, saved: Vector) -> tuple[CapacityWorth, ...]:
+        """From what one more unit of output would save on each day: the reduced costs of what is made."""
+        found = []
+        for place, row in enumerate(saved):
+            at = int(self.shape.lines[place])
+            capacity = float(self.network.arrays.capacity[at])
+            cents = float(row @ self.shape.capacity[place]) / capacity if capacity else 0.0
+            if cents > _SMALL:
+                line = self.network.arrays.lines[at]
+                found.append(CapacityWorth(line.site, line.part, cents))
+        return tuple(sorted(found, key=lambda one: (-one.cents_per_unit_a_day, one.site, one.part)))

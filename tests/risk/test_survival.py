@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from itertools import product
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -173,6 +174,32 @@ def test_more_of_anything_never_loses_more(seed: int, length: int, more: str) ->
     after = SupplyNetwork.of(DAY, [*before.sites.values(), Site("X", "X", calendar=ALWAYS)], lines, links, stocks)
     better = plan(after, outage(days), days=25).cents if days else 0
     assert better <= plan(before, outage(length), days=25).cents + 1e-6
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_stock_and_capacity_are_worth_is_what_a_little_more_of_them_saves(seed: int) -> None:
+    """The duals against finite differences: between what a little more saves and what a little less costs."""
+    made = random_network(seed)
+    out = [Outage("R0", ((DAY, 0.0), (DAY + timedelta(days=9), 1.0)))]
+    best, step = plan(made, out, days=25), Fraction(1, 1000)
+
+    def slopes(name: str, before: Stock | Line, more: Stock | Line, less: Stock | Line) -> list[float]:
+        given: list[dict[str, Any]] = [{name: [one]} for one in (less, more)]
+        changes = [plan(made.with_changes(**one), out, days=25).cents for one in given]
+        return [(best.cents - changes[1]) / float(step), (changes[0] - best.cents) / float(step)]
+
+    worth = {(one.site, one.part): one.cents_per_unit for one in best.stock_worth}
+    for stock in made.stocks:
+        if stock.amount:
+            more, less = (replace(stock, amount=stock.amount + sign * step) for sign in (1, -1))
+            low, high = slopes("stocks", stock, more, less)
+            assert low - 1e-3 <= worth.get((stock.site, stock.part), 0.0) <= high + 1e-3
+    capacity = {(one.site, one.part): one.cents_per_unit_a_day for one in best.capacity_worth}
+    for one in made.lines:
+        if one.capacity > one.per_day:
+            more_of, less_of = (replace(one, capacity=one.capacity + sign * step) for sign in (1, -1))
+            low, high = slopes("lines", one, more_of, less_of)
+            assert low - 1e-3 <= capacity.get((one.site, one.part), 0.0) <= high + 1e-3
 
 
 def brute_force(made: SupplyNetwork, out: set[str], days: int) -> float:
