@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.tiers import MONDAY, site_key, tiers
+from risk.errors import MalformedFact
 from risk.network import Calendar, Site, SupplyNetwork
-from risk.propagation import Outage, propagate, walk_everything
+from risk.propagation import Outage, propagate, propagate_range, walk_everything
 from risk.stress import Scenario, Screen
 from tests.risk.test_survival import ALWAYS, DAY, line, link, network, random_network
 
@@ -40,12 +41,12 @@ def test_what_is_left_out_runs_short_nowhere(which: int, seed: int) -> None:
     out = outages(seed)
     short, full = propagate(NETWORKS[which], out, days=100), walk_everything(NETWORKS[which], out, days=100)
     found, expected = ({(one.site, one.part): one for one in impact.stops} for impact in (short, full))
-    # What stands in for others may be short of what nobody walked: a trifle, and less than a tenth of a day.
-    small = {place for place, one in expected.items() if one.shortfall < 0.1 * plan_of(NETWORKS[which], place)}
+    # What stands in for others may be short of what nobody walked: a trifle, and less than a quarter of a day.
+    small = {place for place, one in expected.items() if one.shortfall < 0.25 * plan_of(NETWORKS[which], place)}
     assert expected.keys() - small <= found.keys() <= expected.keys()
     for place, one in found.items():
         assert one.shortfall == pytest.approx(
-            expected[place].shortfall, rel=0.01, abs=0.1 * plan_of(NETWORKS[which], place)
+            expected[place].shortfall, rel=0.01, abs=0.25 * plan_of(NETWORKS[which], place)
         )
     assert short.lines <= full.lines
 
@@ -140,3 +141,13 @@ def test_days_on_which_nobody_works_are_no_loss() -> None:
     weekend = date(2026, 10, 17)
     impact = propagate(made, [Outage("S", ((weekend, 0.0), (weekend + timedelta(days=2), 1.0)))], days=14)
     assert impact.of("S", "x") is None
+
+
+def test_a_time_to_recover_that_is_a_range_gives_ranges() -> None:
+    lines = [line("S", "x", 10), line("P", "p", 10, {"x": 1}, cents=2)]
+    made = network(lines, [link("S", "P", "x")], {("P", "x"): 50})
+    found = propagate_range(made, ["S"], DAY, (3, 8, 12), days=30)
+    assert found.revenue_cents == (0, 60, 140)
+    assert found.starts_again("P", "p") == (None, DAY + timedelta(days=7), DAY + timedelta(days=11))
+    with pytest.raises(MalformedFact, match="in order"):
+        propagate_range(made, ["S"], DAY, (8, 3, 12))
