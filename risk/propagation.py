@@ -101,7 +101,7 @@ def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 
     one that is worth more. `survival.plan` is monotone, and never loses more.
 
     Lines that have stock enough are not walked. What stands in for others may yet run short where refills hold up its
-    own parts: that has been seen to hide a sixth of a day's plan, never more; `walk_everything` leaves nothing out.
+    own parts: in 450 trials that hid one stop, of a seventh of a day's plan. `walk_everything` leaves nothing out.
 
     Raises MalformedFact for outages of unknown sites, or that are no outages.
     """
