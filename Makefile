@@ -17,10 +17,10 @@ cli: ## run any command of the program (ARGS="verify bundle.json --trust trust.j
 	@$(PYTHON) tallystick.py $(ARGS)
 
 test: setup ## the quick tests, about three minutes, Python alone (ARGS goes to pytest)
-	@$(VENV)/python -m pytest -m "not full" $(ARGS)
+	@$(VENV)/python -m pytest -m "not full" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-all: setup node ## every test; needs node and npm; with CI=true a skip is a failure
-	@$(VENV)/python -m pytest $(ARGS)
+test-all: setup node ## the rest: needs node, npm and chromium, or time; with CI=true a skip is a failure
+	@$(VENV)/python -m pytest -m full $(ARGS)
 
 lint: setup ## ruff, mypy --strict and the import contracts
 	@$(VENV)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -53,9 +53,19 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
             item.config.stash[left_out][item.nodeid.split("::")[0]] += 1
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker left out; each of them was given the same tests to choose from."""
+    told: dict[str, int] = getattr(node, "workeroutput", {}).get("left_out", {})
+    node.config.stash[left_out] = Counter(told)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Turn a run green but for skips red, where CI is set: what CI skips, nobody has tested."""
+    if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist: whoever started it reports
+        session.config.workeroutput["left_out"] = dict(session.config.stash[left_out])
+        return
     if IN_CI and skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
