@@ -64,7 +64,8 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Turn a run green but for skips red, where CI is set: what CI skips, nobody has tested."""
     if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist: whoever started it reports
-        session.config.workeroutput["left_out"] = dict(session.config.stash[left_out])
+        absent = session.config.stash[left_out]
+        session.config.workeroutput["left_out"] = dict(absent)
         return
     if IN_CI and skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
