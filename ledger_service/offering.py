@@ -507,9 +507,7 @@ class Offers:
             .where(statement.c.digest == digest)
         )
         if reader_of is not None:
-            query = query.where(
-                sa.exists().where(reader.c.member == reader_of, reader.c.stream == statement.c.stream)
-            )
+            query = query.where(sa.exists().where(reader.c.member == reader_of, reader.c.stream == statement.c.stream))
         with self._store.read() as connection:
             row = connection.execute(query).first()
         if row is None or (issuer is not None and row.issuer != issuer):
