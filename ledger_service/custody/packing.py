@@ -72,16 +72,14 @@ def _after_end(events: Sequence[Event], items: Mapping[str, int]) -> list[tuple[
                     ended.setdefault(thing, event)
     found = []
     for event in events:
-        used = (*event.children, *event.inputs, *(() if event.parent is None else (event.parent,)))
-        for thing in used:
+        # What is used up twice may be two accounts of one making, from two documents: that is for the fold to point at.
+        for thing in (*event.children, *(() if event.parent is None else (event.parent,))):
             end = ended.get(thing)
             if end is None or end is event or event.time < end.time or event.action == "DELETE":
                 continue
-            if event.transformation is not None and event.transformation == end.transformation:
-                continue
-            how = "used up" if event.sort == "TransformationEvent" else "packed"
-            why = f"{thing} is {how} after item {items[end.record]} of this call used it up"
-            found.append((items[event.record], why))
+            found.append(
+                (items[event.record], f"{thing} is packed after item {items[end.record]} of this call used it up")
+            )
             break
     return found
 

@@ -58,7 +58,6 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], int, str]] = {
     ),
     "packed after it was used up": ([make([PIECE], [PIECE_2]), pack(BOX, PIECE, hour=9)], 1, "used it up"),
     "used up and packed at one time": ([pack(BOX, PIECE), make([PIECE], [PIECE_2])], 0, "used it up"),
-    "used up twice": ([make([PIECE], [PIECE_2]), make([PIECE], [BOX], hour=9)], 1, "used it up"),
 }  # fmt: skip
 GOOD: dict[str, list[dict[str, Any]]] = {
     "taken out in between": [

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.__main__ import NAMES
 from benchmarks.figures import Figure, Goal, percentile
 
-WITH_GOALS = {"ingest", "single", "finality", "memory", "receipts", "verify", "trails"}
+WITH_GOALS = {"ingest", "single", "finality", "memory", "receipts", "relay", "risk", "verify", "trails"}
 LEAST_SHARE = {
     # Far below what is promised: this tells a broken build from a machine that does other things meanwhile.
     "ingest over HTTP": 0.05,
