@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from api.gateway import CustodyGateway, clock_text
 from demo.consortium import Consortium
-from demo.september import Pallet, shaft_key, truck
+from demo.september import shaft_key, truck
 from ledger_service.custody import Problem
 from ledger_service.custody.kinds import read_unit
 from ledger_service.errors import LedgerError
@@ -240,6 +240,3 @@ def policy_content(oderland: bytes, readers: Sequence[bytes]) -> dict[str, Any]:
         **POLICY,
         "unsignedAllowed": [{"taker": to_hex(oderland)}],
     }
-
-
-__all__ = ["TRUCK", "Deed", "Pallet", "Stage", "StoryBroken", "TruckStory", "policy_content"]

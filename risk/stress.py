@@ -190,9 +190,4 @@ def stress_test(
         ]
         tested.append(Tested(one, propagate(network, outages, days=days)))
     tested.sort(key=lambda one: (-one.impact.revenue_cents, one.screened.scenario.name))
-    return StressTest(digest(network), len(scenarios), len(screened) - len(flagged), tuple(tested))
-
-
-def digest(network: SupplyNetwork) -> str:
-    """SHA-256 over all facts of the network: two networks with one digest give the same figures."""
-    return network.digest
+    return StressTest(network.digest, len(scenarios), len(screened) - len(flagged), tuple(tested))

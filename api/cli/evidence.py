@@ -223,14 +223,9 @@ def _say_verdict(verdict: "Verdict") -> None:
         _line("stream", f"0x{span.stream.hex()[:12]}…, numbers {span.first} to {span.last}, none missing")
     if len(verdict.streams) > _STREAMS:
         _line("streams", f"{len(verdict.streams) - _STREAMS} more, with no number missing between first and last")
-    # The same words about many records are said once.
-    found: dict[str, list[str]] = {}
-    for finding in verdict.findings:
-        found.setdefault(finding.what, []).append(finding.record)
-    for what, records in found.items():
-        more = f" and {len(records) - 3} more" if len(records) > 3 else ""
-        _line("finding", f"{what} ({', '.join(records[:3])}{more})")
-    if not found:
+    for what, records in verdict.remarks:
+        _line("finding", f"{what} ({records})")
+    if not verdict.findings:
         _line("findings", "none")
     for limit in verdict.does_not_prove:
         _line("does not prove", limit)

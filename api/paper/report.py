@@ -1,7 +1,6 @@
 """The audit report: what a verified bundle says of custody, for a person, findings first."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Self
@@ -13,7 +12,6 @@ from ledger_service.custody import Answer, Finding, Leg, LegState, Problem, Trai
 from ledger_service.custody.kinds import Discrepancy
 from ledger_service.evidence import STRENGTH_MEANS, Bundle, Trust, Verdict, verify_bundle
 from ledger_service.evidence.verdict import CustodyVerdict
-from ledger_service.evidence.verdict import Finding as LogFinding
 from ledger_service.keys import to_hex
 
 TEMPLATE = "report.typ"
@@ -150,7 +148,9 @@ class Report:
             "tally": self._tally(),
             "findings": [self._finding(one) for one in findings[:MAX_LISTED]],
             "moreFindings": str(max(len(findings) - MAX_LISTED, 0)),
-            "logFindings": _of_the_log(verdict.findings),
+            "logFindings": [
+                {"record": plain(records), "what": plain(what)} for what, records in verdict.remarks[:MAX_LISTED]
+            ],
             "legs": [self._leg(leg, units) for leg, units in legs[:MAX_LISTED]],
             "moreLegs": str(max(len(legs) - MAX_LISTED, 0)),
             "units": [identifier(one) for one in trail.units[:MAX_UNITS_NAMED]],
@@ -338,16 +338,3 @@ def is_example(origin: str) -> bool:
     """Whether a log is named after a domain that RFC 2606 keeps for examples: such a network is a demo."""
     host = origin.split("/", 1)[0].casefold()
     return any(host == one or host.endswith(f".{one}") for one in _EXAMPLES)
-
-
-def _of_the_log(findings: Sequence[LogFinding]) -> list[dict[str, str]]:
-    """What is to be said of the log, each thing once, with the first records that it is true of."""
-    by_text: dict[str, list[str]] = defaultdict(list)
-    for one in findings:
-        by_text[one.what].append(one.record)
-    return [{"record": _listed(records), "what": plain(what)} for what, records in list(by_text.items())[:MAX_LISTED]]
-
-
-def _listed(records: Sequence[str]) -> str:
-    more = f" and {len(records) - 3} more" if len(records) > 3 else ""
-    return plain(", ".join(records[:3])) + more

@@ -69,6 +69,17 @@ class Verdict:
     custody: "CustodyVerdict | None" = None
 
     @property
+    def remarks(self) -> tuple[tuple[str, str], ...]:
+        """What the findings say, each thing once, and the first three records that it is true of, in words."""
+        found: dict[str, list[str]] = {}
+        for one in self.findings:
+            found.setdefault(one.what, []).append(one.record)
+        return tuple(
+            (what, ", ".join(records[:3]) + (f" and {len(records) - 3} more" if len(records) > 3 else ""))
+            for what, records in found.items()
+        )
+
+    @property
     def does_not_prove(self) -> tuple[str, ...]:
         return DOES_NOT_PROVE if self.custody is None else (*DOES_NOT_PROVE, *CUSTODY_DOES_NOT_PROVE)
 

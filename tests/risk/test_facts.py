@@ -11,7 +11,6 @@ from ledger_service.risk_kinds import PARSERS
 from risk.assessment import assess
 from risk.facts import Known, Record, known
 from risk.sharing import Hit, Level, view
-from risk.stress import digest
 
 NOON = datetime(2026, 10, 12, 12, tzinfo=UTC)
 DAY = date(2026, 10, 12)
@@ -86,7 +85,7 @@ def test_the_facts_of_three_members_make_one_network() -> None:
 def test_the_order_of_records_does_not_matter() -> None:
     shuffled = list(BASE)
     Random(7).shuffle(shuffled)
-    assert digest(known(shuffled, NOON, DAY).network) == digest(read().network)
+    assert known(shuffled, NOON, DAY).network.digest == read().network.digest
 
 
 def test_the_newest_fact_holds_and_a_corrected_one_does_not() -> None:
