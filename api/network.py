@@ -57,6 +57,11 @@ def member_id(did: str, salt: bytes) -> bytes:
     return keccak(did.encode() + salt)
 
 
+def service_id(origin: str, salt: bytes) -> bytes:
+    """The id of the service itself, which is a member without a vote: it reports."""
+    return member_id(f"tallystick:{origin}", salt)
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """What the directory says of a member. `identifiers` are `GLN:…`, `BPN:…`, `LEI:…`, `DUNS:…`, one owner each."""
@@ -252,6 +257,11 @@ class Network:
         self.is_demo = bool(description.get("demo", False))
         self.directory = Directory.read(folder / "members.json")
 
+    @property
+    def service_member(self) -> bytes:
+        """The id of the service itself, which issues impact reports."""
+        return service_id(self.ledger.origin, self.salt)
+
     @classmethod
     def found(
         cls,
@@ -279,7 +289,7 @@ class Network:
             (folder / left).unlink(missing_ok=True)
         service = ServiceKeys(secret)
         own = Founder(
-            member_id(f"tallystick:{plan.origin}", plan.salt),
+            service_id(plan.origin, plan.salt),
             service.root.address,
             bytes(32),
             voting=False,

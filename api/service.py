@@ -25,6 +25,7 @@ from api.examination import Examiners, Result
 from api.feed import Feed
 from api.hosted import Hosted
 from api.identity import Cursors, Identity, Session
+from api.impact import Impact
 from api.network import Network
 from api.notices import Notices
 from api.noticing import ChainNotices, RecordNotices, RequestNotices
@@ -206,6 +207,7 @@ class Service:
         self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
         self.rounds.add("index of trails", self.trails.index)
         self.ledger.thing_mac = self.trails.mac
+        self.impact = Impact(network)
         of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
         self.record_notices = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
         self.rounds.add("notices of requests", RequestNotices(self.ledger, self.notices).filed)

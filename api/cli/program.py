@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from api.cli import custody, dock, evidence, gateway, grants, notices, operation, paper, registry, trails, votes
+from api.cli import (
+    custody,
+    dock,
+    evidence,
+    gateway,
+    grants,
+    impact,
+    notices,
+    operation,
+    paper,
+    registry,
+    trails,
+    votes,
+)
 from api.cli.terminal import FAULT, INTERRUPTED, OK, REFUSED, USAGE, WrongUsage, complain
 from ledger_service import __version__
 from ledger_service.errors import LedgerError
@@ -52,6 +65,7 @@ notices.add_to(app)
 grants.add_to(app)
 operation.add_to(app)
 paper.add_to(app)
+of_risk = impact.add_to(app)
 
 
 def run(arguments: Sequence[str]) -> int:

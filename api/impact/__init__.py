@@ -1,0 +1,24 @@
+"""Risk over the ledger: the network that signed facts make at a checkpoint, and what disruptions do to each member.
+
+Here the ledger and the pure package `risk` meet. `shared` reads facts into a network and gives each member its view;
+`reports` assesses disruptions, signs what comes of it as the service, and registers it like any statement.
+"""
+
+from api.impact.reports import Reports
+from api.impact.shared import SharedNetwork
+from api.network import Network
+
+
+class Impact:
+    """All of it over one open network, as routes and rounds use it."""
+
+    def __init__(self, network: Network) -> None:
+        keys = network.service
+        self.shared = SharedNetwork(network.ledger, keys.derive("risk view"))
+        self.reports = Reports(
+            network.ledger,
+            self.shared,
+            issuer=network.service_member,
+            signer=keys.operator,
+            key=keys.derive("impact reports"),
+        )
