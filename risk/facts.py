@@ -75,6 +75,28 @@ def known(
     return _Reading(records, at, day, {**AGREED_DAYS, **(agreed_days or {})}).known()
 
 
+class Facts:
+    """The facts of a log as it grows: what they come to at one checkpoint after the other.
+
+    ``facts.take(records)`` as the log has more, in any order and each once; ``facts.known(at, day)`` is then equal to
+    ``known(all records, at, day)``. One changed link, stock, capacity or price costs milliseconds, whatever the size
+    of the network; what is new in kind (a site, a part, a bill of material, the next day, a checkpoint before the
+    last one) has everything read again. What it gave before stays as it was. Not for several threads at once.
+    """
+
+    def __init__(self, agreed_days: Mapping[str, Fraction] | None = None) -> None:
+        self._agreed_days = agreed_days
+        self._records: list[Record] = []
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Add what the log has more."""
+        self._records.extend(records)
+
+    def known(self, at: datetime, day: date) -> Known:
+        """What was registered up to `at` comes to on `day`. Raises MalformedFact as `known` does."""
+        return known(self._records, at, day, self._agreed_days)
+
+
 class _Reading:
     """Records on their way to a network, thing by thing."""
 
