@@ -45,6 +45,7 @@ _CHECKS: dict[str, Check] = {
     "custody-policy": _custody(Policy.parse),
     "grant": _custody(Grant.parse),
     **{kind: _custody(parse) for kind, parse in risk_kinds.PARSERS.items()},
+    **{kind: _custody(parse) for kind, parse in risk_kinds.QUESTIONS.items()},
 }
 
 

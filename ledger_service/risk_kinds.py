@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from ledger_service.custody.kinds import PIECE_UNITS, Choice, Document, Reader
 from ledger_service.errors import MalformedInput
+from ledger_service.keys import from_hex
 
 _LOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -41,6 +42,25 @@ class Trigger(Choice):
     PORT = "port"
     LANE = "lane"
     PART = "part"
+
+
+class AnswerOutcome(Choice):
+    """What became of a request for facts with whoever was asked."""
+
+    ANSWERED = "answered"
+    FORWARDED = "forwarded"
+    DECLINED = "declined"
+
+
+class Refusal(Choice):
+    """Why facts are not given."""
+
+    CONFIDENTIAL = "confidential"
+    NOT_KNOWN = "not-known"
+    NOT_OURS = "not-ours"
+    NO_LONGER = "no-longer"
+    TOO_MUCH = "too-much"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,3 +460,105 @@ PARSERS: dict[str, Callable[..., Any]] = {
     "continuity-plan": ContinuityPlanFact.parse,
 }
 """How the content of each kind is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A kind of fact that is asked for, of a part or a site or of all of them."""
+
+    kind: str
+    part: str | None
+    site: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FactRequest:
+    """A member asks another one, `asked`, for facts, for a purpose and until a day (its last hour is that of UTC).
+
+    `level` is the sharing level that would do. `corrects` is an earlier request that this one takes the place of; with
+    nothing `wanted` it is taken back.
+    """
+
+    asked: bytes
+    document: Document
+    wanted: tuple[Wanted, ...]
+    purpose: str
+    until: date
+    level: str | None
+    corrects: bytes | None
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        _ = latest
+        reader = Reader(content, where, "to document wanted purpose until", "level corrects replaces")
+        asked = [from_hex(item, 32, at) for at, item in reader.items("to")]
+        if len(asked) != 1:
+            raise MalformedInput("one member is asked; ask others by requests of their own", reader.at("to"))
+        corrects = reader.hash_or_none("corrects")
+        wanted = []
+        for at, item in reader.items("wanted", least=0 if corrects else 1):
+            one = Reader(item, at, "kind", "part site")
+            kind = one.text("kind", 64)
+            if kind not in PARSERS:
+                raise MalformedInput(f"{kind!r} is no kind of fact; known are {', '.join(PARSERS)}", one.at("kind"))
+            wanted.append(Wanted(kind, one.part("part") if one.has("part") else None, one.place_or_none("site")))
+        if len(set(wanted)) != len(wanted):
+            raise MalformedInput("the same is wanted twice, maybe in another spelling", reader.at("wanted"))
+        return cls(
+            asked=asked[0],
+            document=Document.read(reader),
+            wanted=tuple(wanted),
+            purpose=reader.text("purpose", 500),
+            until=_day(reader, "until"),
+            level=str(reader.choice("level", SharingLevel)) if reader.has("level") else None,
+            corrects=corrects,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FactAnswer:
+    """What whoever was asked says to a request: which facts it gave (ids of statements) and the level it shares them
+    at, that it has asked its own suppliers, or why it gives none. The last answer holds.
+    """
+
+    request: bytes
+    outcome: AnswerOutcome
+    facts: tuple[bytes, ...]
+    level: str | None
+    reason: Refusal | None
+    text: str | None
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        _ = latest
+        reader = Reader(content, where, "to request outcome", "facts level reason text replaces")
+        if len(reader.items("to")) != 1:
+            raise MalformedInput("an answer goes to the member that asked, and to nobody else", reader.at("to"))
+        outcome: AnswerOutcome = reader.choice("outcome", AnswerOutcome)
+        facts = [from_hex(item, 32, at) for at, item in reader.items("facts")]
+        if len(set(facts)) != len(facts):
+            raise MalformedInput("a fact comes twice", reader.at("facts"))
+        if bool(facts) != (outcome is AnswerOutcome.ANSWERED):
+            raise MalformedInput(
+                "name the facts that were given" if not facts else f"nothing is given where it is {outcome}",
+                reader.at("facts"),
+            )
+        if reader.has("level") and outcome is not AnswerOutcome.ANSWERED:
+            raise MalformedInput("a level goes with facts that are given", reader.at("level"))
+        if reader.has("reason") != (outcome is AnswerOutcome.DECLINED):
+            raise MalformedInput("a reason goes with declining, and only with that", reader.at("reason"))
+        return cls(
+            request=reader.hash("request"),
+            outcome=outcome,
+            facts=tuple(facts),
+            level=str(reader.choice("level", SharingLevel)) if reader.has("level") else None,
+            reason=reader.choice("reason", Refusal) if reader.has("reason") else None,
+            text=reader.text_or_none("text", 500),
+        )
+
+
+QUESTIONS: dict[str, Callable[..., Any]] = {
+    "fact-request": FactRequest.parse,
+    "fact-answer": FactAnswer.parse,
+}
+"""How what is said about facts is read: who asks for them, and what becomes of that."""

@@ -58,6 +58,8 @@ PURPOSE_OF_KIND = {
     "qualification": EVENTS,
     "product-price": EVENTS,
     "continuity-plan": EVENTS,
+    "fact-request": EVENTS,
+    "fact-answer": EVENTS,
 }
 """The kinds of statement there are, and the purpose that the signing key of each must have."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from ledger_service import facts
 from ledger_service.errors import MalformedInput
-from ledger_service.risk_kinds import PARSERS, StockFact, SupplyLinkFact
+from ledger_service.risk_kinds import PARSERS, FactAnswer, FactRequest, StockFact, SupplyLinkFact
 from tests.ledger_service.test_custody_kinds import NOW, drop, example, put
 
 GLN = "https://id.gs1.org/414/9521002000016"
@@ -62,6 +62,37 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
         put("exercises/0/at", "2027-01-01T00:00:00Z"),
         "/content/exercises/0/at",
     ),
+    "nobody asked": ("fact-request", put("to", []), "/content/to"),
+    "two asked at once": ("fact-request", put("to", ["0x" + "11" * 32, "0x" + "22" * 32]), "/content/to"),
+    "nothing wanted": ("fact-request", put("wanted", []), "/content/wanted"),
+    "an unknown fact wanted": ("fact-request", put("wanted/0/kind", "mood"), "/content/wanted/0/kind"),
+    "an answer wanted": ("fact-request", put("wanted/0/kind", "fact-answer"), "/content/wanted/0/kind"),
+    "the same wanted twice": (
+        "fact-request",
+        lambda content: content["wanted"].append({**content["wanted"][0], "part": "(01)9521004100011"}),
+        "/content/wanted",
+    ),
+    "no purpose": ("fact-request", put("purpose", ""), "/content/purpose"),
+    "until a time": ("fact-request", put("until", "2026-10-30T00:00:00Z"), "/content/until"),
+    "an answer to two": ("fact-answer", put("to", ["0x" + "11" * 32, "0x" + "22" * 32]), "/content/to"),
+    "answered with nothing": ("fact-answer", put("facts", []), "/content/facts"),
+    "declined with facts": ("fact-answer", put("outcome", "declined"), "/content/facts"),
+    "declined for no reason": (
+        "fact-answer",
+        lambda content: [content.update(outcome="declined"), content.pop("facts"), content.pop("level")],
+        "/content/reason",
+    ),
+    "forwarded at a level": (
+        "fact-answer",
+        lambda content: [content.update(outcome="forwarded"), content.pop("facts")],
+        "/content/level",
+    ),
+    "a reason to answer": ("fact-answer", put("reason", "confidential"), "/content/reason"),
+    "a fact twice": (
+        "fact-answer",
+        lambda content: content["facts"].append(content["facts"][0]),
+        "/content/facts",
+    ),
     "a word that means nothing": ("site", put("colour", "red"), "/content"),
 }
 
@@ -89,3 +120,18 @@ def test_spellings_of_one_place_and_part_come_out_alike() -> None:
     stock, link = StockFact.parse(example("stock")), SupplyLinkFact.parse(example("supply-link"))
     assert (stock.site, stock.part) == (link.customer, link.part)
     assert stock.on_the_way[0][0] == link.supplier
+
+
+def test_a_request_is_taken_back_by_a_correction_that_wants_nothing() -> None:
+    content = example("fact-request")
+    content |= {"wanted": [], "corrects": "0x" + "11" * 32}
+    assert FactRequest.parse(content).wanted == ()
+
+
+def test_what_an_answer_says_goes_with_its_outcome() -> None:
+    content = example("fact-answer")
+    del content["facts"], content["level"]
+    forwarded = FactAnswer.parse({**content, "outcome": "forwarded"})
+    assert (forwarded.facts, forwarded.reason) == ((), None)
+    declined = FactAnswer.parse({**content, "outcome": "declined", "reason": "not-known", "text": "Ask in May."})
+    assert (declined.reason, declined.text) == ("not-known", "Ask in May.")
