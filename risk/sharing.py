@@ -154,8 +154,36 @@ def view(
     stock (site, part) may be wrong. `key` (32 bytes) makes the ids of others; with it and the same facts they are the
     same again. Raises MalformedFact for a level or a hit that is none.
     """
-    mask = _Mask(network, reader, exceptions or {})
-    return mask.view(key, checkpoint, list(hits), list(alternatives), list(qualifications), doubts or {}, requests)
+    sight = Sight(network, reader, key=key, checkpoint=checkpoint, exceptions=exceptions, alternatives=alternatives,
+                  qualifications=qualifications, doubts=doubts)  # fmt: skip
+    return sight.view(hits, requests)
+
+
+class Sight:
+    """What one reader may see at one checkpoint, whatever happens there: made once, then `view` for each disruption.
+
+    The arguments are those of `view`, which is the same in one step.
+    """
+
+    def __init__(
+        self,
+        network: SupplyNetwork,
+        reader: str,
+        *,
+        key: bytes,
+        checkpoint: str,
+        exceptions: Mapping[tuple[str, str], Level] | None = None,
+        alternatives: Iterable[Alternative] = (),
+        qualifications: Iterable[Qualification] = (),
+        doubts: Mapping[tuple[str, str], Fraction] | None = None,
+    ) -> None:
+        self._arguments = (list(alternatives), list(qualifications), doubts or {})
+        self._mask = lambda: _Mask(network, reader, exceptions or {})
+        self._id = (key, checkpoint)
+
+    def view(self, hits: Iterable[Hit] = (), requests: int = 0) -> View:
+        """The view with `hits` in it. Raises MalformedFact for one that is none."""
+        return self._mask().view(*self._id, list(hits), *self._arguments, requests)
 
 
 def plain(value: Any) -> Any:
@@ -233,11 +261,12 @@ class _Mask:
         while wave:
             wave = sorted({other for site in wave for other, _ in (*up[site], *down[site])} - found)
             found.update(wave)
+        # Tiers are counted along links that show them: a shorter way that does not must not be given away.
         tiers: dict[str, int] = dict.fromkeys(self.own, 0)
         wave = sorted(self.own)
         while wave:
             tier = tiers[wave[0]] + 1
-            wave = sorted({other for site in wave for other, _ in up[site]} - tiers.keys())
+            wave = sorted({other for site in wave for other, of in up[site] if of.shows(Level.TIER)} - tiers.keys())
             tiers |= dict.fromkeys(wave, tier)
         sight = {}
         for key in sorted(found):
