@@ -71,6 +71,19 @@ def test_one_reader_may_be_shown_more_than_others() -> None:
     assert "yongjiang" not in circle("havelmark", exceptions=exceptions).network.sites
 
 
+def test_a_shorter_way_that_shows_no_tier_does_not_shorten_the_tier() -> None:
+    network = shared_at(axle_circle(), "tier")
+    lines = [
+        replace(one, needs={**one.needs, "motor": Fraction(1)}) if one.part == "vehicle" else one
+        for one in network.lines
+    ]
+    motors = [SupplyLink(f"motors {site}", "vltava", site, "motor") for site in ("magdeburg", "kielce")]
+    links = [replace(one, level="impact-only") if one.key == "sea 2" else one for one in network.links]
+    short = SupplyNetwork.of(network.day, network.sites.values(), lines, [*links, *motors], network.stocks)
+    seen = view(short, "havelmark", key=KEY, checkpoint="c7", hits=[STORM])
+    assert seen.seen[seen.hits[0].site].tier == 3
+
+
 def test_ids_are_the_same_again_and_no_two_readers_share_one() -> None:
     assert circle("havelmark").text == circle("havelmark").text
 
