@@ -385,10 +385,11 @@ class CustodyGateway:
             if not back:
                 return False
             readers = audience(original)
+            after = None
             if unanswered:
                 content = {name: value for name, value in original.items() if name not in ("to", "replaces")}
-                self._sign("despatch", {**content, "units": kept, "corrects": to_hex(despatch)}, readers)
-            self._keep_to_ourselves(back, readers)
+                after = self._sign("despatch", {**content, "units": kept, "corrects": to_hex(despatch)}, readers)
+            self._keep_to_ourselves(back, readers, after)
             self.book.mark_offer(despatch, "withdrawn")
             self._steps("withdrawal kept")
         self._steps("withdrawn")
@@ -848,8 +849,12 @@ class CustodyGateway:
             if before is not None:
                 self.book.put_unit(replace(before, state=UnitState.CLOSED))
 
-    def _keep_to_ourselves(self, units: Sequence[HeldUnit], readers: Sequence[bytes]) -> None:
-        """Hand units to fresh addresses of ours; the statement that names both sides is offer and acceptance in one."""
+    def _keep_to_ourselves(self, units: Sequence[HeldUnit], readers: Sequence[bytes], after: bytes | None) -> None:
+        """Hand units to fresh addresses of ours; the statement that names both sides is offer and acceptance in one.
+
+        The steps wait until the statement `after` is registered, and fall with it: it is refused where the taker has
+        accepted meanwhile.
+        """
         fresh = self._fresh(len(units), None)
         named = sorted({*fresh, *(one.custodian for one in units)})
         statement = self._sign("custody-addresses", {"addresses": [to_hex(one) for one in named]}, readers)
@@ -858,7 +863,7 @@ class CustodyGateway:
             offer = Offer(unit.unit, unit.sequence + 1, unit.custodian, address, statement, self._deadline(0))
             signature = offer.sign(self._key(unit.custodian), self.custody)
             step = HandOff.complete(offer, signature, statement, self._key(address), self.custody)
-            self.book.add_step(SignedStep(step), statement)
+            self.book.add_step(SignedStep(step), after or statement)
             self.book.put_unit(
                 replace(
                     unit,
@@ -980,6 +985,9 @@ class CustodyGateway:
                 if isinstance(step, Closing):
                     self.book.put_unit(replace(held, sequence=held.sequence - 1, state=UnitState.HELD))
                 elif isinstance(step, HandOff) and self.book.own_address(step.offer.giver) is not None:
+                    if held.offered_in is not None:
+                        self._was_taken(kept.step)
+                        continue
                     self.book.put_unit(replace(held, sequence=held.sequence - 1, custodian=step.offer.giver))
                 else:
                     self.book.forget_unit(held.unit)

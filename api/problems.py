@@ -183,6 +183,7 @@ KINDS: dict[type[Exception], Kind] = {
     offers.UnitNotOffered: Kind("unit-not-offered", 422, "A unit that was not offered"),
     offers.BeyondTolerance: Kind("beyond-tolerance", 422, "More than may be accepted without a person"),
     offering.OfferReplaced: Kind("offer-replaced", 422, "The giver has another offer"),
+    offering.AlreadyAccepted: Kind("already-accepted", 422, "The taker has accepted it"),
     offering.UnfitOffer: Kind("unfit-offer", 422, "The signature does not go with the despatch"),
     offering.UnfitStep: Kind("unfit-step", 422, "No registered statement asks for this step"),
     handoffs.WrongSigner: Kind("wrong-signer", 422, "Another key had to sign"),

@@ -26,6 +26,7 @@ from ledger_service.store import Store
 from ledger_service.store.tables import content, offer, offer_answer, offer_signature, reader, statement, stream
 
 DESPATCH, RECEIPT, ADDRESSES = "despatch", "receipt", "custody-addresses"
+ACCEPTED = frozenset({str(Outcome.ACCEPTED), str(Outcome.WITH_DISCREPANCIES)})
 MISSING = "missing"
 """The outcome of a unit that a receipt says was not there at all: it stays with its giver."""
 
@@ -38,6 +39,19 @@ class OfferReplaced(OfferRefused):
             f"the giver has corrected or taken back {to_hex(despatch)}: answer its newest offer, or refuse this one"
         )
         self.despatch = despatch
+
+
+class AlreadyAccepted(OfferRefused):
+    """A correction takes off a despatch what its taker has accepted: that is handed over."""
+
+    def __init__(self, despatch: bytes, things: Sequence[str]) -> None:
+        named = f"{', '.join(things[:3])}{' and others' if len(things) > 3 else ''}"
+        super().__init__(
+            f"{named} of {to_hex(despatch)} was accepted before this came: correct what nobody has answered, and have"
+            " the rest handed back"
+        )
+        self.despatch = despatch
+        self.things = tuple(things)
 
 
 class UnfitOffer(LedgerError):
@@ -100,37 +114,54 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a statement that a receipt names."""
+    """What is known of a statement that a receipt or a correction names; `accepted` are places of its units."""
 
     issuer: bytes
     kind: str
     despatch: Despatch | None
     readers: frozenset[bytes]
-    is_replaced: bool
+    is_replaced: bool = False
+    accepted: frozenset[int] = frozenset()
 
 
 class Answers:
-    """The door's view of the offers that the receipts of a batch answer, looked up at once."""
+    """The door's view of what a batch answers and corrects, looked up at once.
+
+    Whichever of an acceptance and a withdrawal is registered first stands, and the other is refused: the two sides
+    then never both have what was offered.
+    """
 
     def __init__(
-        self, receipts: Mapping[bytes, Receipt], known: dict[bytes, _Known], fresh: dict[bytes, Examined]
+        self,
+        receipts: Mapping[bytes, Receipt],
+        corrections: Mapping[bytes, Despatch],
+        known: Mapping[bytes, _Known],
+        fresh: Mapping[bytes, Examined],
     ) -> None:
         self._receipts = receipts
+        self._corrections = corrections
         self._known = known
         self._fresh = fresh
 
     @classmethod
     def load(cls, connection: sa.Connection, items: Sequence[Examined]) -> Self:
-        """For a batch without a receipt this asks the store nothing."""
-        receipts = {
-            one.digest: Receipt.parse(orjson.loads(one.content))
-            for one in items
-            if one.kind == RECEIPT and one.content is not None
-        }
-        if not receipts:
-            return cls({}, {}, {})
+        """For a batch that answers and corrects nothing this asks the store nothing."""
+        receipts: dict[bytes, Receipt] = {}
+        corrections: dict[bytes, Despatch] = {}
+        for one in items:
+            if one.content is None:
+                continue
+            if one.kind == RECEIPT:
+                receipts[one.digest] = Receipt.parse(orjson.loads(one.content))
+            elif one.kind == DESPATCH and b'"corrects"' in one.content:
+                said = Despatch.parse(orjson.loads(one.content))
+                if said.corrects is not None:
+                    corrections[one.digest] = said
+        if not receipts and not corrections:
+            return cls({}, {}, {}, {})
         named = {one.despatch for one in receipts.values()}
-        named |= {one.corrects for one in receipts.values() if one.corrects is not None}
+        corrected = [one.corrects for one in receipts.values()] + [one.corrects for one in corrections.values()]
+        named |= {one for one in corrected if one is not None}
         known: dict[bytes, _Known] = {}
         readers: dict[bytes, set[bytes]] = {}
         for ids in _chunks(sorted(named)):
@@ -151,20 +182,37 @@ class Answers:
             may_see = sa.select(reader.c.stream, reader.c.member).where(reader.c.stream.in_(streams))
             for stream_id, member in connection.execute(may_see):
                 readers.setdefault(stream_id, set()).add(member)
+            accepted: dict[bytes, set[int]] = {}
+            if corrections:
+                of_them = offer_answer.c.despatch.in_(ids) & offer_answer.c.outcome.in_(ACCEPTED)
+                for digest, place in connection.execute(
+                    sa.select(offer_answer.c.despatch, offer_answer.c.place).where(of_them)
+                ):
+                    accepted.setdefault(digest, set()).add(place)
             for row in rows:
                 is_offer = row.kind == DESPATCH and row.content is not None
                 despatch = Despatch.parse(orjson.loads(row.content)) if is_offer else None
                 seen_by = frozenset(readers.get(row.stream, ()))
-                known[row.digest] = _Known(row.issuer, row.kind, despatch, seen_by, row.replaced_by is not None)
-        fresh = {one.digest: one for one in items if one.digest in named}
-        return cls(receipts, known, fresh)
+                known[row.digest] = _Known(
+                    row.issuer,
+                    row.kind,
+                    despatch,
+                    seen_by,
+                    row.replaced_by is not None,
+                    frozenset(accepted.get(row.digest, ())),
+                )
+        fresh = {one.digest: one for one in items if one.digest in {*named, *receipts, *corrections}}
+        return cls(receipts, corrections, known, fresh)
 
     def check(self, item: Examined, at: int, taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]]) -> None:
-        """Raise OfferRefused if `item` is a receipt that answers no offer it may answer at `at` (ms).
+        """Raise OfferRefused if `item` is a receipt that answers no offer it may answer at `at` (ms), or a corrected
+        despatch that leaves out what was accepted of it.
 
         `taken` tells which of the batch's own statements stand. A despatch whose content is withheld or erased cannot
         be looked at, and is for the fold to judge.
         """
+        if item.digest in self._corrections:
+            self._check_correction(item, self._corrections[item.digest], taken)
         receipt = self._receipts.get(item.digest)
         if receipt is None:
             return
@@ -180,8 +228,41 @@ class Answers:
             if corrected is None or (corrected.issuer, corrected.kind) != (item.issuer, RECEIPT):
                 receipt = replace(receipt, corrects=None)
         check_acceptance(receipt, item.issuer, known.despatch, at)
-        if known.is_replaced and receipt.corrects is None and receipt.outcome is not Outcome.REFUSED:
+        if receipt.corrects is not None or receipt.outcome is Outcome.REFUSED:
+            return
+        is_replaced = known.is_replaced or any(
+            said.corrects == receipt.despatch and self._stands(digest, known.issuer, taken)
+            for digest, said in self._corrections.items()
+        )
+        if is_replaced:
             raise OfferReplaced(receipt.despatch)
+
+    def _check_correction(
+        self, item: Examined, said: Despatch, taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]]
+    ) -> None:
+        """Raise AlreadyAccepted if a unit that the taker has accepted, in this batch at the latest, is not in it."""
+        assert said.corrects is not None
+        known = self._find(said.corrects, taken)
+        if known is None or known.despatch is None or known.issuer != item.issuer:
+            return
+        accepted = set(known.accepted)
+        for digest, receipt in self._receipts.items():
+            if receipt.despatch == said.corrects and self._stands(digest, known.despatch.taker, taken):
+                for place, outcome in _outcomes(receipt, known.despatch).items():
+                    if outcome in ACCEPTED:
+                        accepted.add(place)
+        kept = {one.id.key for one in said.units}
+        things = [known.despatch.units[place].id.key for place in sorted(accepted)]
+        lost = [one for one in things if one not in kept]
+        if lost:
+            raise AlreadyAccepted(said.corrects, lost)
+
+    def _stands(
+        self, digest: bytes, issuer: bytes, taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]]
+    ) -> bool:
+        """Whether the batch's own statement is about to be registered, and says something of its issuer's own."""
+        item = self._fresh[digest]
+        return item.issuer == issuer and taken.get((item.stream, item.sequence), (b"",))[0] == digest
 
     def _find(self, digest: bytes, taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]]) -> _Known | None:
         known = self._known.get(digest)
@@ -192,7 +273,7 @@ class Answers:
             return None
         is_offer = item.kind == DESPATCH and item.content is not None
         despatch = Despatch.parse(orjson.loads(item.content or b"")) if is_offer else None
-        return _Known(item.issuer, item.kind, despatch, frozenset({item.issuer, *(item.audience or ())}), False)
+        return _Known(item.issuer, item.kind, despatch, frozenset({item.issuer, *(item.audience or ())}))
 
     def keep(
         self,
@@ -210,11 +291,18 @@ class Answers:
         ]
         if offers:
             connection.execute(sa.insert(offer), [_offer_row(place, one, said, now) for place, one, said in offers])
-            for _, one, said in offers:
-                if said.corrects is not None:
-                    _replace(connection, one, said, said.corrects)
-        if self._receipts:
-            self._keep_answers(connection, [one for one in rows if one.digest in self._receipts], now, taken)
+        answers: list[Examined] = []
+        for one in rows:
+            if one.digest in self._receipts:
+                answers.append(one)
+            elif one.digest in self._corrections:
+                # What was answered before it is carried over to it.
+                self._keep_answers(connection, answers, now, taken)
+                answers = []
+                said = self._corrections[one.digest]
+                assert said.corrects is not None
+                _replace(connection, one, said, said.corrects)
+        self._keep_answers(connection, answers, now, taken)
 
     def _keep_answers(
         self,
@@ -224,6 +312,8 @@ class Answers:
         taken: Mapping[tuple[bytes, int], tuple[bytes, bytes, int]],
     ) -> None:
         """The first answer to a unit stands until its issuer corrects it; a second one is for the fold to point at."""
+        if not rows:
+            return
         said: list[tuple[Examined, Receipt, Despatch]] = []
         for one in rows:
             receipt = self._receipts[one.digest]

@@ -153,6 +153,30 @@ def test_an_offer_that_is_withdrawn_cannot_be_accepted_any_more(partners: Yard) 
     assert duero.book.unit_of(plate(one)).state is UnitState.HELD  # type: ignore[union-attr]
 
 
+def test_a_withdrawal_that_crosses_an_acceptance_leaves_the_unit_with_the_taker(partners: Yard) -> None:
+    taken_by_then, left = fresh(), fresh()
+    despatch = partners.offer("duero", "nordrand", "A3b", taken_by_then, left)
+    duero, nordrand = partners.gateway("duero"), partners.gateway("nordrand")
+    assert duero.withdraw(despatch)  # on the giver's side, and not sent yet
+    nordrand.accept(despatch, units=[plate(taken_by_then)])
+    assert nordrand.push().refused == []
+    (line,) = duero.push().refused
+    assert "was accepted before this came" in line
+    assert duero.follow() == []
+    assert duero.book.unit_of(plate(taken_by_then)).state is UnitState.GIVEN  # type: ignore[union-attr]
+    assert nordrand.book.unit_of(plate(taken_by_then)).state is UnitState.HELD  # type: ignore[union-attr]
+    # What nobody had answered can still be taken back.
+    assert duero.book.unit_of(plate(left)).state is UnitState.OFFERED  # type: ignore[union-attr]
+    assert duero.withdraw(despatch)
+    assert duero.push().refused == []
+    again = partners.offer("duero", "nordrand", "A3c", left)
+    nordrand.accept(again)
+    assert nordrand.push().refused == []
+    for thing in (taken_by_then, left):
+        for name in ("duero", "nordrand"):
+            assert findings(partners, plate(thing), name) == [], (thing, name)
+
+
 def test_doing_it_again_is_doing_it_once_and_saying_it_otherwise_is_refused(partners: Yard) -> None:
     one = fresh()
     duero, nordrand = partners.gateway("duero"), partners.gateway("nordrand")
