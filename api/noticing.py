@@ -97,7 +97,8 @@ class RequestNotices:
         with self._store.write() as connection:
             writing = Writing(connection)
             for row in rows:
-                body = {"kind": row.kind, "offer": to_hex(row.despatch), "request": row.number}
+                named = "asked" if row.kind == "fact-answer" else "offer"
+                body = {"kind": row.kind, named: to_hex(row.about), "request": row.number}
                 writing.tell([row.member], Told.SIGNING_REQUEST, body, row.made_at, str(row.number))
             keep_place(connection, "signing requests", rows[-1].number)
         self._notices.on_told()

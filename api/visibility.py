@@ -113,7 +113,7 @@ DISCLOSED: Fields = frozenset({"disclosed"})
 """Single fields of a content with their proofs: what a grant shows that does not show all."""
 
 REQUEST: Fields = frozenset(
-    {"id", "state", "despatch", "kind", "content", "madeAt", "settledAt", "statement", "declined"}
+    {"id", "state", "despatch", "asked", "kind", "content", "madeAt", "settledAt", "statement", "declined"}
 )
 
 _ANYONE = {

@@ -146,7 +146,7 @@ class Desk:
         envelope, _ = self._ledger.envelope(record)
         if record.header.issuer != member or record.header.kind != request.kind or envelope.content is None:
             raise UnfitStatement(f"this statement is no {request.kind} of yours with its content")
-        if Receipt.parse(envelope.content).despatch != request.despatch:
+        if Receipt.parse(envelope.content).despatch != request.about:
             raise UnfitStatement("this statement answers another despatch")
         return self.requests.fulfil(member, number, statement, self._now())
 

@@ -15,6 +15,9 @@ from ledger_service.store import Store
 from ledger_service.store.tables import signing_request
 
 
+FACT_ANSWER = "fact-answer"
+
+
 class RequestState(StrEnum):
     """How far a request has come; nothing is signed while it waits."""
 
@@ -24,7 +27,7 @@ class RequestState(StrEnum):
 
 
 class AlreadyAsked(LedgerError):
-    """An answer to this despatch waits for the gateway already."""
+    """An answer to this waits for the gateway already."""
 
 
 class AnsweredMeanwhile(LedgerError):
@@ -41,11 +44,14 @@ class UnfitStatement(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class SigningRequest:
-    """What `member` is asked to sign: a statement of `kind` with `content`. Times in ms."""
+    """What `member` is asked to sign: a statement of `kind` with `content`, which answers the one with the id `about`.
+
+    Of kind `fact-answer` the content is what api.impact.answering makes of a filled-in page. Times in ms.
+    """
 
     number: int
     member: bytes
-    despatch: bytes
+    about: bytes
     kind: str
     content: Mapping[str, Any]
     made_at: int
@@ -63,7 +69,7 @@ class SigningRequest:
         value: dict[str, Any] = {
             "id": str(self.number),
             "state": str(self.state),
-            "despatch": to_hex(self.despatch),
+            "asked" if self.kind == FACT_ANSWER else "despatch": to_hex(self.about),
             "kind": self.kind,
             "content": dict(self.content),
             "madeAt": self.made_at,
@@ -83,29 +89,29 @@ class Requests:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def ask(self, member: bytes, despatch: bytes, kind: str, content: Mapping[str, Any], now: int) -> SigningRequest:
-        """File a request; raises AlreadyAsked while another one of this despatch waits."""
+    def ask(self, member: bytes, about: bytes, kind: str, content: Mapping[str, Any], now: int) -> SigningRequest:
+        """File a request; raises AlreadyAsked while another one about the same waits."""
         with self._store.write() as connection:
             waiting = connection.execute(
                 sa.select(signing_request.c.number).where(
-                    signing_request.c.despatch == despatch,
+                    signing_request.c.about == about,
                     signing_request.c.statement.is_(None),
                     signing_request.c.declined.is_(None),
                 )
             ).first()
             if waiting is not None:
-                raise AlreadyAsked("an answer to this despatch waits for the gateway: it signs that one first")
+                raise AlreadyAsked("an answer to this waits for the gateway: it signs that one first")
             made = connection.execute(
                 sa.insert(signing_request).values(
-                    member=member, despatch=despatch, kind=kind, content=canonical.dump(dict(content)), made_at=now
+                    member=member, about=about, kind=kind, content=canonical.dump(dict(content)), made_at=now
                 )
             )
             number = made.inserted_primary_key[0] if made.inserted_primary_key else 0
         return self.of_member(member, number)
 
-    def newest(self, despatch: bytes) -> SigningRequest | None:
-        """The last request about `despatch`, None where there is none."""
-        query = sa.select(signing_request).where(signing_request.c.despatch == despatch)
+    def newest(self, about: bytes) -> SigningRequest | None:
+        """The last request about a statement, None where there is none."""
+        query = sa.select(signing_request).where(signing_request.c.about == about)
         with self._store.read() as connection:
             row = connection.execute(query.order_by(signing_request.c.number.desc())).first()
         return None if row is None else _read(row)
@@ -166,7 +172,7 @@ def _read(row: Any) -> SigningRequest:
     return SigningRequest(
         row.number,
         row.member,
-        row.despatch,
+        row.about,
         row.kind,
         orjson.loads(row.content),
         row.made_at,

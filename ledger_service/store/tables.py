@@ -270,7 +270,7 @@ signing_request = Table(
     metadata,
     Column("number", Integer, primary_key=True),
     Column("member", LargeBinary(32), nullable=False),
-    Column("despatch", ForeignKey("offer.despatch"), nullable=False, index=True),
+    Column("about", LargeBinary(32), nullable=False, index=True),
     Column("kind", String(64), nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("made_at", BigInteger, nullable=False),
@@ -278,7 +278,8 @@ signing_request = Table(
     Column("statement", LargeBinary(32)),
     Column("declined", Text),
 )
-"""What somebody at a site asked to be signed by the member's own gateway, and what became of it."""
+"""What somebody at a site asked to be signed by the member's own gateway, and what became of it. `about` is the id of
+the statement that it answers: a despatch, or a request for facts."""
 
 # Custody on the chain: what is to be relayed, what was sent, what the chain has taken.
 

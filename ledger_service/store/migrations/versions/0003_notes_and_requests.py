@@ -35,17 +35,16 @@ def upgrade() -> None:
         "signing_request",
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("member", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("despatch", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("about", sa.LargeBinary(length=32), nullable=False),
         sa.Column("kind", sa.String(length=64), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.Column("statement", sa.LargeBinary(length=32), nullable=True),
         sa.Column("declined", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["despatch"], ["offer.despatch"], name=op.f("fk_signing_request_despatch_offer")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_signing_request")),
     )
-    op.create_index(op.f("ix_signing_request_despatch"), "signing_request", ["despatch"], unique=False)
+    op.create_index(op.f("ix_signing_request_about"), "signing_request", ["about"], unique=False)
     op.create_index("ix_signing_request_member_number", "signing_request", ["member", "number"], unique=False)
 
 
