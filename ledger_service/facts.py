@@ -1,10 +1,11 @@
 """The kinds of statement: what the content of each must be. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ledger_service import risk_kinds
-from ledger_service.custody.kinds import CLOCK_TOLERANCE_MS, PARSERS, Parse
+from ledger_service.custody.kinds import CLOCK_TOLERANCE_MS, PARSERS, Parse, Reader
 from ledger_service.custody.policy import Policy
 from ledger_service.errors import MalformedInput
 from ledger_service.grants import Grant
@@ -38,6 +39,18 @@ def _custody(parse: Parse) -> Check:
     return check
 
 
+def _impact_report(content: Mapping[str, Any], _now: int) -> None:
+    """The service makes it and the risk package knows what is in it; here it is held to whose it is and from what."""
+    report = Reader(content, "/content", "to checkpoint reader view", " ".join(content))
+    report.hash("reader")
+    if content["to"] != [content["reader"]]:
+        raise MalformedInput("a report is for its reader and for nobody else", "/content/to")
+    view = report.text("view")
+    if not re.fullmatch("[0-9a-f]{64}", view):
+        raise MalformedInput("expected the SHA-256 of the view, 64 hexadecimal digits", "/content/view")
+    report.text("checkpoint")
+
+
 _CHECKS: dict[str, Check] = {
     "epcis-event": _epcis_event,
     "void": _void,
@@ -45,7 +58,9 @@ _CHECKS: dict[str, Check] = {
     "custody-policy": _custody(Policy.parse),
     "grant": _custody(Grant.parse),
     **{kind: _custody(parse) for kind, parse in risk_kinds.PARSERS.items()},
+    "impact-report": _impact_report,
     **{kind: _custody(parse) for kind, parse in risk_kinds.QUESTIONS.items()},
+    **{kind: _custody(parse) for kind, parse in risk_kinds.DISRUPTIONS.items()},
 }
 
 

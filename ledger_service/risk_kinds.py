@@ -8,19 +8,26 @@ plain fields. `docs/formats.md` section 11 has schema and example of each kind.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Any, Self
 
-from ledger_service.custody.kinds import PIECE_UNITS, Choice, Document, Reader
+from ledger_service.custody.kinds import MAX_DIGITS, PIECE_UNITS, Choice, Document, Reader
 from ledger_service.errors import MalformedInput
+from ledger_service.identifiers import identify
 from ledger_service.keys import from_hex
 
 _LOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DEGREES = re.compile(r"-?(?:0|[1-9]\d{0,2})(?:\.\d{0,6}[1-9])?", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_COORDINATE = re.compile(r"-?(?:0|[1-9]\d{0,2})(?:\.\d*[1-9])?", re.ASCII)
 MAX_DAYS = 3650
+MAX_NAME = 300
+MAX_TEXT = 4000
+MAX_ORIGINAL = 300_000
+"""Characters of a message as it came: as JSON, in which a quotation mark takes two, it still fits an envelope."""
+HALF_WAY_ROUND_KM = 20_100
 MAX_CENTS = 2**53 - 1
 
 
@@ -448,6 +455,239 @@ class ContinuityPlanFact:
         )
 
 
+class AlertStatus(Choice):
+    """How serious a report of a disruption is meant, in the words of CAP: only what is actual counts as actual."""
+
+    ACTUAL = "Actual"
+    EXERCISE = "Exercise"
+    SYSTEM = "System"
+    TEST = "Test"
+    DRAFT = "Draft"
+
+
+class AlertAction(Choice):
+    """What a report does to those before it."""
+
+    ALERT = "Alert"
+    UPDATE = "Update"
+    CANCEL = "Cancel"
+
+
+class AlertSeverity(Choice):
+    """How bad it is, in the words of CAP."""
+
+    EXTREME = "Extreme"
+    SEVERE = "Severe"
+    MODERATE = "Moderate"
+    MINOR = "Minor"
+    UNKNOWN = "Unknown"
+
+
+class AlertCertainty(Choice):
+    """How sure the source is, in the words of CAP."""
+
+    OBSERVED = "Observed"
+    LIKELY = "Likely"
+    POSSIBLE = "Possible"
+    UNLIKELY = "Unlikely"
+    UNKNOWN = "Unknown"
+
+
+class RootCause(Choice):
+    """The leading root cause, in the words of CX-0146."""
+
+    STRIKE = "strike"
+    NATURAL_DISASTER = "natural-disaster"
+    PRODUCTION_INCIDENT = "production-incident"
+    PANDEMIC = "pandemic-or-epidemic"
+    LOGISTICS = "logistics-disruption"
+    WAR = "war"
+    INSOLVENCY = "insolvency"
+    OTHER = "other"
+
+
+class AlertFormat(Choice):
+    """The form in which a report came in."""
+
+    CAP = "cap-1.2"
+    GDACS = "gdacs"
+    CX = "cx-0146"
+    FORM = "form"
+
+
+class PlaceKind(Choice):
+    """What a place known by its name is."""
+
+    REGION = "region"
+    SITE = "site"
+    PORT = "port"
+    LANE = "lane"
+
+
+@dataclass(frozen=True, slots=True)
+class CircleArea:
+    """All within some kilometres of a point, as decimal strings."""
+
+    latitude: str
+    longitude: str
+    radius_km: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolygonArea:
+    """The inside of a ring of (latitude, longitude), its first point last again."""
+
+    points: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedArea:
+    """A region, a site, a port or a lane by its name."""
+
+    kind: PlaceKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisruptionFact:
+    """A report that the issuer passes on or makes itself. Numbers are kept as written, times with their offset.
+
+    `references` are (sender, identifier) of the reports that it updates or cancels; `original` is the message itself.
+    """
+
+    format: AlertFormat
+    sender: str
+    identifier: str
+    sent: datetime
+    status: AlertStatus
+    action: AlertAction
+    event: str
+    key: str | None
+    references: tuple[tuple[str, str], ...]
+    onset: datetime | None
+    ends: datetime | None
+    severity: AlertSeverity
+    certainty: AlertCertainty
+    cause: RootCause
+    areas: tuple[CircleArea | PolygonArea | NamedArea, ...]
+    parts: tuple[str, ...]
+    left: str | None
+    is_over: bool
+    text: str
+    original: str
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = Reader(
+            content,
+            where,
+            "to format sender identifier sent status action severity certainty cause",
+            "replaces event key references onset ends areas parts left isOver text original",
+        )
+        action: AlertAction = reader.choice("action", AlertAction)
+        sent = _moment(reader, "sent", latest)
+        onset = _moment(reader, "onset") if reader.has("onset") else None
+        ends = _moment(reader, "ends") if reader.has("ends") else None
+        if onset is not None and ends is not None and ends < onset:
+            raise MalformedInput("it ends before it begins", reader.at("ends"))
+        references = []
+        for at, item in reader.items("references"):
+            one = Reader(item, at, "sender identifier")
+            references.append((one.text("sender", MAX_NAME), one.text("identifier", MAX_NAME)))
+        key = reader.text_or_none("key", MAX_NAME)
+        if action is not AlertAction.ALERT and not references and key is None:
+            raise MalformedInput(f"an {action} says by references or key which report it is about", where)
+        if reader.has("isOver") and content["isOver"] is not True:
+            raise MalformedInput("is true, or left out", reader.at("isOver"))
+        parts = []
+        for at, item in reader.items("parts"):
+            parts.append(Reader({"part": item}, at, "part").text("part", 300))
+        return cls(
+            format=reader.choice("format", AlertFormat),
+            sender=reader.text("sender", MAX_NAME),
+            identifier=reader.text("identifier", MAX_NAME),
+            sent=sent,
+            status=reader.choice("status", AlertStatus),
+            action=action,
+            event=reader.text_or_none("event", 500) or "",
+            key=key,
+            references=tuple(references),
+            onset=onset,
+            ends=ends,
+            severity=reader.choice("severity", AlertSeverity),
+            certainty=reader.choice("certainty", AlertCertainty),
+            cause=reader.choice("cause", RootCause),
+            areas=tuple(_area(item, at) for at, item in reader.items("areas")),
+            parts=tuple(parts),
+            left=_share_as_written(reader, "left") if reader.has("left") else None,
+            is_over=reader.has("isOver"),
+            text=_long_text(reader, "text", MAX_TEXT),
+            original=_long_text(reader, "original", MAX_ORIGINAL),
+        )
+
+
+def _long_text(reader: Reader, name: str, longest: int) -> str:
+    """Text that may span lines and begin or end as it likes; empty where it is left out."""
+    if not reader.has(name):
+        return ""
+    value = reader.value(name)
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise MalformedInput(f"expected text of 1 to {longest} characters", reader.at(name))
+    return value
+
+
+def _moment(reader: Reader, name: str, latest: int | None = None) -> datetime:
+    """A time with the offset that it was written with."""
+    reader.time(name, latest=latest)
+    text = reader.text(name, 40)
+    return datetime.fromisoformat(text.replace("z", "Z"))
+
+
+def _share_as_written(reader: Reader, name: str) -> str:
+    _share(reader, name)
+    return reader.text(name, MAX_DIGITS)
+
+
+def _area(value: Any, where: str) -> CircleArea | PolygonArea | NamedArea:
+    if not isinstance(value, dict) or len(value) != 1:
+        raise MalformedInput("an area is one circle, polygon, region, site, port or lane", where)
+    reader = Reader(value, where, "", "circle polygon region site port lane")
+    (sort,) = value
+    if sort == "circle":
+        circle = reader.child("circle", "latitude longitude radiusKm")
+        latitude, longitude = _coordinate(circle, "latitude", 90), _coordinate(circle, "longitude", 180)
+        radius = circle.text("radiusKm", MAX_DIGITS)
+        if circle.decimal("radiusKm") > HALF_WAY_ROUND_KM:
+            raise MalformedInput("a radius is at most half way round the earth", circle.at("radiusKm"))
+        return CircleArea(latitude, longitude, radius)
+    if sort == "polygon":
+        points = []
+        for at, item in reader.items("polygon", least=4):
+            if not isinstance(item, list) or len(item) != 2:
+                raise MalformedInput("a corner is a latitude and a longitude", at)
+            corner = Reader({"latitude": item[0], "longitude": item[1]}, at, "latitude longitude")
+            points.append((_coordinate(corner, "latitude", 90), _coordinate(corner, "longitude", 180)))
+        if points[0] != points[-1]:
+            raise MalformedInput("a polygon ends where it began", reader.at("polygon"))
+        return PolygonArea(tuple(points))
+    name = reader.text(sort, 300)
+    if sort == "port" and not _LOCODE.fullmatch(name):
+        raise MalformedInput("expected a UN/LOCODE, as CNNGB", reader.at("port"))
+    if sort == "site":
+        found = identify(name, reader.at("site"))
+        name = name if found is None else found.key
+    return NamedArea(PlaceKind(sort), name)
+
+
+def _coordinate(reader: Reader, name: str, most: int) -> str:
+    text = reader.text(name, MAX_DIGITS)
+    if not _COORDINATE.fullmatch(text) or text == "-0" or abs(Fraction(text)) > most:
+        raise MalformedInput(
+            f'expected degrees from -{most} to {most} as a decimal string, as "29.87"', reader.at(name)
+        )
+    return text
+
+
 PARSERS: dict[str, Callable[..., Any]] = {
     "site": SiteFact.parse,
     "part": PartFact.parse,
@@ -557,6 +797,8 @@ class FactAnswer:
         )
 
 
+DISRUPTIONS: dict[str, Callable[..., Any]] = {"disruption": DisruptionFact.parse}
+"""How what is said to have happened is read."""
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "fact-request": FactRequest.parse,
     "fact-answer": FactAnswer.parse,

@@ -56,6 +56,10 @@ class Reader:
     def has(self, name: str) -> bool:
         return name in self._value
 
+    def value(self, name: str) -> Any:
+        """What stands there, unchecked."""
+        return self._value[name]
+
     def at(self, name: str) -> str:
         return f"{self._where}/{name}"
 

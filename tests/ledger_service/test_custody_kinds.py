@@ -187,7 +187,7 @@ def test_what_is_wrong_is_refused_with_its_place(name: str) -> None:
 
 
 MAY_BE_EMPTY = {"legs", "unsignedAllowed", "weights", "quantityTolerance", "onTheWay", "levels", "holidays", "sameAs",
-                "exercises"}  # fmt: skip
+                "exercises", "references", "areas", "parts"}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(EXAMPLES))

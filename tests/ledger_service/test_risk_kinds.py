@@ -93,6 +93,43 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
         lambda content: content["facts"].append(content["facts"][0]),
         "/content/facts",
     ),
+    "a disruption that ends before it begins": (
+        "disruption",
+        put("ends", "2026-10-12T06:00:00+09:00"),
+        "/content/ends",
+    ),
+    "an onset without offset": ("disruption", put("onset", "2026-10-12T06:00:00"), "/content/onset"),
+    "an alert sent in the future": ("disruption", put("sent", "2026-10-13T06:00:00Z"), "/content/sent"),
+    "a status of its own": ("disruption", put("status", "Maybe"), "/content/status"),
+    "an update of nothing": (
+        "disruption",
+        lambda content: (content.update(action="Update"), content.pop("key"), content.pop("references")),
+        "/content",
+    ),
+    "a negative radius": ("disruption", put("areas/0/circle/radiusKm", "-1"), "/content/areas/0/circle/radiusKm"),
+    "a radius round the earth": (
+        "disruption",
+        put("areas/0/circle/radiusKm", "40000"),
+        "/content/areas/0/circle/radiusKm",
+    ),
+    "a centre off the earth": ("disruption", put("areas/0/circle/latitude", "91"), "/content/areas/0/circle/latitude"),
+    "a latitude that is a number": (
+        "disruption",
+        put("areas/1/polygon/0", [28, 120]),
+        "/content/areas/1/polygon/0/latitude",
+    ),
+    "a polygon that is a line": ("disruption", put("areas/1/polygon", [["0", "0"]] * 3), "/content/areas/1/polygon"),
+    "an open ring": (
+        "disruption",
+        put("areas/1/polygon", [["0", "0"], ["1", "1"], ["2", "0"], ["1", "0"]]),
+        "/content/areas/1/polygon",
+    ),
+    "two areas in one": ("disruption", put("areas/2", {"region": "East Asia", "port": "CNNGB"}), "/content/areas/2"),
+    "an unknown kind of place": ("disruption", put("areas/2", {"planet": "Mars"}), "/content/areas/2"),
+    "a harbour in words": ("disruption", put("areas/3/port", "Ningbo"), "/content/areas/3/port"),
+    "more left than all": ("disruption", put("left", "1.5"), "/content/left"),
+    "over as a word": ("disruption", lambda content: content.update(isOver="yes"), "/content/isOver"),
+    "a message too long": ("disruption", put("original", "x" * 300_001), "/content/original"),
     "a word that means nothing": ("site", put("colour", "red"), "/content"),
 }
 
@@ -114,6 +151,12 @@ def test_every_kind_needs_its_document_and_time() -> None:
             del content[name]
             with pytest.raises(MalformedInput):
                 facts.check(kind, content, NOW)
+
+
+def test_a_disruption_across_the_date_line_is_taken() -> None:
+    content = example("disruption")
+    content["areas"] = [{"polygon": [["-20", "175"], ["-20", "-170"], ["-10", "-170"], ["-20", "175"]]}]
+    facts.check("disruption", content, NOW)
 
 
 def test_spellings_of_one_place_and_part_come_out_alike() -> None:
