@@ -1,0 +1,247 @@
+"""The risk manager's story from the demo's own files: each figure of it, and what each member may and may not see."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from fractions import Fraction
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from demo.consortium import consortium
+from demo.typhoon import alert, facts, part, place, story
+from ledger_service.keys import to_hex
+from ledger_service.risk_kinds import PARSERS
+from risk.alternatives import Alternative
+from risk.assessment import Assessment, assess
+from risk.disruption import gather
+from risk.facts import Known, Record, known
+from risk.messages import read_alert
+from risk.network import Stock
+from risk.propagation import Impact, Outage, propagate
+from risk.sharing import Hit, View, view
+from risk.survival import loss_while_out, plan, time_to_survive
+
+CAST = consortium()
+IDS = {key: sha256(f"demo {key}".encode()).digest() for key in CAST.companies}
+NOW = datetime.fromtimestamp(CAST.starts_at // 1000, UTC)
+DAY = date(2026, 10, 12)
+BACK = (date(2026, 11, 10), date(2026, 11, 24), date(2026, 12, 15))
+KEY = bytes(range(32))
+NINGBO, LECCO, MAGNET = place("ningbo"), place("lecco"), part("magnet")
+OUT = (Outage(NINGBO, ((DAY, 0.0), (BACK[1], 1.0))),)
+BY_WEEK = {date(2026, 12, 7): 3_840, date(2026, 12, 14): 4_800, date(2026, 12, 21): 2_880, date(2027, 1, 4): 3_840}
+REVENUE = 49_152_000_000
+
+
+def records() -> list[Record]:
+    return [
+        Record(
+            to_hex(sha256(b"%d" % number).digest()),
+            one.kind,
+            to_hex(IDS[one.company]),
+            NOW,
+            PARSERS[one.kind](one.content, latest=CAST.starts_at),
+        )
+        for number, one in enumerate(facts(IDS))
+    ]
+
+
+@cache
+def story_known() -> Known:
+    return known(records(), NOW, DAY)
+
+
+def storm() -> list[Hit]:
+    """The sites that the alert's circle covers, back as their owners have said."""
+    (disruption,) = gather([read_alert(alert())])
+    return [
+        Hit(one.key, DAY, BACK, "cyclone", onset=date(2026, 10, 13), status="Exercise", probability=Fraction(3, 4))
+        for one in story_known().network.sites.values()
+        if disruption.touches(one)
+    ]
+
+
+def seen(company: str, found: Known | None = None) -> View:
+    found = found or story_known()
+    return view(found.network, to_hex(IDS[company]), key=KEY, checkpoint="c", exceptions=found.exceptions, hits=storm(),
+                alternatives=found.alternatives, qualifications=found.qualifications, doubts=found.doubts)  # fmt: skip
+
+
+@cache
+def told(company: str) -> Assessment:
+    return assess(seen(company))
+
+
+def vehicles(impact: Impact) -> float:
+    return sum(one.shortfall for one in impact.stops if one.part == part("vehicle"))
+
+
+def test_every_fact_is_read_and_nothing_in_them_contradicts_anything() -> None:
+    assert story_known().network.inconsistencies == ()
+    assert story_known().aged == {}
+    assert propagate(story_known().network, [], days=112).stops == ()
+    assert {one.kind for one in facts(IDS)} >= {"site", "part", "supply-link", "stock", "capacity", "qualification"}
+
+
+def test_the_storm_covers_ningbo_and_zhoushan_and_not_ganzhou() -> None:
+    report = read_alert(alert())
+    assert (report.status, report.sender) == ("Exercise", "warnings@weather.example.org")
+    assert {one.site for one in storm()} == {NINGBO, place("zhoushan")}
+
+
+def test_the_one_bucket_program_calls_it_safe() -> None:
+    network = story_known().network
+    assert time_to_survive(network, [NINGBO]) == pytest.approx(41)
+    assert loss_while_out(network, [NINGBO], 30).cents == 0
+    assert told("havelmark").content["oneBucket"] == {
+        "isSafe": True, "timeToRecoverDays": 30, "timeToSurviveDays": "41",
+    }  # fmt: skip
+
+
+def test_the_days_and_the_vehicles_by_week() -> None:
+    impact = propagate(story_known().network, OUT, days=115)
+    rotors = impact.of(LECCO, part("rotor"))
+    assert rotors is not None
+    assert (rotors.first, rotors.because_of) == (date(2026, 11, 23), MAGNET)
+    by_week: dict[date, float] = {}
+    for plant in ("magdeburg", "kielce"):
+        stop = impact.of(place(plant), part("vehicle"))
+        assert stop is not None
+        assert (stop.first, stop.last, stop.is_over) == (date(2026, 12, 8), date(2027, 1, 7), True)
+        assert stop.standstill_days == 16
+        for week, amount in stop.by_week:
+            by_week[week] = by_week.get(week, 0) + amount
+    assert {week: round(amount) for week, amount in by_week.items()} == BY_WEEK
+    assert vehicles(impact) == pytest.approx(15_360)
+    assert impact.revenue_cents == REVENUE
+
+
+def test_no_plan_does_better() -> None:
+    best = plan(story_known().network, OUT, days=115)
+    assert {week: round(amount) for week, amount in best.lost_by_week().items()} == BY_WEEK
+    assert best.cents == pytest.approx(REVENUE)
+
+
+def test_one_more_day_of_magnets_in_lecco_saves_960_vehicles() -> None:
+    network = story_known().network
+    more = network.with_changes(stocks=[Stock(LECCO, MAGNET, Fraction(48 * 960 * 6))])
+    assert vehicles(propagate(more, OUT, days=115)) == pytest.approx(15_360 - 960)
+
+
+def test_both_alternatives_leave_800_and_promised_twice_it_would_look_like_none() -> None:
+    given = {
+        (one["supplier"], one["customer"]): one["aWeek"]
+        for company in ("lariana", "vltava")
+        for one in told(company).content["alternatives"]["suggestions"]
+    }
+    assert given == {
+        (place("fukui"), LECCO): "57600",
+        (place("narva"), LECCO): "76800",
+        (place("fukui"), place("plzen")): "11520",
+        (place("narva"), place("plzen")): "15360",
+    }
+    after = told("havelmark").content["alternatives"]["after"]
+    assert after == {"lost": {part("vehicle"): "800"}, "revenueCents": 800 * 3_200_000}
+    alone = replace(story_known(), alternatives=tuple(map(_for_lecco_alone, story_known().alternatives)))
+    assert assess(seen("havelmark", alone)).content["alternatives"]["after"]["lost"] == {}
+
+
+def _for_lecco_alone(one: Alternative) -> Alternative:
+    """Nothing of it for anybody else: what each buyer on its own would be promised."""
+    return one if one.customer == LECCO else replace(one, consents=False)
+
+
+def test_havelmark_sees_a_cyclone_at_tier_3_its_revenue_and_no_name() -> None:
+    content = told("havelmark").content
+    assert content["origins"] == [{"cause": "cyclone", "onset": "2026-10-13", "region": "East Asia", "tier": 3}]
+    assert content["effect"]["lost"] == {part("vehicle"): "15360"}
+    assert content["effect"]["revenueCents"] == REVENUE
+    for stop in content["effect"]["stops"]:
+        assert stop["path"] == [
+            {"region": "East Asia", "tier": 3},
+            {"region": "Southern Europe", "tier": 2},
+            {"site": place("goettingen")},
+            {"site": stop["site"]},
+        ]
+    assert content["status"] == "Exercise"
+    assert content["suppliers"] == [
+        {"first": "2026-12-02", "isOver": True, "last": "2027-01-06", "part": part("axle"), "site": place("goettingen")}
+    ]
+
+
+def test_nordrand_sees_the_stop_of_lariana_and_no_money() -> None:
+    content = told("nordrand").content
+    assert content["suppliers"] == [
+        {"first": "2026-11-23", "isOver": True, "last": "2027-01-04", "part": part("rotor"), "site": LECCO}
+    ]
+    assert content["origins"] == [{"cause": "cyclone", "onset": "2026-10-13", "region": "East Asia", "tier": 2}]
+    assert content["effect"]["revenueCents"] is None
+
+
+def test_lariana_sees_yongjiang_and_why_cimo_is_no_way_out() -> None:
+    content = told("lariana").content
+    (origin,) = content["origins"]
+    assert (origin["site"], origin["back"]) == (NINGBO, [day.isoformat() for day in BACK])
+    refused = [(one["supplier"], one["reason"]) for one in content["alternatives"]["refused"]]
+    assert refused == [(place("zhoushan"), "it is hit itself")]
+    (more,) = content["oneMoreDay"]
+    assert (more["amount"], more["saves"]) == ("46080", {part("rotor"): "960"})
+
+
+def test_vltava_sees_its_own_part_and_goes_on() -> None:
+    content = told("vltava").content
+    assert content["effect"]["stops"] == []
+    assert [one["customer"] for one in content["alternatives"]["suggestions"]] == [place("plzen")] * 2
+
+
+KNOWS = {
+    "havelmark": {"havelmark", "nordrand", "vltava"},
+    "nordrand": {"nordrand", "havelmark", "lariana", "duero", "pannon"},
+    "lariana": {"lariana", "nordrand", "yongjiang", "echizen", "peipsi", "cimo", "circle"},
+    "vltava": {"vltava", "havelmark", "yongjiang", "echizen", "peipsi", "cimo", "circle"},
+    "yongjiang": {"yongjiang", "lariana", "vltava", "gannan", "circle"},
+    "gannan": {"gannan", "yongjiang", "echizen"},
+    "duero": {"duero", "nordrand"},
+}
+"""Whom each member deals with, the Circle where a part has its number; of nobody else it may read a name."""
+
+
+@pytest.mark.parametrize("reader", KNOWS)
+def test_nobody_reads_of_whom_it_has_no_dealings_with(reader: str) -> None:
+    for text in (told(reader).text.decode(), seen(reader).text.decode()):
+        for name in _marks():
+            if name not in KNOWS[reader]:
+                found = [mark for mark in _marks()[name] if re.search(mark, text, re.IGNORECASE)]
+                assert not found, f"{reader} reads of {name}"
+
+
+@pytest.mark.parametrize("reader", [name for name in KNOWS if name != "havelmark"])
+def test_revenue_is_shown_to_havelmark_only(reader: str) -> None:
+    text = told(reader).text.decode() + seen(reader).text.decode()
+    assert "3200000" not in text
+    assert str(REVENUE) not in text
+
+
+@pytest.mark.parametrize(("reader", "other"), [("lariana", ("11520", "15360")), ("vltava", ("57600", "76800"))])
+def test_nobody_reads_what_another_gets_of_the_alternatives(reader: str, other: tuple[str, ...]) -> None:
+    for amount in other:
+        assert f'"{amount}"' not in told(reader).text.decode()
+
+
+@cache
+def _marks() -> Mapping[str, list[str]]:
+    """What gives each company away: name, domain, id, numbers, towns, parts, positions."""
+    marks: dict[str, Any] = {}
+    for key, company in CAST.companies.items():
+        found = [re.escape(company.name), re.escape(company.did), IDS[key].hex(), f"{key}\\."]
+        found += [one.gs1_prefix for one in (company,) if one.gs1_prefix is not None]
+        for site in company.sites:
+            found += [re.escape(site.town), re.escape(site.latitude.rstrip("0"))]
+            found += [re.escape(site.un_locode)] if site.un_locode else []
+        found += [re.escape(one["part"]) for one in story()["parts"].values() if one["by"] == key]
+        marks[key] = found
+    return marks
