@@ -44,7 +44,7 @@ from ledger_service.intake import epcis
 from ledger_service.keys import SIGNATURE_BYTES, Signer, from_hex, keccak, to_hex
 from ledger_service.mandates import Mandate
 from ledger_service.membership import Membership, RegistryHeadMismatch, UnfitChange, fold
-from ledger_service.statements import Domain, log_entry, purpose_of
+from ledger_service.statements import Domain, log_entry
 
 _BUSY = frozenset({429, 502, 503, 504})
 _NOT_YET_ANCHORED = 409
@@ -510,10 +510,11 @@ class LedgerClient:
         signer = envelope.verify(self.domain)
         block = told.get("block")
         at = block if type(block) is int else _NO_END
-        purpose = purpose_of(envelope.header.kind)
+        header = envelope.header
         if self._registry is None or signer not in self._registry.keys:
             self._registry = self._checked_membership()
-        self._registry.check_signer(signer, envelope.header.issuer, purpose, at)
+        origin = keccak(self.trust.origin.encode())
+        self._registry.check_statement(signer, header.issuer, header.kind, origin, at)
         return envelope
 
     def _checked_membership(self) -> Membership:

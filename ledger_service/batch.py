@@ -17,7 +17,7 @@ from ledger_service.keys import to_hex
 from ledger_service.membership import KeyNotValid, Membership
 from ledger_service.offering import Answers
 from ledger_service.sight import keep_grants
-from ledger_service.statements import UnknownKind, purpose_of
+from ledger_service.statements import UnknownKind
 from ledger_service.store import insert_rows
 from ledger_service.store.tables import content, fork, reader, statement, stream
 
@@ -250,8 +250,9 @@ class Batch:
 class Judge:
     """Whether an examined statement may be registered now, each signer and audience asked about once."""
 
-    def __init__(self, membership: Membership, block: int, latest_issue: int) -> None:
+    def __init__(self, membership: Membership, origin: bytes, block: int, latest_issue: int) -> None:
         self._membership = membership
+        self._origin = origin
         self._block = block
         self._latest_issue = latest_issue
         self._verdicts: dict[tuple[bytes, bytes, str], LedgerError | None] = {}
@@ -276,7 +277,7 @@ class Judge:
 
     def _verdict(self, item: Examined) -> LedgerError | None:
         try:
-            self._membership.check_signer(item.signer, item.issuer, purpose_of(item.kind), self._block)
+            self._membership.check_statement(item.signer, item.issuer, item.kind, self._origin, self._block)
         except (KeyNotValid, UnknownKind) as error:
             return error
         return None

@@ -48,7 +48,7 @@ def _impact_report(content: Mapping[str, Any], _now: int) -> None:
     view = report.text("view")
     if not re.fullmatch("[0-9a-f]{64}", view):
         raise MalformedInput("expected the SHA-256 of the view, 64 hexadecimal digits", "/content/view")
-    report.text("checkpoint")
+    report.text("checkpoint", 500)
 
 
 _CHECKS: dict[str, Check] = {

@@ -263,7 +263,7 @@ class Ledger:
                 return [BacklogFull(waiting, self.rules.max_backlog)] * len(calls)
             registered_at = max(now, self._last_time)
             membership, block = self.anchoring.membership, self.anchoring.next_block
-            judge = Judge(membership, block, now + self.rules.clock_tolerance)
+            judge = Judge(membership, self.anchoring.origin_id, block, now + self.rules.clock_tolerance)
             with self.store.write() as connection:
                 examined = [one for call in calls for one in call.items if isinstance(one, Examined)]
                 batch = Batch.load(connection, examined)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ledger_service.errors import LedgerError
 from ledger_service.keys import keccak, purpose_names
+from ledger_service.statements import REPORT_KINDS, purpose_of
 
 Value = TypeVar("Value")
 
@@ -70,6 +71,10 @@ class WrongMember(KeyNotValid):
 
 class WrongPurpose(KeyNotValid):
     """The key was not registered for this use."""
+
+
+class WrongIssuer(KeyNotValid):
+    """A report by somebody who is not the service of the log, or another kind of statement by the service."""
 
 
 class NotYetValid(KeyNotValid):
@@ -466,6 +471,20 @@ class Membership:
                 raise RetiredKey(address, block, f"its retirement took effect at block {key.retired_block}")
             case Standing.MEMBER_NOT_ACTIVE:
                 raise MemberNotActive(address, block, f"its member was {stood.member.state_at(block)}")
+
+    def check_statement(self, address: bytes, issuer: bytes, kind: str, origin: bytes, block: int) -> None:
+        """Raise KeyNotValid unless `address` may sign a statement of `kind` for `issuer` that block `block` anchors.
+
+        `origin` is the keccak256 of the origin's text. Reports are of the member whose key may anchor it, the service;
+        and the service states nothing else.
+        """
+        self.check_signer(address, issuer, purpose_of(kind), block)
+        operator = self.keys.get(self.operator_at(origin, block) or b"")
+        is_service = operator is not None and operator.member == issuer
+        if kind in REPORT_KINDS and not is_service:
+            raise WrongIssuer(address, block, f"a statement of kind {kind} is the service's own, nobody else issues it")
+        if kind not in REPORT_KINDS and is_service:
+            raise WrongIssuer(address, block, f"the service issues {', '.join(REPORT_KINDS)} and nothing else")
 
     def is_relayer(self, address: bytes, block: int) -> bool:
         """Whether `address` was a shared relayer at the end of `block`."""

@@ -22,7 +22,7 @@ import orjson
 from ledger_service import merkle
 from ledger_service.canonical import MAX_DEPTH, MAX_INTEGER, TYPE_COMPLAINT, MalformedJson, escape
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
-from ledger_service.keys import EVENTS, from_hex, keccak, to_hex
+from ledger_service.keys import EVENTS, REPORT, from_hex, keccak, to_hex
 
 STATEMENT_TYPE = (
     "Statement(bytes32 issuer,string kind,bytes32 stream,uint64 sequence,uint64 issuedAt,bytes32 contentRoot)"
@@ -61,8 +61,11 @@ PURPOSE_OF_KIND = {
     "disruption": EVENTS,
     "fact-request": EVENTS,
     "fact-answer": EVENTS,
+    "impact-report": REPORT,
 }
 """The kinds of statement there are, and the purpose that the signing key of each must have."""
+REPORT_KINDS = tuple(kind for kind, purpose in PURPOSE_OF_KIND.items() if purpose == REPORT)
+"""What the service of a log states itself; nobody else may (`Membership.check_statement`)."""
 
 
 class UnknownKind(LedgerError):

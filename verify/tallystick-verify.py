@@ -1130,7 +1130,9 @@ def abi_address(word: bytes) -> bytes:
 # Section 5. Members and keys: the fold of all changes, and whether a signature counts
 # ======================================================================================================================
 
-EVENTS = 1
+EVENTS, REPORT = 1, 16
+REPORTS = {"impact-report"}
+"""The kinds of statement that the service issues, the member whose key may anchor; it issues no other."""
 ACTIVE, SUSPENDED, EXPELLED = "active", "suspended", "expelled"
 CHANGE_SHAPES: dict[int, str] = {
     1: "wawf", 2: "w", 3: "w", 4: "w", 5: "wa8f", 6: "wa6", 7: "wa6", 8: "waw", 9: "a", 10: "a", 11: "wa", 12: "22",
@@ -1199,6 +1201,7 @@ class Registry:
     standing: dict[bytes, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     addresses: set[bytes] = field(default_factory=set)
     relayers: set[bytes] = field(default_factory=set)
+    operators: dict[bytes, list[tuple[int, bytes]]] = field(default_factory=lambda: defaultdict(list))
     approvals: list[tuple[Change, bytes]] = field(default_factory=list)
     block: int = 0
     time: int = 0
@@ -1233,6 +1236,8 @@ class Registry:
             self.addresses.add(values[1])
         elif change.kind in (9, 10):
             self.relayers ^= {values[0]}
+        elif change.kind == 11:
+            self.operators[values[0]].append((change.block, values[1]))
         elif change.kind == 13:
             self.approvals.append((change, values[0]))
 
@@ -1285,10 +1290,19 @@ class Registry:
         """How many were ever admitted."""
         return len(self.standing)
 
-    def why_void(self, signer: bytes, issuer: bytes, block: int, stated: int) -> str | None:
+    def service(self, origin: str, block: int) -> bytes | None:
+        """The member whose key might anchor `origin` when `block` ended."""
+        address = b""
+        for when, operator in self.operators.get(keccak(origin.encode()), ()):
+            if when <= block:
+                address = operator
+        return self.keys[address].member if address in self.keys else None
+
+    def why_void(self, signer: bytes, issuer: bytes, kind: str, origin: str, block: int, stated: int) -> str | None:
         """None if a statement of `issuer` signed by `signer` counts in `block`, else why it is void.
 
-        Refused where it never could: no such key among the first `stated` changes, another member's, without purpose.
+        Refused where it never could: no such key among the first `stated` changes, another member's, without purpose;
+        a report that is not the service's, or another statement that is.
         """
         key = self.keys.get(signer)
         if key is None or key.added > block:
@@ -1297,14 +1311,16 @@ class Registry:
             refuse(f"its signer {to_hex(signer)} is not in the registry that the head checkpoint states")
         if key.member != issuer:
             refuse(f"its signer {to_hex(signer)} is a key of another member")
-        if not key.purposes & EVENTS:
-            refuse(f"its signer {to_hex(signer)} is no key for statements")
+        if not key.purposes & (REPORT if kind in REPORTS else EVENTS):
+            refuse(f"its signer {to_hex(signer)} is no key for statements of kind {kind}")
         ends = [(key.revoked, "key revoked before anchor"), (key.retired, "key retired before anchor")]
         ended = [(when, why) for when, why in ends if when is not None and when <= block]
         if ended:
             return min(ended, key=lambda one: one[0])[1]  # the earlier end; in one block the revocation
         if not self.is_active(issuer, block):
             return "member not active at anchor"
+        if (kind in REPORTS) != (issuer == self.service(origin, block)):
+            refuse(f"a statement of kind {kind} is not its issuer's to make: reports are the service's, and only they")
         return None
 
 
@@ -3766,7 +3782,8 @@ class Judge:
         anchor = self._anchor_of(one.index)
         block = anchor.block
         signer = recover(digest, one.signature)
-        reason = self.registry.why_void(signer, one.header.issuer, block.number, self.stated)
+        header, origin = one.header, self.trust.origin
+        reason = self.registry.why_void(signer, header.issuer, header.kind, origin, block.number, self.stated)
         if one.void is not None and reason is None:
             refuse(f"it is declared void, and its key counted in block {block.number}")
         if one.void is None and reason is not None:

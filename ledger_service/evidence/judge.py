@@ -256,7 +256,7 @@ class _Case:
         block = anchor.header.number
         void = void_reason(membership, signer, header, block)
         if one.void is None:
-            membership.check_signer(signer, header.issuer, purpose_of(header.kind), block)
+            membership.check_statement(signer, header.issuer, header.kind, self.origin_id, block)
         elif one.void != void:
             raise ProofError(
                 f"it is declared void ({one.void}), and that is not so: "
