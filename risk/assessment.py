@@ -213,6 +213,7 @@ class _Report:
             origin = self._label(hit.site) or ({"region": seen.region} if seen.region is not None else {})
             if seen.level.shows(Level.REGION_AND_CAUSE):
                 origin |= {"cause": hit.cause, "onset": (hit.onset or hit.start).isoformat()}
+                origin["sources"] = [{"areas": list(one.areas), "name": one.name} for one in hit.sources]
             if seen.level is Level.NAMED:
                 origin |= {"back": [one.isoformat() for one in hit.back]}
             found.append(origin)

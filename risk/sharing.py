@@ -46,9 +46,21 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Who says that a site is hit, and in which areas: "circle 29.9,121.6 120.5", "polygon 28,120 28,123 31,123 28,120"
+    or the kind of a named place and its name. What is not `is_public` is for those who may see the site by its name.
+    """
+
+    name: str
+    areas: tuple[str, ...]
+    is_public: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A disruption at one site: from `start` on the share `left` of its capacity stays, until it is `back`: at the
-    earliest, most likely, at the latest. `onset` is when the disruption itself begins, if not on `start`.
+    earliest, most likely, at the latest. `onset` is when the disruption itself begins, if not on `start`. `is_assumed`:
+    nobody has said when it is back.
     """
 
     site: str
@@ -59,6 +71,8 @@ class Hit:
     onset: date | None = None
     status: str = "Actual"
     probability: Fraction = Fraction(1)
+    sources: tuple[Source, ...] = ()
+    is_assumed: bool = False
 
     def check(self) -> None:
         """Raise MalformedFact unless it begins before it ends, and its shares are shares."""
@@ -503,7 +517,11 @@ class _Mask:
         level = Level.NAMED if node in self.named_offers else Level.IMPACT_ONLY
         if node[0] == "site":
             level = self.seen[node[1]].level
-        return hit if level.shows(Level.REGION_AND_CAUSE) else replace(hit, cause="", onset=None)
+        if level is Level.NAMED:
+            return hit
+        if level.shows(Level.REGION_AND_CAUSE):
+            return replace(hit, sources=tuple(one for one in hit.sources if one.is_public))
+        return replace(hit, cause="", onset=None, sources=())
 
     def _hit(self, node: Node, hit: Hit) -> Hit:
         return replace(self._shown(node, hit), site=self.names[node])

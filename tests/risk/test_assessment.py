@@ -12,7 +12,7 @@ from risk.alternatives import Alternative, Qualification
 from risk.assessment import Threshold, Urgency, assess
 from risk.errors import MalformedFact
 from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.sharing import Hit, View, view
+from risk.sharing import Hit, Source, View, view
 from tests.risk.networks import BACK, LANDFALL, MONDAY, axle_circle
 
 KEY = bytes(range(32))
@@ -29,9 +29,14 @@ OFFERS = [
 QUALIFIED = [Qualification(one.supplier, "magnet", one.customer, one.customer, date(2027, 6, 30)) for one in OFFERS]
 
 
+WARNING = Source("weather.example.org", ("circle 29.47,121.97 120",), True)
+OWN_WORD = Source("0x" + "59" * 32, ("site yongjiang",), False)
+SHOWN_TO_ALL = {"areas": ["circle 29.47,121.97 120"], "name": "weather.example.org"}
+
+
 def storm(site: str) -> Hit:
     return Hit(site, MONDAY, (date(2026, 11, 10), BACK, date(2026, 12, 15)), "cyclone", onset=LANDFALL,
-               status="Exercise", probability=Fraction(3, 4))  # fmt: skip
+               status="Exercise", probability=Fraction(3, 4), sources=(WARNING, OWN_WORD))  # fmt: skip
 
 
 def at(level: str, network: SupplyNetwork) -> SupplyNetwork:
@@ -69,7 +74,9 @@ def test_havelmark_sees_its_plants_its_revenue_and_a_cyclone_at_tier_3() -> None
         for week in stop["byWeek"]:
             by_week[week["week"]] = by_week.get(week["week"], 0) + int(week["amount"])
     assert by_week == {"2026-12-07": 3_840, "2026-12-14": 4_800, "2026-12-21": 2_880, "2027-01-04": 3_840}
-    assert told["origins"] == [{"cause": "cyclone", "onset": "2026-10-13", "region": "East Asia", "tier": 3}]
+    assert told["origins"] == [
+        {"cause": "cyclone", "onset": "2026-10-13", "region": "East Asia", "sources": [SHOWN_TO_ALL], "tier": 3}
+    ]
     assert told["bestPlan"]["lost"] == {"vehicle": "15360"}
     assert told["bestPlan"]["stockWorth"][0] == {"centsForADay": 640 * 3_200_000, "part": "axle", "site": "magdeburg"}
     assert told["oneBucket"] == {"isSafe": True, "timeToRecoverDays": 30, "timeToSurviveDays": "41"}
@@ -100,7 +107,7 @@ def test_lariana_sees_yongjiang_and_its_share_of_what_others_have_to_spare() -> 
     told = report("lariana")
     assert told["origins"] == [
         {"back": ["2026-11-10", "2026-11-24", "2026-12-15"], "cause": "cyclone", "onset": "2026-10-13",
-         "site": "yongjiang"}
+         "site": "yongjiang", "sources": [SHOWN_TO_ALL, {"areas": ["site yongjiang"], "name": OWN_WORD.name}]}
     ]  # fmt: skip
     (stop,) = told["effect"]["stops"]
     assert (stop["first"], stop["becauseOf"], stop["shortfall"]) == ("2026-11-23", "magnet", "23040")
