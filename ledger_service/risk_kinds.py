@@ -688,6 +688,105 @@ def _coordinate(reader: Reader, name: str, most: int) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class ScenarioFact:
+    """What fails together: sites by name, all of some regions and ports (UN/LOCODE), and passages that nothing sails.
+
+    From `after_days` days on only the share `left` is made, until all are back after (least, likely, most) `days`, or
+    each site after its own time where that is None. `chance` is how likely it is within a year; None: nobody has said.
+    """
+
+    name: str
+    sites: tuple[str, ...]
+    regions: tuple[str, ...]
+    ports: tuple[str, ...]
+    passages: tuple[str, ...]
+    after_days: int
+    days: tuple[int, int, int] | None
+    left: Fraction
+    chance: Fraction | None
+
+    @classmethod
+    def read(cls, value: Any, where: str) -> Self:
+        one = Reader(value, where, "name", "sites regions ports passages afterDays days left chanceAYear")
+        sites = _once(one, "sites", lambda each: each.place("name"))
+        ports = _once(one, "ports", lambda each: each.text("name", 5))
+        for place, port in enumerate(ports):
+            if not _LOCODE.fullmatch(port):
+                raise MalformedInput("expected a UN/LOCODE, as CNNGB", f"{one.at('ports')}/{place}")
+        regions = _once(one, "regions", lambda each: each.text("name"))
+        passages = _once(one, "passages", lambda each: each.text("name"))
+        if not (sites or ports or regions or passages):
+            raise MalformedInput("nothing fails in it: name sites, regions, ports or passages", where)
+        days = None
+        if one.has("days"):
+            days = _range(one.child("days", "least likely most"), one.at("days"))
+        return cls(
+            name=one.text("name"),
+            sites=sites,
+            regions=regions,
+            ports=ports,
+            passages=passages,
+            after_days=one.number("afterDays", most=MAX_DAYS) if one.has("afterDays") else 0,
+            days=days,
+            left=_share(one, "left") if one.has("left") else Fraction(0),
+            chance=_share(one, "chanceAYear") if one.has("chanceAYear") else None,
+        )
+
+
+def _once(reader: Reader, name: str, read: Callable[[Reader], str]) -> tuple[str, ...]:
+    """Names, once each, in order of their text."""
+    found = [read(Reader({"name": item}, at, "name")) for at, item in reader.items(name)]
+    if len(set(found)) != len(found):
+        raise MalformedInput("one name comes twice", reader.at(name))
+    return tuple(sorted(found))
+
+
+def _range(days: Reader, where: str) -> tuple[int, int, int]:
+    least, likely, most = (days.number(name, least=1, most=MAX_DAYS) for name in ("least", "likely", "most"))
+    if not least <= likely <= most:
+        raise MalformedInput("the likely time lies between the least and the most", where)
+    return least, likely, most
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSetFact:
+    """Scenarios under one name and version, so that all test the same. Members agree by a statement of their own with
+    the same scenarios, whose `agrees_to` is the id of the first one.
+    """
+
+    stated: Stated
+    name: str
+    version: str
+    scenarios: tuple[ScenarioFact, ...]
+    agrees_to: bytes | None
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(content, where, "name version scenarios", "agreesTo")
+        return cls(
+            Stated.read(reader, latest),
+            reader.text("name"),
+            reader.text("version"),
+            read_scenarios(reader),
+            reader.hash_or_none("agreesTo"),
+        )
+
+
+MAX_SCENARIOS = 200
+
+
+def read_scenarios(reader: Reader) -> tuple[ScenarioFact, ...]:
+    """The member `scenarios`: at least one, at most MAX_SCENARIOS, each name once."""
+    items = reader.items("scenarios", least=1)
+    if len(items) > MAX_SCENARIOS:
+        raise MalformedInput(f"a set has at most {MAX_SCENARIOS} scenarios", reader.at("scenarios"))
+    found = tuple(ScenarioFact.read(item, at) for at, item in items)
+    if len({one.name for one in found}) != len(found):
+        raise MalformedInput("two scenarios have one name", reader.at("scenarios"))
+    return found
+
+
 PARSERS: dict[str, Callable[..., Any]] = {
     "site": SiteFact.parse,
     "part": PartFact.parse,
@@ -698,6 +797,7 @@ PARSERS: dict[str, Callable[..., Any]] = {
     "qualification": QualificationFact.parse,
     "product-price": ProductPriceFact.parse,
     "continuity-plan": ContinuityPlanFact.parse,
+    "scenario-set": ScenarioSetFact.parse,
 }
 """How the content of each kind is read."""
 

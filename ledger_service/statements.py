@@ -58,6 +58,7 @@ PURPOSE_OF_KIND = {
     "qualification": EVENTS,
     "product-price": EVENTS,
     "continuity-plan": EVENTS,
+    "scenario-set": EVENTS,
     "disruption": EVENTS,
     "fact-request": EVENTS,
     "fact-answer": EVENTS,

@@ -130,6 +130,34 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "more left than all": ("disruption", put("left", "1.5"), "/content/left"),
     "over as a word": ("disruption", lambda content: content.update(isOver="yes"), "/content/isOver"),
     "a message too long": ("disruption", put("original", "x" * 300_001), "/content/original"),
+    "a set of no scenarios": ("scenario-set", put("scenarios", []), "/content/scenarios"),
+    "a scenario in which nothing fails": (
+        "scenario-set",
+        lambda content: content["scenarios"][1].pop("sites"),
+        "/content/scenarios/1",
+    ),
+    "two scenarios of one name": (
+        "scenario-set",
+        put("scenarios/1/name", "Typhoon over Ningbo"),
+        "/content/scenarios",
+    ),
+    "more scenarios than a set holds": (
+        "scenario-set",
+        lambda content: content.update(
+            scenarios=[{**content["scenarios"][1], "name": f"Foundry {number}"} for number in range(201)]
+        ),
+        "/content/scenarios",
+    ),
+    "back in no time": ("scenario-set", put("scenarios/0/days/least", 0), "/content/scenarios/0/days/least"),
+    "back later than at the latest": ("scenario-set", put("scenarios/0/days/likely", 64), "/content/scenarios/0/days"),
+    "a port in words that fails": ("scenario-set", put("scenarios/0/ports/0", "Ningb"), "/content/scenarios/0/ports/0"),
+    "a region twice": (
+        "scenario-set",
+        put("scenarios/0/regions", ["East Asia", "East Asia"]),
+        "/content/scenarios/0/regions",
+    ),
+    "surer than sure": ("scenario-set", put("scenarios/0/chanceAYear", "1.5"), "/content/scenarios/0/chanceAYear"),
+    "a chance as number": ("scenario-set", put("scenarios/0/chanceAYear", 0.05), "/content/scenarios/0/chanceAYear"),
     "a word that means nothing": ("site", put("colour", "red"), "/content"),
 }
 
