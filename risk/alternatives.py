@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from risk.errors import MalformedFact, RiskError
+from risk.network import Lead
+from risk.routes import ShippingRoute
 
 Matrix = NDArray[np.float64]
 
@@ -46,6 +48,42 @@ class Alternative:
     extra_cents: int = 0
     consents: bool = True
     shared: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAlternative:
+    """Another way for what the link `link` brings, pre-qualified `by` its customer: at most `a_week`, from
+    `first_departure` on, on at most `loads` departures. It makes nothing: what it takes does not go by the link.
+
+    `ramp` are the shares of `a_week` that it can take in its first weeks, before it takes all. `extra_cents` is what
+    one costs above the price today. `key` names it.
+    """
+
+    key: str
+    link: str
+    a_week: Fraction
+    lead: Lead
+    first_departure: date
+    expires: date
+    by: str
+    ramp: tuple[Fraction, ...] = ()
+    loads: int | None = None
+    extra_cents: int = 0
+    route: ShippingRoute | None = None
+
+    def check(self) -> None:
+        """Raise MalformedFact unless it can be."""
+        where = f"route {self.key}"
+        if self.a_week < 0 or self.extra_cents < 0:
+            raise MalformedFact("neither what a route takes nor what it costs can be negative", where)
+        if any(not 0 <= one <= 1 for one in self.ramp):
+            raise MalformedFact("what it takes in its first weeks are shares from 0 to 1", where)
+        if self.loads is not None and self.loads < 1:
+            raise MalformedFact("it departs at least once", where)
+        if self.lead.days < 0:
+            raise MalformedFact("nothing arrives before it was sent", where)
+        if self.route is not None:
+            self.route.check(where)
 
 
 class Reason(StrEnum):

@@ -24,6 +24,7 @@ from scipy import sparse
 
 from risk.digest import FactDigests
 from risk.errors import MalformedFact
+from risk.routes import ShippingRoute
 
 MONDAY_TO_FRIDAY = frozenset(range(5))
 EVERY_DAY = frozenset(range(7))
@@ -111,6 +112,7 @@ class SupplyLink:
     in_transit: Mapping[date, Fraction] = field(default_factory=dict)
     since: date | None = None
     level: str = "named"
+    route: ShippingRoute | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +361,8 @@ def _check_link(link: SupplyLink) -> None:
         raise MalformedFact("it cannot carry less than nothing", where)
     if any(amount < 0 for amount in link.in_transit.values()):
         raise MalformedFact("what is on the way cannot be negative", where)
+    if link.route is not None:
+        link.route.check(where)
 
 
 Vector = NDArray[np.float64]
