@@ -14,7 +14,6 @@ from ledger_service.keys import to_hex
 from ledger_service.store import Store
 from ledger_service.store.tables import signing_request
 
-
 FACT_ANSWER = "fact-answer"
 
 

@@ -23,7 +23,16 @@ from sqlalchemy import Connection, Engine, event
 from ledger_service.errors import LedgerError
 from ledger_service.store import notice_tables, risk_tables, tables, trail_tables
 
-__all__ = ["NewerStore", "Store", "UnsafeStore", "insert_rows", "notice_tables", "risk_tables", "tables", "trail_tables"]
+__all__ = [
+    "NewerStore",
+    "Store",
+    "UnsafeStore",
+    "insert_rows",
+    "notice_tables",
+    "risk_tables",
+    "tables",
+    "trail_tables",
+]
 
 
 class NewerStore(LedgerError):
