@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import sha256, shake_256
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from api.app import Server, create_app
+from api.capture import Custodian
 from api.keyfiles import write_key_file
 from api.network import Member, Network, Plan
+from api.service import Service
 from api.settings import Settings
 from ledger_service import keys
 from ledger_service.chain.port import FirstKey, Founder
@@ -32,10 +35,10 @@ NAMES = ("havelmark", "nordrand", "duero", "oderland", "kleinwerk")
 PASSPHRASE = "a passphrase for tests"
 
 
-def plan() -> Plan:
+def plan(names: tuple[str, ...] = NAMES) -> Plan:
     everything = keys.EVENTS | keys.AGREEMENTS | keys.LOGIN
     founders = []
-    for name in NAMES:
+    for name in names:
         own: tuple[FirstKey, ...] = (FirstKey(key(name).address, everything),)
         if name == "kleinwerk":
             own = (FirstKey(key(name).address, keys.LOGIN), FirstKey(key("kept").address, keys.EVENTS, custodial=True))
@@ -143,17 +146,20 @@ class House:
 
 
 @contextmanager
-def opened(folder: Path, **changes: Any) -> Iterator[tuple[Network, Settings, Clock]]:
-    """The test network in `folder`, founded if it is empty; `changes` are settings."""
+def opened(
+    folder: Path, *, names: tuple[str, ...] = NAMES, **changes: Any
+) -> Iterator[tuple[Network, Settings, Clock]]:
+    """The test network of `names` in `folder`, founded if it is empty; `changes` are settings."""
     values: dict[str, Any] = {"data": folder, "passphrase": SecretStr(PASSPHRASE), "workers": 0} | changes
     settings = Settings(**values)
     clock = Clock()
     if not (folder / "network.json").exists():
         Network.found(
-            settings, plan(), secret=sha256(b"service").digest(), now=lambda: clock.now, demo=True, scrypt_cost=2
+            settings, plan(names), secret=sha256(b"service").digest(), now=lambda: clock.now, demo=True, scrypt_cost=2
         )
-        kept = folder / "custodial" / f"{to_hex(member_id('kleinwerk'))}.json"
-        write_key_file(kept, key("kept").secret_bytes, PASSPHRASE.encode(), 2)
+        if "kleinwerk" in names:
+            kept = folder / "custodial" / f"{to_hex(member_id('kleinwerk'))}.json"
+            write_key_file(kept, key("kept").secret_bytes, PASSPHRASE.encode(), 2)
     network = Network.open(settings, now=lambda: clock.now)
     try:
         yield network, settings, clock
@@ -167,6 +173,34 @@ def house(folder: Path, **changes: Any) -> Iterator[House]:
     with opened(folder, **changes) as (network, settings, clock):
         app = create_app(network, settings, now=lambda: clock.now)
         with TestClient(app, base_url="http://127.0.0.1:8440", client=("127.0.0.1", 50000)) as client:
+            yield House(network, app, clock, client, {}, {})
+
+
+@contextmanager
+def still(folder: Path, **changes: Any) -> Iterator[House]:
+    """A service in which nothing goes on by itself, and whose randomness is the same each time.
+
+    The test publishes (`anchor`) and makes its rounds (`app.state.service.rounds.once()`).
+    """
+    count = iter(range(2**32))
+
+    def randomness(size: int) -> bytes:
+        return shake_256(b"random %d" % next(count)).digest(size)
+
+    with opened(folder, **changes) as (network, settings, clock):
+        app = create_app(network, settings, now=lambda: clock.now, randomness=randomness)
+        custodian = Custodian.unlock(folder / "custodial", network.service, PASSPHRASE.encode(), randomness)
+
+        async def without_start(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "lifespan":
+                return await app(scope, receive, send)
+            await receive()
+            app.state.service = Service(network, settings, lambda: clock.now, randomness, custodian)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+
+        with TestClient(without_start, base_url="http://127.0.0.1:8440", client=("127.0.0.1", 50000)) as client:
             yield House(network, app, clock, client, {}, {})
 
 
