@@ -192,13 +192,14 @@ def still(folder: Path, **changes: Any) -> Iterator[House]:
         custodian = Custodian.unlock(folder / "custodial", network.service, PASSPHRASE.encode(), randomness)
 
         async def without_start(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "lifespan":
-                return await app(scope, receive, send)
-            await receive()
-            app.state.service = Service(network, settings, lambda: clock.now, randomness, custodian)
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
+            if scope["type"] == "lifespan":
+                await receive()
+                app.state.service = Service(network, settings, lambda: clock.now, randomness, custodian)
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                await send({"type": "lifespan.shutdown.complete"})
+            else:
+                await app(scope, receive, send)
 
         with TestClient(without_start, base_url="http://127.0.0.1:8440", client=("127.0.0.1", 50000)) as client:
             yield House(network, app, clock, client, {}, {})
