@@ -861,6 +861,7 @@ class FactAnswer:
     at, that it has asked its own suppliers, or why it gives none. The last answer holds.
     """
 
+    asker: bytes
     request: bytes
     outcome: AnswerOutcome
     facts: tuple[bytes, ...]
@@ -872,7 +873,8 @@ class FactAnswer:
     def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
         _ = latest
         reader = Reader(content, where, "to request outcome", "facts level reason text replaces")
-        if len(reader.items("to")) != 1:
+        askers = [from_hex(item, 32, at) for at, item in reader.items("to")]
+        if len(askers) != 1:
             raise MalformedInput("an answer goes to the member that asked, and to nobody else", reader.at("to"))
         outcome: AnswerOutcome = reader.choice("outcome", AnswerOutcome)
         facts = [from_hex(item, 32, at) for at, item in reader.items("facts")]
@@ -888,6 +890,7 @@ class FactAnswer:
         if reader.has("reason") != (outcome is AnswerOutcome.DECLINED):
             raise MalformedInput("a reason goes with declining, and only with that", reader.at("reason"))
         return cls(
+            asker=askers[0],
             request=reader.hash("request"),
             outcome=outcome,
             facts=tuple(facts),
