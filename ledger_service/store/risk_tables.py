@@ -1,6 +1,6 @@
 """The tables of risk: pages on which requests for facts are answered, and what was passed on. Times are ms UTC."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, text
 
 from ledger_service.store.tables import metadata, statement
 
@@ -33,3 +33,22 @@ Index(
     sqlite_where=_QUESTIONS,
     postgresql_where=_QUESTIONS,
 )
+
+FACT_KINDS = (
+    "site",
+    "part",
+    "bill-of-material",
+    "supply-link",
+    "stock",
+    "capacity",
+    "qualification",
+    "product-price",
+    "continuity-plan",
+)
+"""The kinds of statement that networks are made of."""
+RISK_KINDS = (*FACT_KINDS, "disruption", "fact-request", "fact-answer")
+"""The kinds of statement that a report may come out differently for."""
+IS_RISK = text("statement.kind IN ({})".format(", ".join(f"'{kind}'" for kind in RISK_KINDS)))
+"""As the index has it, word for word, or SQLite would not see that it serves."""
+_IS_RISK = statement.c.kind.in_(RISK_KINDS)
+Index("ix_statement_risk", statement.c.position, sqlite_where=_IS_RISK, postgresql_where=_IS_RISK)

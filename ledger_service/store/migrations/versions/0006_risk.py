@@ -38,9 +38,17 @@ def upgrade() -> None:
         sqlite_where=questions,
         postgresql_where=questions,
     )
+    of_risk = sa.text(
+        "kind IN ('site', 'part', 'bill-of-material', 'supply-link', 'stock', 'capacity', 'qualification', "
+        "'product-price', 'continuity-plan', 'disruption', 'fact-request', 'fact-answer')"
+    )
+    op.create_index(
+        "ix_statement_risk", "statement", ["position"], unique=False, sqlite_where=of_risk, postgresql_where=of_risk
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_statement_risk", table_name="statement")
     op.drop_index("ix_statement_fact_questions", table_name="statement")
     op.drop_table("fact_passed_on")
     op.drop_table("fact_page")
