@@ -1,12 +1,37 @@
-"""The network that all members share, as it stood at a checkpoint, and each member's view of it."""
+"""The network that all members share, as it stood at a checkpoint, and each member's view of it.
 
-from collections.abc import Iterable
+Facts are read from the ledger once, as checkpoints come to cover them: a newer checkpoint costs what is new in it, and
+a restart reads all facts again in batches. What was void or withheld never counted; what was erased counts no more.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
+from typing import Any, TypeVar
 
-from ledger_service.ledger import Ledger
-from risk.facts import Known
-from risk.sharing import Hit, View
+import orjson
+import sqlalchemy as sa
+
+from ledger_service import risk_kinds
+from ledger_service.anchoring import UnknownCheckpoint
+from ledger_service.bundle import NotYetAnchored
+from ledger_service.errors import MalformedInput
+from ledger_service.keys import to_hex
+from ledger_service.ledger import Ledger, record_of
+from ledger_service.store.risk_tables import FACT_KINDS, IS_RISK
+from ledger_service.store.tables import anchor, checkpoint, content, statement
+from ledger_service.store.trail_tables import forgotten
+from risk.facts import Facts, Known, Record, known
+from risk.sharing import Hit, Sight, View
+
+BATCH = 5_000
+"""Facts that are read at once."""
+KEPT_NETWORKS = 4
+KEPT_SIGHTS = 32
+KEPT_VIEWS = 64
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -29,11 +54,139 @@ class SharedNetwork:
     def __init__(self, ledger: Ledger, view_key: bytes) -> None:
         self._ledger = ledger
         self._view_key = view_key
+        self._lane = threading.RLock()
+        self._records: dict[int, Record] = {}
+        self._facts = Facts()
+        self._read = 0
+        self._last: int | None = None
+        self._forgotten = 0
+        self._networks: OrderedDict[Hashable, Checkpointed] = OrderedDict()
+        self._sights: OrderedDict[Hashable, Sight] = OrderedDict()
+        self._views: OrderedDict[Hashable, View] = OrderedDict()
 
     def at(self, size: int | None, day: date) -> Checkpointed:
-        """The network on `day` at the checkpoint of `size`, by default the newest; raises UnknownCheckpoint."""
-        raise NotImplementedError
+        """The network on `day` at the anchored checkpoint of `size`.
+
+        By default the one that first covers the last statement that risk is made of, so that whatever else is
+        registered changes nothing. Facts grow older until `day`, also where nothing new was stated. Raises
+        UnknownCheckpoint, and NotYetAnchored: until then a statement in it may turn out void.
+        """
+        with self._lane:
+            self._follow()
+            size, root, registered = self._checkpoint(size)
+            place = (size, day)
+            return _kept(self._networks, place, KEPT_NETWORKS, lambda: self._known(size, root, registered, day))
 
     def view(self, reader: bytes, at: Checkpointed, hits: Iterable[Hit] = (), requests: int = 0) -> View:
         """What the member `reader` may see of it and of `hits`, while `requests` of its questions are open."""
-        raise NotImplementedError
+        happening, whose = tuple(hits), (reader, at.size, at.day)
+        with self._lane:
+            if self._networks.get((at.size, at.day)) is not at:
+                return self._sight(reader, at).view(happening, requests)  # overtaken by an erasure: not to be kept
+            sight = _kept(self._sights, whose, KEPT_SIGHTS, lambda: self._sight(reader, at))
+            return _kept(
+                self._views, (*whose, happening, requests), KEPT_VIEWS, lambda: sight.view(happening, requests)
+            )
+
+    def _sight(self, reader: bytes, at: Checkpointed) -> Sight:
+        known = at.known
+        return Sight(
+            known.network,
+            to_hex(reader),
+            key=self._view_key,
+            checkpoint=at.checkpoint,
+            exceptions=known.exceptions,
+            alternatives=known.alternatives,
+            qualifications=known.qualifications,
+            doubts=known.doubts,
+        )
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Read what was anchored since, and forget what was erased."""
+        ledger, end = self._ledger, self._ledger.anchoring.anchored_size
+        with ledger.store.read() as connection:
+            gone = connection.execute(
+                sa.select(forgotten.c.number, forgotten.c.position)
+                .where(forgotten.c.number > self._forgotten)
+                .order_by(forgotten.c.number)
+            ).all()
+            if gone:
+                self._forgotten = gone[-1].number
+                self._forget([row.position for row in gone])
+            while self._read < end:
+                rows = connection.execute(
+                    sa.select(statement, content.c.content)
+                    .outerjoin(content, content.c.position == statement.c.position)
+                    .where(IS_RISK, statement.c.position >= self._read, statement.c.position < end)
+                    .order_by(statement.c.position)
+                    .limit(BATCH)
+                    .with_hint(statement, "INDEXED BY ix_statement_risk", "sqlite")
+                ).all()
+                fresh = {row.position: one for row in rows if (one := self._record(row)) is not None}
+                self._records |= fresh
+                self._facts.take(fresh.values())
+                if rows:
+                    self._last = rows[-1].position
+                self._read = rows[-1].position + 1 if len(rows) == BATCH else end
+
+    def _record(self, row: Any) -> Record | None:
+        """The fact in a row, None for one that does not count."""
+        if row.kind not in FACT_KINDS or row.content is None or self._ledger.void(record_of(row)) is not None:
+            return None
+        try:
+            fact = risk_kinds.PARSERS[row.kind](orjson.loads(row.content))
+        except MalformedInput:
+            return None  # an earlier version took it
+        registered = datetime.fromtimestamp(row.registered_at / 1000, UTC)
+        return Record(to_hex(row.digest), row.kind, to_hex(row.issuer), registered, fact)
+
+    def _forget(self, positions: Iterable[int]) -> None:
+        known = [position for position in positions if self._records.pop(position, None) is not None]
+        if known:
+            self._facts = Facts()
+            self._facts.take(self._records.values())
+            for kept in (self._networks, self._sights, self._views):
+                kept.clear()
+
+    def _checkpoint(self, size: int | None) -> tuple[int, str, datetime]:
+        """Size, root and time of the anchored checkpoint of `size`, or of the first that covers all of risk."""
+        query = sa.select(checkpoint.c.size, checkpoint.c.root, anchor.c.size.label("anchored")).outerjoin(
+            anchor, anchor.c.size == checkpoint.c.size
+        )
+        if size is not None:
+            query = query.where(checkpoint.c.size == size)
+        else:
+            last = self._last if self._last is not None else self._read - 1
+            query = query.where(checkpoint.c.size > last).order_by(checkpoint.c.size)
+        with self._ledger.store.read() as connection:
+            row = connection.execute(query.limit(1)).first()
+        if row is None:
+            raise UnknownCheckpoint(
+                "there is no checkpoint yet" if size is None else f"no checkpoint has {size} statements"
+            )
+        if row.anchored is None:
+            raise NotYetAnchored(f"the chain has not taken the checkpoint of {row.size} statements yet")
+        registered = self._ledger.registered_at(row.size - 1)
+        assert registered is not None, "a checkpoint covers what is registered"
+        return row.size, row.root.hex(), datetime.fromtimestamp(registered / 1000, UTC)
+
+    def _known(self, size: int, root: str, registered: datetime, day: date) -> Checkpointed:
+        as_of = max(registered, datetime.combine(day, time(), UTC))
+        covers_all = self._last is None or self._last < size
+        if covers_all:
+            found = self._facts.known(as_of, day)
+        else:
+            found = known([one for position, one in self._records.items() if position < size], as_of, day)
+        return Checkpointed(f"{self._ledger.origin} {size} {root}", size, registered, day, found)
+
+
+def _kept(cache: OrderedDict[Hashable, Kept], key: Hashable, most: int, make: Callable[[], Kept]) -> Kept:
+    """What `make` gives, or gave for the same key; the `most` last used are kept."""
+    if key not in cache:
+        cache[key] = make()
+        if len(cache) > most:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]
