@@ -21,7 +21,7 @@ from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
-from risk.alternatives import Alternative, Qualification
+from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.errors import MalformedFact
 from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
 
@@ -83,6 +83,37 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkHit:
+    """A disruption of what brings goods over one link (or a route that stands in for it, by its key): a port, a lane,
+    a passage. From `start` on it lets the share `left` through, until it is `back`: at the earliest, likely, latest.
+
+    `after_days` is how many days after leaving goods come to where it is closed: 0 at the port of departure.
+    """
+
+    link: str
+    start: date
+    back: tuple[date, date, date]
+    cause: str
+    left: Fraction = Fraction(0)
+    after_days: int = 0
+    onset: date | None = None
+    status: str = "Actual"
+    probability: Fraction = Fraction(1)
+    sources: tuple[Source, ...] = ()
+    is_assumed: bool = False
+
+    def check(self) -> None:
+        """Raise MalformedFact unless it begins before it ends, and its shares are shares."""
+        where = f"closing of {self.link}"
+        if not self.start <= self.back[0] <= self.back[1] <= self.back[2] or self.start == self.back[0]:
+            raise MalformedFact("it opens after it closed: at the earliest, most likely, at the latest", where)
+        if not 0 <= self.left <= 1 or not 0 <= self.probability <= 1:
+            raise MalformedFact("what is left, and how sure that is, are shares from 0 to 1", where)
+        if self.after_days < 0:
+            raise MalformedFact("goods come to where it is closed after they left", where)
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the reader may know of a site: what `level` shows. In `tier` suppliers of suppliers count up from 1."""
 
@@ -120,6 +151,8 @@ class View:
     qualifications: tuple[Qualification, ...]
     doubts: Mapping[tuple[str, str], Fraction]
     coverage: Coverage
+    link_hits: tuple[LinkHit, ...] = ()
+    routes: tuple[RouteAlternative, ...] = ()
 
     @property
     def text(self) -> bytes:
@@ -135,9 +168,11 @@ class View:
                 "hits": plain(self.hits),
                 "knownParts": plain(self.known_parts),
                 "lines": plain(network.lines),
+                "linkHits": plain(self.link_hits),
                 "links": plain(network.links),
                 "qualifications": plain(self.qualifications),
                 "reader": self.reader,
+                "routes": plain(self.routes),
                 "seen": plain(self.seen),
                 "sites": plain(network.sites),
                 "stocks": plain(network.stocks),
@@ -156,9 +191,10 @@ def view(
     key: bytes,
     checkpoint: str,
     exceptions: Mapping[tuple[str, str], Level] | None = None,
-    hits: Iterable[Hit] = (),
+    hits: Iterable[Hit | LinkHit] = (),
     alternatives: Iterable[Alternative] = (),
     qualifications: Iterable[Qualification] = (),
+    routes: Iterable[RouteAlternative] = (),
     doubts: Mapping[tuple[str, str], Fraction] | None = None,
     requests: int = 0,
 ) -> View:
@@ -169,7 +205,7 @@ def view(
     same again. Raises MalformedFact for a level or a hit that is none.
     """
     sight = Sight(network, reader, key=key, checkpoint=checkpoint, exceptions=exceptions, alternatives=alternatives,
-                  qualifications=qualifications, doubts=doubts)  # fmt: skip
+                  qualifications=qualifications, routes=routes, doubts=doubts)  # fmt: skip
     return sight.view(hits, requests)
 
 
@@ -189,15 +225,17 @@ class Sight:
         exceptions: Mapping[tuple[str, str], Level] | None = None,
         alternatives: Iterable[Alternative] = (),
         qualifications: Iterable[Qualification] = (),
+        routes: Iterable[RouteAlternative] = (),
         doubts: Mapping[tuple[str, str], Fraction] | None = None,
     ) -> None:
-        self._arguments = (list(alternatives), list(qualifications), doubts or {})
-        self._mask = lambda: _Mask(network, reader, exceptions or {})
+        self._mask: Callable[[], _Mask] = lambda: _Mask(network, reader, exceptions or {})
         self._id = (key, checkpoint)
+        self._stand_ins = (list(alternatives), list(qualifications), list(routes))
+        self._doubts = doubts or {}
 
-    def view(self, hits: Iterable[Hit] = (), requests: int = 0) -> View:
+    def view(self, hits: Iterable[Hit | LinkHit] = (), requests: int = 0) -> View:
         """The view with `hits` in it. Raises MalformedFact for one that is none."""
-        return self._mask().view(*self._id, list(hits), *self._arguments, requests)
+        return self._mask().view(*self._id, list(hits), *self._stand_ins, self._doubts, requests)
 
 
 def plain(value: Any) -> Any:
@@ -210,7 +248,7 @@ def plain(value: Any) -> Any:
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, frozenset | set):
         return sorted(map(plain, value))
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(item) for item in value]
     return value
 
@@ -250,6 +288,7 @@ class _Mask:
         there = [one for one in network.links if self.levels[one.key] is not Level.WITHHELD]
         self.seen = self._sight(there)
         self.links = [one for one in there if one.supplier in self.seen and one.customer in self.seen]
+        self._link = {one.key: one for one in self.links}
         self.lines = [one for one in network.lines if one.site in self.seen]
         self.stocks = [one for one in network.stocks if one.site in self.seen]
         known = {part for line in self.lines if line.site in self.own for part in (line.part, *line.needs)}
@@ -308,14 +347,18 @@ class _Mask:
         self,
         key: bytes,
         checkpoint: str,
-        hits: Sequence[Hit],
+        hits: Sequence[Hit | LinkHit],
         alternatives: Sequence[Alternative],
         qualifications: Sequence[Qualification],
+        routes: Sequence[RouteAlternative],
         doubts: Mapping[tuple[str, str], Fraction],
         requests: int,
     ) -> View:
-        for hit in hits:
-            hit.check()
+        for one in (*hits, *routes):
+            one.check()
+        self.routes = [one for one in routes if one.link in self._link]
+        ways = self._link | {one.key: self._link[one.link] for one in self.routes}
+        self.link_hits = [(ways[one.link], one) for one in hits if isinstance(one, LinkHit) and one.link in ways]
         # An alternative counts for everybody whose need it can cover; the reader is told of those of its own sites.
         alternatives = [one for one in alternatives if one.customer in self.seen]
         offers = {("offer", one.supplier) for one in alternatives}
@@ -330,6 +373,7 @@ class _Mask:
         self.hits = [
             (node, hit)
             for hit in hits
+            if isinstance(hit, Hit)
             for node in (("site", hit.site), ("offer", hit.site))
             if (hit.site in self.seen if node[0] == "site" else node in offers)
         ]
@@ -339,11 +383,12 @@ class _Mask:
             lambda kind, rank: _id(key, self.reader, checkpoint, kind, rank),
         )
         self.names = names
+        links, ways_named = self._links()
         network = SupplyNetwork.of(
             self.network.day,
             [self._site(self.network.sites[one]) for one in self.seen],
             [self._line(one) for one in self.lines],
-            self._links(),
+            links,
             [self._stock(one) for one in self.stocks],
         )
         return View(
@@ -362,6 +407,8 @@ class _Mask:
                 if ("site", site) in names and ("part", part) in names
             },
             coverage=self._coverage(requests),
+            link_hits=tuple(sorted({self._closing(one, ways_named) for one in self.link_hits}, key=_order)),
+            routes=tuple(sorted((self._route(one, ways_named) for one in self.routes), key=_order)),
         )
 
     def _scale(self, part: str, alternatives: Sequence[Alternative]) -> Fraction:
@@ -404,10 +451,15 @@ class _Mask:
             for part, amount in line.needs.items():
                 found.append(fact("need", (*here, ("part", part)), amount * scale[part] / scale[line.part]))
         for link in self.links:
-            ends = (("site", link.supplier), ("site", link.customer), ("part", link.part))
+            ends = self._ends(link)
             shown = replace(self._scaled(link), key=link.key if self._is_known(link) else "", supplier="", customer="",
                             part="")  # fmt: skip
             found.append(fact("link", ends, shown))
+        for link, closing in self.link_hits:
+            is_route = closing.link != link.key
+            found.append(fact("closing", self._ends(link), is_route, self._shown_closing(link, closing)))
+        for way in self.routes:
+            found.append(fact("route", self._ends(self._link[way.link]), self._shown_route(way)))
         for stock in self.stocks:
             place = (("site", stock.site), ("part", stock.part))
             found.append(fact("stock", place, stock.amount * scale[stock.part], doubts.get((stock.site, stock.part))))
@@ -487,11 +539,48 @@ class _Mask:
             level=self.levels[link.key],
             most_per_day=None if link.most_per_day is None else link.most_per_day * scale,
             in_transit={day: amount * scale for day, amount in sorted(link.in_transit.items())},
+            route=link.route if self._is_known(link) else None,
         )
 
-    def _links(self) -> list[SupplyLink]:
+    def _ends(self, link: SupplyLink) -> tuple[Node, ...]:
+        return ("site", link.supplier), ("site", link.customer), ("part", link.part)
+
+    def _shown_closing(self, link: SupplyLink, hit: LinkHit) -> LinkHit:
+        """The hit as the level of its link and of both ends shows it, without its link's key."""
+        hit = replace(hit, link="")
+        ends = (self.seen[link.supplier].level, self.seen[link.customer].level)
+        level = min((self.levels[link.key], *ends), key=lambda one: one.rank)
+        if level is Level.NAMED:
+            return hit
+        if level.shows(Level.REGION_AND_CAUSE):
+            return replace(hit, sources=tuple(one for one in hit.sources if one.is_public))
+        return replace(hit, cause="", onset=None, sources=())
+
+    def _closing(self, one: tuple[SupplyLink, LinkHit], keys: Mapping[str, str]) -> LinkHit:
+        return replace(self._shown_closing(*one), link=keys[one[1].link])
+
+    def _route(self, one: RouteAlternative, keys: Mapping[str, str]) -> RouteAlternative:
+        return replace(self._shown_route(one), key=keys[one.key], link=keys[one.link])
+
+    def _shown_route(self, one: RouteAlternative) -> RouteAlternative:
+        """The stand-in without keys; what it costs, who has qualified it and how it goes is for its customer."""
+        link = self._link[one.link]
+        amount = one.a_week * self.scale[link.part]
+        if link.customer in self.own:
+            return replace(one, key="", link="", a_week=amount)
+        return replace(one, key="", link="", a_week=amount, by="", extra_cents=0, route=None)
+
+    def _links(self) -> tuple[list[SupplyLink], dict[str, str]]:
+        """The links, and under which key each of them, and each route that stands in for one, is in the view."""
         found: list[SupplyLink] = []
-        hidden: dict[tuple[str, str, str], list[SupplyLink]] = defaultdict(list)
+        keys: dict[str, str] = {}
+        hidden: dict[tuple[str, str, str], list[tuple[list[bytes], SupplyLink, SupplyLink]]] = defaultdict(list)
+        ways: dict[str, list[RouteAlternative]] = defaultdict(list)
+        for way in self.routes:
+            ways[way.link].append(way)
+        closings: dict[str, list[bytes]] = defaultdict(list)
+        for link, closing in self.link_hits:
+            closings[closing.link].append(_order(self._shown_closing(link, closing)))
         for link in self.links:
             ends = (
                 self.names["site", link.supplier],
@@ -501,12 +590,24 @@ class _Mask:
             shown = replace(self._scaled(link), supplier=ends[0], customer=ends[1], part=ends[2])
             if self._is_known(link):
                 found.append(shown)
+                keys[link.key] = link.key
             else:
-                hidden[ends].append(replace(shown, key=""))
+                shown = replace(shown, key="")
+                # Links between the same ends are told apart by all that hangs on them, and by nothing else.
+                there = sorted(
+                    _order(self._shown_route(one)) + b"".join(sorted(closings[one.key])) for one in ways[link.key]
+                )
+                hidden[ends].append(([_order(shown), *sorted(closings[link.key]), *there], link, shown))
         for ends, links in hidden.items():
-            for number, link in enumerate(sorted(links, key=_order)):
-                found.append(replace(link, key=f"{'>'.join(ends)}#{number}"))
-        return found
+            for number, (_, link, shown) in enumerate(sorted(links, key=lambda one: one[0])):
+                keys[link.key] = f"{'>'.join(ends)}#{number}"
+                found.append(replace(shown, key=keys[link.key]))
+        for key, some in ways.items():
+            some.sort(key=lambda one: (_order(self._shown_route(one)), sorted(closings[one.key])))
+            is_own = self._link[key].customer in self.own
+            for number, way in enumerate(some):
+                keys[way.key] = way.key if is_own else f"{keys[key]}~{number}"
+        return found, keys
 
     def _stock(self, stock: Stock) -> Stock:
         return Stock(
