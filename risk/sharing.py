@@ -230,12 +230,14 @@ class Sight:
     ) -> None:
         self._mask: Callable[[], _Mask] = lambda: _Mask(network, reader, exceptions or {})
         self._id = (key, checkpoint)
-        self._stand_ins = (list(alternatives), list(qualifications), list(routes))
-        self._doubts = doubts or {}
+        self._alternatives, self._qualifications = list(alternatives), list(qualifications)
+        self._routes, self._doubts = list(routes), doubts or {}
 
     def view(self, hits: Iterable[Hit | LinkHit] = (), requests: int = 0) -> View:
         """The view with `hits` in it. Raises MalformedFact for one that is none."""
-        return self._mask().view(*self._id, list(hits), *self._stand_ins, self._doubts, requests)
+        return self._mask().view(
+            *self._id, list(hits), self._alternatives, self._qualifications, self._routes, self._doubts, requests
+        )
 
 
 def plain(value: Any) -> Any:
