@@ -17,15 +17,11 @@ from ledger_service.keys import to_hex
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """A fact of a member: its kind, its content, and as of when it is true (ISO 8601)."""
+    """What a member states: its kind and its content."""
 
     company: str
     kind: str
     content: Mapping[str, Any]
-
-    @property
-    def as_of(self) -> str:
-        return str(self.content["asOf"])
 
 
 @cache
@@ -40,6 +36,73 @@ def facts(ids: Mapping[str, bytes], members: Callable[[str], bool] = lambda _: T
     `ids` are the members' ids: a level for one reader and a measure of a plan name a member by it.
     """
     return [one for one in _Facts(consortium(), ids).all() if members(one.company)]
+
+
+def plan(ids: Mapping[str, bytes], agrees_to: bytes | None = None) -> list[Saying]:
+    """The continuity plan for magnets, of which two were told; with its id, that those it names agree."""
+    row = story()["plan"]
+    signers = [row["by"]] if agrees_to is None else row["agreed"]
+    measures = [one | {"member": to_hex(ids[one["member"]])} for one in row["measures"]]
+    parties = {row["by"], *row["agreed"]}
+    content = {name: row[name] for name in ("name", "until", "triggers", "exercises")} | {"measures": measures}
+    return [
+        Saying(
+            signer,
+            "continuity-plan",
+            content
+            | {"to": sorted(to_hex(ids[one]) for one in parties - {signer}), "asOf": story()["asOf"]["masters"]}
+            | {"document": {"type": "continuity-plan", "number": "BCP-3", "version": "2"}}
+            | ({} if agrees_to is None else {"agreesTo": to_hex(agrees_to)}),
+        )
+        for signer in signers
+    ]
+
+
+def scenarios(ids: Mapping[str, bytes]) -> Saying:
+    """The set of scenarios that the Circle tests itself by, told to all members."""
+    row = story()["set"]
+    named = [one | ({"sites": sorted(map(place, one["sites"]))} if "sites" in one else {}) for one in row["scenarios"]]
+    content = {
+        "name": row["name"],
+        "version": row["version"],
+        "scenarios": named,
+        "asOf": story()["asOf"]["masters"],
+        "document": {"type": "scenario-set", "number": "ST-2026"},
+        "to": sorted(to_hex(one) for member, one in ids.items() if member != row["by"]),
+    }
+    return Saying(row["by"], "scenario-set", content)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request for facts, and what its answer says if there is one (outcome and level)."""
+
+    saying: Saying
+    answered_by: str
+    answer: Mapping[str, str] | None
+
+    def reply(self, asker: bytes, request: bytes, given: list[bytes]) -> Saying:
+        """The answer to the request of this id, which names the facts that were given."""
+        content = dict(self.answer or {}) | {"to": [to_hex(asker)], "request": to_hex(request)}
+        return Saying(self.answered_by, "fact-answer", content | {"facts": sorted(map(to_hex, given))})
+
+
+def questions(ids: Mapping[str, bytes]) -> list[Question]:
+    """Who asks whom for which facts."""
+    return [
+        Question(
+            Saying(
+                row["by"],
+                "fact-request",
+                {name: row[name] for name in ("until", "level", "purpose")}
+                | {"wanted": [{"kind": one["kind"], "part": part(one["part"])} for one in row["wanted"]]}
+                | {"document": {"type": "fact-request", "number": f"RQ-2026-{number}"}, "to": [to_hex(ids[row["of"]])]},
+            ),
+            row["of"],
+            row.get("answer"),
+        )
+        for number, row in enumerate(story()["questions"], 31)
+    ]
 
 
 def place(site: str) -> str:
