@@ -1,8 +1,9 @@
-"""Reports in the formats of others, read and written: CX-0146 notifications, CAP 1.2 alerts, GDACS feeds. Pure.
+"""Reports in the formats of others, read and written: CX-0146 notifications, CAP 1.2 alerts, GDACS feeds, and a plain
+form that a person fills in. Pure.
 
 Reading keeps the message as it came (`Report.original`); writing a report that was read gives that message back, whole.
 A report of our own is written anew from its fields. XML with a document type is refused: none of these formats has one,
-and it is how readers of XML are attacked.
+and it is how readers of XML are attacked. `content_of` and `report_of` carry a report through a signed statement.
 """
 
 import json
@@ -10,9 +11,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
+from xml.parsers import expat
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
@@ -30,8 +33,11 @@ _CAP = f"{{{CAP_NAMESPACE}}}"
 _GDACS = "{http://www.gdacs.org}"
 _GEO = "{http://www.w3.org/2003/01/geo/wgs84_pos#}"
 _UUID = re.compile(r"(urn:uuid:)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TAG = re.compile(rb"""<(?:"[^"]*"|'[^']*'|[^>"'])*+>""")
 _SITE = re.compile(r"BPNS[a-zA-Z0-9]{12}")
 MAX_BYTES = 4 << 20
+MAX_TEXT = 4000
+"""Characters of a report's text; a longer description is cut, its message is not."""
 
 _CAP_CAUSE = {"Met": Cause.NATURAL_DISASTER, "Geo": Cause.NATURAL_DISASTER, "Fire": Cause.PRODUCTION_INCIDENT,
               "Health": Cause.PANDEMIC, "Transport": Cause.LOGISTICS, "Infra": Cause.LOGISTICS,
@@ -112,7 +118,7 @@ def read_notification(data: bytes, sender: str) -> Report:
         parts=tuple(parts),
         is_over=value["status"] == "resolved",
         text=text,
-        original=data.decode(),
+        original=_original(data),
     )
     report.check()
     return report
@@ -192,11 +198,15 @@ def read_alert(data: bytes) -> Report:
         else _choice(Certainty, _text(info, f"{_CAP}certainty").replace("Very Likely", "Likely"), "certainty"),
         cause=Cause.OTHER if info is None else _CAP_CAUSE.get(_text(info, f"{_CAP}category"), Cause.OTHER),
         areas=() if info is None else tuple(_cap_areas(info)),
-        text="" if info is None else (info.findtext(f"{_CAP}headline") or info.findtext(f"{_CAP}description") or ""),
-        original=data.decode("utf-8", errors="strict"),
+        text="" if info is None else _headline(info),
+        original=_original(data),
     )
     report.check()
     return report
+
+
+def _headline(info: Element) -> str:
+    return (info.findtext(f"{_CAP}headline") or info.findtext(f"{_CAP}description") or "")[:MAX_TEXT]
 
 
 def _cap_areas(info: Element) -> Iterable[Area]:
@@ -291,17 +301,50 @@ def read_feed(data: bytes) -> Feed:
     channel = root.find("channel")
     if root.tag != "rss" or channel is None:
         raise MalformedFact("expected an RSS feed with a channel")
+    text = _original(data).removeprefix("\ufeff")
     reports, unread = [], []
-    for item in channel.findall("item"):
+    for item, original in zip(channel.findall("item"), _cut(text), strict=True):
         name = (item.findtext("guid") or item.findtext("title") or "?").strip()
         try:
-            reports.append(_item(item))
+            reports.append(_item(item, original))
         except MalformedFact as error:
             unread.append((name, str(error)))
-    return Feed(tuple(reports), tuple(unread), data.decode("utf-8-sig"))
+    return Feed(tuple(reports), tuple(unread), text)
 
 
-def _item(item: Element) -> Report:
+def _cut(feed: str) -> list[str]:
+    """Each item of a feed as it stands there, in the start tags of its feed, so that it is a feed of one item."""
+    data = feed.encode()
+    parser = expat.ParserCreate("utf-8")
+    path: list[str] = []
+    root, begins, found = b"", 0, []
+
+    def tag() -> bytes:
+        match = _TAG.match(data, parser.CurrentByteIndex)
+        assert match is not None, "the parser stands at a tag"
+        return match.group()
+
+    def start(name: str, _attributes: Any) -> None:
+        nonlocal root, begins
+        if not path:
+            root = tag()
+        path.append(name)
+        if path == ["rss", "channel", "item"]:
+            begins = parser.CurrentByteIndex
+
+    def end(_name: str) -> None:
+        if path == ["rss", "channel", "item"]:
+            # Of `<item/>` both events stand at the same place.
+            item = data[begins : parser.CurrentByteIndex] + tag()
+            found.append((root + b"<channel>" + item + b"</channel></rss>").decode())
+        path.pop()
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.Parse(data, True)
+    return found
+
+
+def _item(item: Element, original: str) -> Report:
     # Older items name their event in the guid alone, as TC1000643.
     guid = (item.findtext("guid") or "").strip()
     kind = (item.findtext(f"{_GDACS}eventtype") or guid[:2]).strip()
@@ -339,8 +382,8 @@ def _item(item: Element) -> Report:
         cause=Cause.NATURAL_DISASTER,
         areas=tuple(areas),
         is_over=(item.findtext(f"{_GDACS}iscurrent") or "true").strip() == "false",
-        text=text.strip(),
-        original=tostring(item, encoding="unicode"),
+        text=text.strip()[:MAX_TEXT],
+        original=original,
     )
     report.check()
     return report
@@ -359,7 +402,223 @@ def _box(west: float, east: float, south: float, north: float) -> Polygon:
     return Polygon((*ring, ring[0]))
 
 
+# -- the plain form ---------------------------------------------------------------------------------------------------
+
+_FORM_NEEDED = {"what", "status", "number"}
+_FORM_ALLOWED = {
+    "where", "from", "until", "left", "sure", "severity", "cause", "parts", "text", "key", "about", "updates",
+    "cancels", "over", "sent",
+}  # fmt: skip
+_FORM_WHERE = {"sites": Place.SITE, "regions": Place.REGION, "ports": Place.PORT, "lanes": Place.LANE}
+
+
+def read_form(data: bytes, sender: str, now: datetime) -> Report:
+    """What somebody of the member `sender` filled in: what, where, from when, until when, how much is left, how sure.
+
+    `{"what": "flood", "status": "Actual", "number": "7", "where": {"sites": [...]}, "from": time, "until": time,
+    "left": "0.25", "sure": "Observed"}`; also `severity`, `cause`, `parts`, `text`, `over`. `updates` and `cancels`
+    name an own report by its number, `about` lists reports of others on the same thing, `key` is what the thing is
+    called. Numbers may be typed as numbers or as text; times have an offset. Without `sent` it is sent `now`.
+    """
+    value = _json(data)
+    missing, unknown = _FORM_NEEDED - value.keys(), value.keys() - _FORM_NEEDED - _FORM_ALLOWED
+    if "cancels" not in value:
+        missing |= {"where", "from", "sure"} - value.keys()
+    if missing or unknown:
+        wrong = f"{', '.join(sorted(missing))} is missing" if missing else f"{', '.join(sorted(unknown))} is unknown"
+        raise MalformedFact(wrong, "form")
+    if {"updates", "cancels"} <= value.keys():
+        raise MalformedFact("it updates or it cancels, not both", "/cancels")
+    if value.get("over", True) is not True:
+        raise MalformedFact("is true, or left out", "/over")
+    references = [(sender, _typed(value, name)) for name in ("updates", "cancels") if name in value]
+    for place, one in enumerate(_listed(value, "about")):
+        if not isinstance(one, dict) or one.keys() != {"sender", "identifier"}:
+            raise MalformedFact("a report of somebody else has a sender and an identifier", f"/about/{place}")
+        references.append((_typed(one, "sender"), _typed(one, "identifier")))
+    report = Report(
+        format=FORM,
+        sender=sender,
+        identifier=_typed(value, "number"),
+        sent=_iso(value["sent"], "/sent") if "sent" in value else now,
+        status=_choice(Status, _typed(value, "status"), "/status"),
+        action=Action.CANCEL if "cancels" in value else Action.UPDATE if "updates" in value else Action.ALERT,
+        event=_typed(value, "what"),
+        key=_typed(value, "key") if "key" in value else None,
+        references=tuple(references),
+        onset=_iso(value["from"], "/from") if "from" in value else None,
+        ends=_iso(value["until"], "/until") if "until" in value else None,
+        severity=_choice(Severity, _typed(value, "severity"), "/severity") if "severity" in value else Severity.UNKNOWN,
+        certainty=_choice(Certainty, _typed(value, "sure"), "/sure") if "sure" in value else Certainty.UNKNOWN,
+        cause=_choice(Cause, _typed(value, "cause"), "/cause") if "cause" in value else Cause.OTHER,
+        areas=tuple(_form_areas(value["where"])) if "where" in value else (),
+        parts=tuple(_texts(value, "parts")),
+        left=_typed_number(value["left"], "/left") if "left" in value else None,
+        is_over="over" in value,
+        text=_typed(value, "text", MAX_TEXT) if "text" in value else "",
+        original=_original(data),
+    )
+    report.check()
+    return report
+
+
+def _form_areas(where: Any) -> Iterable[Area]:
+    if not isinstance(where, dict) or not where or not where.keys() <= _FORM_WHERE.keys() | {"circles", "polygons"}:
+        raise MalformedFact(f"expected some of {', '.join(_FORM_WHERE)}, circles and polygons", "/where")
+    for name, kind in _FORM_WHERE.items():
+        for place, one in enumerate(_listed(where, name, "/where")):
+            yield Named(kind, _typed({"name": one}, "name", at=f"/where/{name}/{place}"))
+    for place, one in enumerate(_listed(where, "circles", "/where")):
+        at = f"/where/circles/{place}"
+        if not isinstance(one, dict) or one.keys() != {"latitude", "longitude", "radiusKm"}:
+            raise MalformedFact("a circle has latitude, longitude and radiusKm", at)
+        yield Circle(*(_typed_number(one[name], f"{at}/{name}") for name in ("latitude", "longitude", "radiusKm")))
+    for place, one in enumerate(_listed(where, "polygons", "/where")):
+        at = f"/where/polygons/{place}"
+        if not isinstance(one, list) or not all(isinstance(corner, list) and len(corner) == 2 for corner in one):
+            raise MalformedFact("a polygon is a list of corners, each a latitude and a longitude", at)
+        yield Polygon(tuple((_typed_number(lat, at), _typed_number(lon, at)) for lat, lon in one))
+
+
+def _typed(value: dict[str, Any], name: str, longest: int = 300, at: str = "") -> str:
+    text = value[name]
+    if not isinstance(text, str) or not 0 < len(text.strip()) <= longest:
+        raise MalformedFact(f"expected text of 1 to {longest} characters", at or f"/{name}")
+    return text.strip()
+
+
+def _typed_number(value: Any, where: str) -> float:
+    if type(value) not in (int, float, str):
+        raise MalformedFact("expected a number", where)
+    try:
+        return _number(str(value))
+    except MalformedFact as error:
+        raise MalformedFact(error.what, where) from None
+
+
+def _listed(value: dict[str, Any], name: str, where: str = "") -> list[Any]:
+    found = value.get(name, [])
+    if not isinstance(found, list):
+        raise MalformedFact("expected a list", f"{where}/{name}")
+    return found
+
+
 # -- all of them ------------------------------------------------------------------------------------------------------
+
+
+def read(form: str, data: bytes, sender: str, now: datetime) -> Feed:
+    """The reports in `data`, a message in the format `form`, as the member `sender` passes them on at `now`.
+
+    Raises MalformedFact, for a format that is unknown as well. Of a GDACS feed some items may stay unread.
+    """
+    if form == GDACS:
+        return read_feed(data)
+    if form in (CAP, "cap"):
+        report = read_alert(data)
+    elif form == CX:
+        report = read_notification(data, sender)
+    elif form == FORM:
+        report = read_form(data, sender, now)
+    else:
+        raise MalformedFact(f"{form[:20]!r} is none of cap, {CX}, {GDACS}, {FORM}", "format")
+    return Feed((report,), (), report.original)
+
+
+def content_of(report: Report) -> dict[str, Any]:
+    """What a statement of kind `disruption` says for `report`, all but `to`; `report_of` makes the report again."""
+    content: dict[str, Any] = {
+        "action": str(report.action),
+        "areas": [_area_content(one) for one in report.areas],
+        "cause": str(report.cause),
+        "certainty": str(report.certainty),
+        "format": report.format,
+        "identifier": report.identifier,
+        "parts": list(report.parts),
+        "references": [{"identifier": identifier, "sender": sender} for sender, identifier in report.references],
+        "sender": report.sender,
+        "sent": report.sent.isoformat(),
+        "severity": str(report.severity),
+        "status": str(report.status),
+    }
+    given: dict[str, Any] = {
+        "ends": None if report.ends is None else report.ends.isoformat(),
+        "event": report.event,
+        "isOver": report.is_over,
+        "key": report.key,
+        "left": None if report.left is None else decimal_text(report.left),
+        "onset": None if report.onset is None else report.onset.isoformat(),
+        "original": report.original,
+        "text": report.text,
+    }
+    return content | {name: value for name, value in given.items() if value}
+
+
+def report_of(fact: Any) -> Report:
+    """The report in a statement of kind `disruption`, by the plain fields of its content; raises MalformedFact."""
+    report = Report(
+        format=str(fact.format),
+        sender=fact.sender,
+        identifier=fact.identifier,
+        sent=fact.sent,
+        status=Status(fact.status),
+        action=Action(fact.action),
+        event=fact.event,
+        key=fact.key,
+        references=fact.references,
+        onset=fact.onset,
+        ends=fact.ends,
+        severity=Severity(fact.severity),
+        certainty=Certainty(fact.certainty),
+        cause=Cause(fact.cause),
+        areas=tuple(_area_of(one) for one in fact.areas),
+        parts=fact.parts,
+        left=None if fact.left is None else float(fact.left),
+        is_over=fact.is_over,
+        text=fact.text,
+        original=fact.original,
+    )
+    report.check()
+    return report
+
+
+def _area_content(area: Area) -> dict[str, Any]:
+    if isinstance(area, Circle):
+        return {
+            "circle": {
+                "latitude": decimal_text(area.latitude),
+                "longitude": decimal_text(area.longitude),
+                "radiusKm": decimal_text(area.radius_km),
+            }
+        }
+    if isinstance(area, Polygon):
+        return {"polygon": [[decimal_text(lat), decimal_text(lon)] for lat, lon in area.points]}
+    return {str(area.kind): area.name}
+
+
+def _area_of(area: Any) -> Area:
+    if hasattr(area, "radius_km"):
+        return Circle(float(area.latitude), float(area.longitude), float(area.radius_km))
+    if hasattr(area, "points"):
+        return Polygon(tuple((float(lat), float(lon)) for lat, lon in area.points))
+    return Named(Place(area.kind), area.name)
+
+
+def decimal_text(value: float) -> str:
+    """`value` without exponent and trailing zeros; reading it gives the same number.
+
+    >>> decimal_text(121.5), decimal_text(1e-05), decimal_text(-0.0), decimal_text(120.0)
+    ('121.5', '0.00001', '0', '120')
+    """
+    text = format(Decimal(repr(value)), "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _original(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedFact("the message is not written in UTF-8") from None
 
 
 def _json(data: bytes) -> dict[str, Any]:
