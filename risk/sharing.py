@@ -668,7 +668,8 @@ def _order(one: Any) -> bytes:
 
 
 def _id(key: bytes, reader: str, checkpoint: str, kind: str, rank: int) -> str:
-    said = canonical([reader, checkpoint, kind, rank])
+    # Without the root: it follows from what the reader may not see, and would show in every id and in their order.
+    said = canonical([reader, *checkpoint.split(" ")[:2], kind, rank])
     return f"{kind}-{hmac.digest(key, said, 'sha256')[:12].hex()}"
 
 
