@@ -148,11 +148,11 @@ class SiteFact:
     weekdays: tuple[int, ...]
     holidays: tuple[date, ...]
     recovery_days: tuple[int, int, int] | None
+    name: str | None
 
     @classmethod
     def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
         reader = _reader(content, where, "site", "name region latitude longitude locode weekdays holidays recoveryDays")
-        reader.text_or_none("name")
         locode = reader.text_or_none("locode", 5)
         if locode is not None and not _LOCODE.fullmatch(locode):
             raise MalformedInput("expected a UN/LOCODE, as CNNGB", reader.at("locode"))
@@ -186,6 +186,7 @@ class SiteFact:
             weekdays=_weekdays(reader, "weekdays") if reader.has("weekdays") else (1, 2, 3, 4, 5),
             holidays=tuple(holidays),
             recovery_days=recovery,
+            name=reader.text_or_none("name"),
         )
 
 
@@ -197,17 +198,18 @@ class PartFact:
     part: str
     uom: str
     same_as: tuple[str, ...]
+    name: str | None
 
     @classmethod
     def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
         reader = _reader(content, where, "part uom", "name sameAs")
-        reader.text_or_none("name")
         part, others = reader.part("part"), []
         for at, item in reader.items("sameAs"):
             others.append(Reader({"part": item}, at, "part").part("part"))
         if len({part, *others}) != len(others) + 1:
             raise MalformedInput("one number comes twice, maybe in another spelling", reader.at("sameAs"))
-        return cls(Stated.read(reader, latest), part, reader.measure(), tuple(sorted(others)))
+        name = reader.text_or_none("name")
+        return cls(Stated.read(reader, latest), part, reader.measure(), tuple(sorted(others)), name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ told to whoever stated it, never to anybody else. Facts older than agreed are us
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -50,7 +50,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Known:
-    """What the records of a checkpoint come to. `aged` are statements older than agreed, with their age in days."""
+    """What the records of a checkpoint come to. `aged` are statements older than agreed, with their age in days.
+
+    `site_names` are what sites are called by their owners, `part_names` what parts are called: (part, member) → name.
+    """
 
     network: SupplyNetwork
     exceptions: Mapping[tuple[str, str], Level]
@@ -59,6 +62,8 @@ class Known:
     alternatives: tuple[Alternative, ...]
     qualifications: tuple[Qualification, ...]
     aged: Mapping[str, Fraction]
+    site_names: Mapping[str, str] = field(default_factory=dict)
+    part_names: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def inconsistencies_of(self, member: str) -> tuple[Inconsistency, ...]:
         """What `member` should put right; nobody else is told."""
@@ -164,6 +169,16 @@ class _Reading:
                 for kind in sorted(self.agreed_days)
                 for one in self.of[kind]
                 if self._age(one) > self.agreed_days[kind]
+            },
+            site_names={
+                one.fact.site: one.fact.name
+                for one in self.of["site"]
+                if one.fact.name is not None and sites[one.fact.site].owner == one.issuer
+            },
+            part_names={
+                (self.name(one.fact.part), one.issuer): one.fact.name
+                for one in self.of["part"]
+                if one.fact.name is not None
             },
         )
 
