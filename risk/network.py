@@ -24,6 +24,7 @@ from scipy import sparse
 
 from risk.digest import FactDigests
 from risk.errors import MalformedFact
+from risk.ordered import Ordered
 from risk.routes import ShippingRoute
 
 MONDAY_TO_FRIDAY = frozenset(range(5))
@@ -130,9 +131,12 @@ class SupplyNetwork:
 
     day: date
     sites: Mapping[str, Site]
-    lines: tuple[Line, ...]
-    links: tuple[SupplyLink, ...]
-    stocks: tuple[Stock, ...]
+    lines: Ordered[Line]
+    """by site and part"""
+    links: Ordered[SupplyLink]
+    """by key"""
+    stocks: Ordered[Stock]
+    """by site and part"""
     inconsistencies: tuple[Inconsistency, ...] = ()
     left_out: "tuple[Site | Line | SupplyLink | Stock, ...]" = ()
     """the facts that `inconsistencies` are about"""
@@ -185,16 +189,58 @@ class SupplyNetwork:
         lines: Iterable[Line] = (),
         stocks: Iterable[Stock] = (),
         without: Iterable[str] = (),
+        sites: Iterable[Site] = (),
+        unstocked: Iterable[tuple[str, str]] = (),
     ) -> "SupplyNetwork":
-        """The network with these facts in place of those of the same key, or besides; `without` are links that end.
+        """The network with these facts in place of those of the same key, or besides.
 
-        It equals what `of` makes of all facts together. Where the facts fit each other before and after, a change of
-        links, of stocks and of what lines make costs milliseconds and shares the arrays with this network; a line that
-        is new or needs other parts, and links that change who comes before whom, make it anew.
+        `without` are the keys of links that end, `unstocked` places (site, part) of which no stock is known any more,
+        `sites` are new ones. It equals what `of` makes of all facts together. A change of links, of stocks and of what
+        lines make costs milliseconds and shares the arrays with this network, where it fits the other facts before and
+        after; new sites and lines that need nothing cost tens. A line that needs other parts, links that change who
+        comes before whom, and whatever may make facts fit that were left out, make it anew.
         Raises MalformedFact as `of` does, and for an end of a link that is not there.
         """
-        changes = _Changes(self, tuple(links), tuple(lines), tuple(stocks), frozenset(without))
+        changes = _Changes(
+            self, tuple(links), tuple(lines), tuple(stocks), frozenset(without), tuple(sites), tuple(unstocked)
+        )
         return changes.patched() or changes.made_anew()
+
+    def telling(self, found: Iterable[Inconsistency]) -> "SupplyNetwork":
+        """The same network, which tells of `found` too."""
+        told = tuple(sorted({*self.inconsistencies, *found}, key=lambda one: (one.owner, one.about, one.what)))
+        other = replace(self, inconsistencies=told)
+        for name in ("graph", "arrays", "fact_digests", "digest"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
+
+    @cached_property
+    def left_out_places(self) -> frozenset[tuple[str, ...]]:
+        """The links, lines and needs that may fit once something else about them changes."""
+        found: set[tuple[str, ...]] = set()
+        for one in self.left_out:
+            if isinstance(one, SupplyLink):
+                found |= {(one.key,), (one.supplier, one.part), (one.customer, one.part)}
+                found |= {(one.supplier, "", ""), (one.customer, "", "")}
+            elif isinstance(one, Site):
+                found.add((one.key, "", ""))
+            else:
+                found |= {(one.site, one.part), (one.site, "", "")}
+        return frozenset(found)
+
+
+CIRCLE = "is part of a circle of supply"
+
+
+def key_of(link: SupplyLink) -> str:
+    """What links are ordered by."""
+    return link.key
+
+
+def place_of(fact: Line | Stock) -> tuple[str, str]:
+    """What lines and stocks are ordered by."""
+    return fact.site, fact.part
 
 
 class _Assembly:
@@ -242,9 +288,9 @@ class _Assembly:
         return SupplyNetwork(
             self.day,
             self.sites,
-            tuple(lines.values()),
-            tuple(links),
-            tuple(stocks),
+            Ordered(lines.values(), place_of),
+            Ordered(links, key_of),
+            Ordered(stocks, place_of),
             tuple(sorted(set(self.found), key=lambda one: (one.owner, one.about, one.what))),
             tuple(self.left_out),
         )
@@ -311,7 +357,7 @@ class _Assembly:
                 circular.update(link.key for edge in inside for link in by_edge[edge])
         for link in links:
             if link.key in circular:
-                self.tell(self.sites[link.customer].owner, f"link {link.key}", "is part of a circle of supply")
+                self.tell(self.sites[link.customer].owner, f"link {link.key}", CIRCLE)
         return [link for link in links if link.key not in circular]
 
 
@@ -378,7 +424,7 @@ class Arrays:
     """
 
     network: SupplyNetwork
-    lines: tuple[Line, ...]
+    lines: Ordered[Line]
     line_index: Mapping[tuple[str, str], int]
     bins: tuple[tuple[str, str], ...]
     bin_index: Mapping[tuple[str, str], int]
@@ -399,10 +445,6 @@ class Arrays:
     most: Vector
     waits: Mask
     """whether a link carries nothing yet on the first day"""
-    transit_bin: Index
-    transit_day: Index
-    transit_amount: Vector
-    transit_link: Index
     arrival_by_lead: dict[tuple[Lead, Calendar, int], Index] = field(default_factory=dict, repr=False, compare=False)
     received_by_route: "dict[tuple[Route, int], Vector]" = field(default_factory=dict, repr=False, compare=False)
     slack_by_days: dict[int, Vector] = field(default_factory=dict, repr=False, compare=False)
@@ -431,15 +473,9 @@ class Arrays:
                 inbound[bin_index[place]] += float(stock.amount)
         link_bin = np.array([bin_index[one.customer, one.part] for one in network.links], np.int64)
         route, routes = _routes(network)
-        transit = [
-            (at, max((day - network.day).days, 0), float(amount))
-            for at, link in enumerate(network.links)
-            for day, amount in link.in_transit.items()
-        ]
-        transit_link = np.array([one[0] for one in transit], np.int64)
         return cls(
             network=network,
-            lines=tuple(lines),
+            lines=Ordered(lines, place_of),
             line_index=line_index,
             bins=tuple(bins),
             bin_index=bin_index,
@@ -458,10 +494,6 @@ class Arrays:
             routes=routes,
             most=np.array([_most(one) for one in network.links], np.float64),
             waits=np.array([_waits(one, network.day) for one in network.links], np.bool_),
-            transit_bin=link_bin[transit_link],
-            transit_day=np.array([one[1] for one in transit], np.int64),
-            transit_amount=np.array([one[2] for one in transit], np.float64),
-            transit_link=transit_link,
         )
 
     @cached_property
@@ -503,6 +535,15 @@ class Arrays:
         if days not in self.slack_by_days:
             self.slack_by_days[days] = _slack(self, np.arange(len(self.bins)), days)
         return self.slack_by_days[days]
+
+    def lines_at(self, site: str) -> tuple[int, ...]:
+        """The lines of `site`, without going through those of all sites."""
+        lines, found = self.network.lines, []
+        at = lines.place((site, "")).start
+        while at < len(lines) and lines[at].site == site:
+            found.append(self.line_index[site, lines[at].part])
+            at += 1
+        return tuple(sorted(found))
 
     @cached_property
     def lines_of(self) -> Mapping[str, tuple[int, ...]]:
@@ -549,38 +590,37 @@ class _Changes:
         lines: tuple[Line, ...],
         stocks: tuple[Stock, ...],
         without: frozenset[str],
+        sites: tuple[Site, ...] = (),
+        unstocked: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.network, self.without = network, without
+        for site in sites:
+            _check_site(site)
         for link in links:
             _check_link(link)
         for line in lines:
             _check_line(line)
         for stock in stocks:
             _check_stock(stock)
+        self.sites = {one.key: one for one in sites}
         self.links = {one.key: one for one in links}
         self.lines = {(one.site, one.part): one for one in lines}
-        self.stocks: dict[tuple[str, str], list[Stock]] = defaultdict(list)
+        self.stocks: dict[tuple[str, str], list[Stock]] = {place: [] for place in unstocked}
         for stock in stocks:
-            self.stocks[stock.site, stock.part].append(stock)
-        if len(self.links) != len(links) or len(self.lines) != len(lines):
-            raise MalformedFact("two of the changes are about the same link or line: send one")
+            self.stocks.setdefault((stock.site, stock.part), []).append(stock)
+        if (len(self.links), len(self.lines), len(self.sites)) != (len(links), len(lines), len(sites)):
+            raise MalformedFact("two of the changes are about the same link, line or site: send one")
         left_out = {one.key for one in network.left_out if isinstance(one, SupplyLink)}
         for key in sorted(without):
-            if key in self.links or (self.place(key) is None and key not in left_out):
+            if key in self.links or (not network.links.of(key) and key not in left_out):
                 raise MalformedFact("there is no such link to end", f"link {key}")
-
-    def place(self, key: str) -> int | None:
-        """Where the link `key` is among the network's."""
-        links = self.network.links
-        at = bisect_left(links, key, key=lambda one: one.key)
-        return at if at < len(links) and links[at].key == key else None
 
     def made_anew(self) -> SupplyNetwork:
         network = self.network
         facts = [*network.sites.values(), *network.lines, *network.links, *network.stocks, *network.left_out]
         return SupplyNetwork.of(
             network.day,
-            [one for one in facts if isinstance(one, Site)],
+            [one for one in facts if isinstance(one, Site)] + list(self.sites.values()),
             [one for one in facts if isinstance(one, Line) and (one.site, one.part) not in self.lines]
             + list(self.lines.values()),
             [one for one in facts if isinstance(one, SupplyLink) and one.key not in self.without | self.links.keys()]
@@ -591,38 +631,43 @@ class _Changes:
 
     def patched(self) -> SupplyNetwork | None:
         """The network with its arrays patched; None if that is not possible."""
-        network, arrays = self.network, self.network.arrays
-        if network.inconsistencies or not self.is_fitting():
+        if self.may_mend():
             return None
-        before = [at for key in (*self.links, *self.without) if (at := self.place(key)) is not None]
-        gone_links = [network.links[at] for at in before]
-        links = list(network.links)
-        for at in sorted(before, reverse=True):
-            del links[at]
-        source = np.delete(np.arange(len(network.links)), before)
-        for key in sorted(self.links):
-            at = bisect_left(links, key, key=lambda one: one.key)
-            links.insert(at, self.links[key])
-            source = np.insert(source, at, -1)
-        lines = list(network.lines)
-        gone_lines = []
-        for place, line in self.lines.items():
-            at = bisect_left(lines, place, key=lambda one: (one.site, one.part))
-            gone_lines.append(lines[at])
-            lines[at] = line
-        gone_stocks = [one for one in network.stocks if (one.site, one.part) in self.stocks] if self.stocks else []
-        stocks = network.stocks
+        network = self.network
+        new_lines = [one for place, one in self.lines.items() if place not in network.arrays.line_index]
+        if self.sites or new_lines:
+            if any(one.key in network.sites for one in self.sites.values()):
+                return None
+            if any(
+                one.needs
+                or not (one.site in network.sites or one.site in self.sites)
+                or (one.site, one.part) in network.arrays.bin_index
+                for one in new_lines
+            ):
+                return None
+            network = _with_more(network, self.sites, new_lines)
+        if not self.is_fitting(network):
+            return None
+        gone_links = [one for key in (*self.links, *self.without) for one in network.links.of(key)]
+        gone_lines = [one for place in self.lines for one in network.lines.of(place)]
+        gone_stocks = [one for place in self.stocks for one in network.stocks.of(place)]
+        links, lines, stocks = network.links, network.lines, network.stocks
+        if self.links or self.without:
+            links = links.changed({key: [one] for key, one in self.links.items()} | {key: [] for key in self.without})
+        if self.lines:
+            lines = lines.changed({place: [one] for place, one in self.lines.items()})
         if self.stocks:
-            kept = [one for one in stocks if (one.site, one.part) not in self.stocks]
-            come = [one for some in self.stocks.values() for one in some]
-            stocks = tuple(sorted(kept + come, key=lambda one: (one.site, one.part)))
-        changed = SupplyNetwork(network.day, network.sites, tuple(lines), tuple(links), stocks)
-        patch = _Patch(arrays, changed, source, gone_links, list(self.links.values()), self.lines, self.stocks)
-        new = patch.arrays()
+            stocks = stocks.changed(self.stocks)
+        changed = SupplyNetwork(
+            network.day, network.sites, lines, links, stocks, network.inconsistencies, network.left_out
+        )
+        new = _Patch(network.arrays, changed, gone_links, list(self.links.values()), self.lines, self.stocks).arrays()
         if new is None:
             return None
         # Where others would compute once and keep, what is known already is put there.
         changed.__dict__["arrays"] = new
+        if network.left_out:
+            changed.__dict__["left_out_places"] = network.left_out_places
         if "fact_digests" in network.__dict__:
             changed.__dict__["fact_digests"] = network.fact_digests.changed(
                 [*gone_links, *gone_lines, *gone_stocks],
@@ -630,16 +675,30 @@ class _Changes:
             )
         return changed
 
-    def is_fitting(self) -> bool:
+    def may_mend(self) -> bool:
+        """Whether facts that were left out may fit after this, or others than before be left out."""
+        network = self.network
+        if not network.left_out:
+            return False
+        links = [*self.links.values(), *(one for key in self.without for one in network.links.of(key))]
+        before = [one for key in self.links for one in network.links.of(key)]
+        touched: set[tuple[str, ...]] = {*self.lines, *self.stocks, *((key, "", "") for key in self.sites)}
+        touched |= {(key,) for key in self.without | self.links.keys()}
+        touched |= {(one.customer, one.part) for one in (*links, *before)}
+        if touched & network.left_out_places:
+            return True
+        ends = {(one.supplier, one.customer, one.part) for one in before}
+        is_rewired = any((one.supplier, one.customer, one.part) not in ends for one in self.links.values())
+        # A new link may close a circle through those that were left out because they are part of one.
+        return is_rewired and any(one.what == CIRCLE for one in network.inconsistencies)
+
+    def is_fitting(self, network: SupplyNetwork) -> bool:
         """Whether the changed facts fit the others, by the rules of `_Assembly`; of levels the patch makes sure."""
-        network, arrays = self.network, self.network.arrays
+        arrays = network.arrays
         for place, line in self.lines.items():
-            if (
-                place not in arrays.line_index
-                or arrays.lines[arrays.line_index[place]].needs.keys() != line.needs.keys()
-            ):
+            if arrays.lines[arrays.line_index[place]].needs.keys() != line.needs.keys():
                 return False
-        if any(site not in network.sites for site, _ in self.stocks):
+        if any(some and not (one in arrays.line_index or one in arrays.bin_index) for one, some in self.stocks.items()):
             return False
         added: dict[tuple[str, str], list[SupplyLink]] = defaultdict(list)
         for link in self.links.values():
@@ -658,13 +717,53 @@ class _Changes:
         return True
 
 
+def _with_more(network: SupplyNetwork, sites: Mapping[str, Site], lines: Iterable[Line]) -> SupplyNetwork:
+    """The network with more sites, and lines that need nothing and whose parts nobody takes yet."""
+    more = sorted(lines, key=place_of)
+    other = SupplyNetwork(
+        network.day,
+        dict(sorted({**network.sites, **sites}.items())) if sites else network.sites,
+        network.lines.changed({place_of(one): [one] for one in more}),
+        network.links,
+        network.stocks,
+        network.inconsistencies,
+        network.left_out,
+    )
+    old = network.arrays
+    first = [place_of(one) for one in old.lines[: int(np.searchsorted(old.level, 1))]]
+    before = np.array([bisect_left(first, place_of(one)) for one in more], np.int64)
+    moved = np.arange(len(old.lines)) + np.searchsorted(before, np.arange(len(old.lines)), "right")
+    all_lines = list(old.lines)
+    for at, one in zip(before[::-1].tolist(), more[::-1], strict=True):
+        all_lines.insert(at, one)
+    made = replace(
+        old,
+        network=other,
+        lines=Ordered(all_lines, place_of),
+        line_index={place_of(one): at for at, one in enumerate(all_lines)},
+        need_line=moved[old.need_line],
+        link_line=moved[old.link_line],
+        per_day=np.insert(old.per_day, before, [float(one.per_day) for one in more]),
+        capacity=np.insert(old.capacity, before, [float(one.capacity) for one in more]),
+        finished=np.insert(old.finished, before, 0.0),
+        level=np.insert(old.level, before, 0),
+        slack_by_days=dict(old.slack_by_days),
+    )
+    if "user_rows" in old.__dict__:
+        first_user, users = old.user_rows
+        made.__dict__["user_rows"] = (np.insert(first_user, before, first_user[before]), moved[users])
+    other.__dict__["arrays"] = made
+    if "fact_digests" in network.__dict__:
+        other.__dict__["fact_digests"] = network.fact_digests.changed([], [*sites.values(), *more])
+    return other
+
+
 @dataclass(frozen=True, slots=True)
 class _Patch:
-    """The arrays of `network`, made from those of the one before it: `source` is where each link was, -1: nowhere."""
+    """The arrays of `network`, made from those of the one before it."""
 
     old: Arrays
     network: SupplyNetwork
-    source: Index
     gone: list[SupplyLink]
     come: list[SupplyLink]
     lines: Mapping[tuple[str, str], Line]
@@ -678,33 +777,12 @@ class _Patch:
         suppliers = {old.line_index[one.supplier, one.part] for one in (*self.gone, *self.come)}
         is_rewired = False
         if self.gone or self.come:
-            fresh = np.flatnonzero(self.source < 0)
-            links = [self.network.links[at] for at in fresh.tolist()]
-            routes = {one: at for at, one in enumerate(old.routes)}
-            sites = self.network.sites
-            new: dict[str, list[Any]] = {
-                "link_line": [old.line_index[one.supplier, one.part] for one in links],
-                "link_bin": [old.bin_index[one.customer, one.part] for one in links],
-                "share": [float(one.share) for one in links],
-                "most": [_most(one) for one in links],
-                "waits": [_waits(one, self.network.day) for one in links],
-                "route": [
-                    routes.setdefault(Route(one.lead, sites[one.supplier].calendar, sites[one.customer].calendar),
-                                      len(routes))
-                    for one in links
-                ],
-            }  # fmt: skip
-            for name, some in new.items():
-                values[name] = getattr(old, name)[self.source]
-                values[name][fresh] = some
-            values["routes"] = tuple(routes)
-            is_rewired = not all(
-                len(values[name]) == len(getattr(old, name)) and np.array_equal(values[name], getattr(old, name))
-                for name in ("link_line", "link_bin")
-            )
-            if is_rewired and not self._levels_hold(values["link_line"], values["link_bin"], bins):
-                return None
-            values |= self._transit(fresh, links, values["link_bin"])
+            values = self._changed_links()
+            is_rewired = "link_line" in values or "link_bin" in values
+            if is_rewired:
+                ends = (values.get("link_line", old.link_line), values.get("link_bin", old.link_bin))
+                if not self._levels_hold(*ends, bins):
+                    return None
         if self.lines:
             values |= self._changed_lines()
         if self.stocks:
@@ -713,56 +791,63 @@ class _Patch:
         self._keep(made, bins, suppliers, is_rewired)
         return made
 
+    def _changed_links(self) -> dict[str, Any]:
+        """The columns of links that are not what they were; where no link moves, only what differs is copied."""
+        old, network = self.old, self.network
+        come = sorted(self.come, key=key_of)
+        new = {one.key for one in come}
+        before = {one.key for one in self.gone}
+        ends = [old.network.links.place(one.key).start for one in self.gone if one.key not in new]
+        begins = [network.links.place(one.key).start for one in come if one.key not in before]
+        # Where they come among those that stay: each one that came before it takes a place.
+        begins = [at - number for number, at in enumerate(begins)]
+        places = [network.links.place(one.key).start for one in come]
+        routes = {one: at for at, one in enumerate(old.routes)}
+        columns: dict[str, list[Any]] = {
+            "link_line": [old.line_index[one.supplier, one.part] for one in come],
+            "link_bin": [old.bin_index[one.customer, one.part] for one in come],
+            "share": [float(one.share) for one in come],
+            "most": [_most(one) for one in come],
+            "waits": [_waits(one, network.day) for one in come],
+            "route": [routes.setdefault(_route(one, network.sites), len(routes)) for one in come],
+        }
+        values: dict[str, Any] = {"routes": tuple(routes)} if len(routes) > len(old.routes) else {}
+        for name, some in columns.items():
+            column = getattr(old, name)
+            if not ends and not begins:
+                if np.array_equal(column[places], some):
+                    continue
+                column = column.copy()
+            if ends:
+                column = np.delete(column, ends)
+            if begins:
+                column = np.insert(column, begins, 0)
+            column[places] = some
+            values[name] = column
+        return values
+
     def _levels_hold(self, link_line: Index, link_bin: Index, bins: set[int]) -> bool:
         old = self.old
-        for user in np.unique(old.need_line[np.isin(old.need_bin, list(bins))]).tolist():
-            needs = old.need_bin[old.need_line == user]
-            deepest = old.level[link_line[np.isin(link_bin, needs)]].max(initial=-1)
+        for user in np.unique(old.need_line[_among(old.need_bin, bins, len(old.bins))]).tolist():
+            first, last = np.searchsorted(old.need_line, [user, user + 1])
+            links = _among(link_bin, old.need_bin[first:last], len(old.bins))
+            deepest = old.level[link_line[links]].max(initial=-1)
             if deepest + 1 != old.level[user]:
                 return False
         return True
 
-    def _transit(self, fresh: Index, links: list[SupplyLink], link_bin: Index) -> dict[str, Any]:
-        old = self.old
-        before = {one.key: one.in_transit for one in self.gone}
-        here = np.flatnonzero(self.source >= 0)
-        stayed = len(self.source) == len(old.link_line) and np.array_equal(self.source[here], here)
-        stayed = stayed and np.array_equal(link_bin[fresh], old.link_bin[fresh])
-        if stayed and all(before.get(one.key) == one.in_transit for one in links):
-            return {}  # every link is where it was
-        target = np.full(len(old.link_line), -1, np.int64)
-        target[self.source[self.source >= 0]] = np.flatnonzero(self.source >= 0)
-        places = target[old.transit_link]
-        kept = places >= 0
-        rows = [
-            (at, max((day - self.network.day).days, 0), float(amount))
-            for at, link in zip(fresh.tolist(), links, strict=True)
-            for day, amount in link.in_transit.items()
-        ]
-        link = np.concatenate([places[kept], np.array([one[0] for one in rows], np.int64)])
-        return {
-            "transit_link": link,
-            "transit_bin": link_bin[link],
-            "transit_day": np.concatenate([old.transit_day[kept], np.array([one[1] for one in rows], np.int64)]),
-            "transit_amount": np.concatenate(
-                [old.transit_amount[kept], np.array([one[2] for one in rows], np.float64)]
-            ),
-        }
-
     def _changed_lines(self) -> dict[str, Any]:
         old = self.old
-        lines, per_day, capacity, amounts = (
-            list(old.lines),
-            old.per_day.copy(),
-            old.capacity.copy(),
-            old.need_amount.copy(),
-        )
+        per_day, capacity, amounts = old.per_day.copy(), old.capacity.copy(), old.need_amount.copy()
+        lines = {}
         for place, line in self.lines.items():
             at = old.line_index[place]
             lines[at], per_day[at], capacity[at] = line, float(line.per_day), float(line.capacity)
             first, last = np.searchsorted(old.need_line, [at, at + 1])
             amounts[first:last] = [float(amount) for _, amount in sorted(line.needs.items())]
-        return {"lines": tuple(lines), "per_day": per_day, "capacity": capacity, "need_amount": amounts}
+        return {
+            "lines": old.lines.with_items(lines), "per_day": per_day, "capacity": capacity, "need_amount": amounts
+        }  # fmt: skip
 
     def _changed_stocks(self) -> dict[str, Any]:
         old = self.old
@@ -782,25 +867,46 @@ class _Patch:
             made.__dict__["lines_of"] = old.lines_of
         if "user_rows" in old.__dict__:
             made.__dict__["user_rows"] = _rewired(made, old.user_rows, suppliers) if is_rewired else old.user_rows
+        touched = bins | {old.bin_index[place] for place in self.stocks if place in old.bin_index}
+        changed_lines = {old.line_index[place] for place in self.lines}
+        for at in changed_lines:
+            first, last = np.searchsorted(old.need_line, [at, at + 1])
+            touched |= set(old.need_bin[first:last].tolist())
+        count, bin_count = len(old.lines), len(old.bins)
+        if "usage" in old.__dict__ and not changed_lines:
+            made.__dict__["usage"] = old.usage
+        if "outside" in old.__dict__:
+            made.__dict__["outside"] = old.outside.copy()
+            for at in bins:
+                shares = made.share[made.link_bin == at]
+                made.outside[at] = min(max(1 - shares.sum(), 0), 1) if len(shares) else 1
         if not old.slack_by_days:
             return
-        touched = bins | {old.bin_index[place] for place in self.stocks if place in old.bin_index}
-        lines = suppliers | {old.line_index[place] for place in self.lines}
-        for at in (old.line_index[place] for place in self.lines):
-            touched |= set(old.need_bin[old.need_line == at].tolist())
         # What a supplier owes to others changes with what one of them asks for.
-        lines |= set(made.link_line[np.isin(made.link_bin, list(touched))].tolist())
-        affected = np.union1d(made.link_bin[np.isin(made.link_line, list(lines))], np.array(sorted(touched), np.int64))
+        lines = suppliers | changed_lines
+        lines |= set(made.link_line[_among(made.link_bin, touched, bin_count)].tolist())
+        affected = np.union1d(made.link_bin[_among(made.link_line, lines, count)], np.array(sorted(touched), np.int64))
         for days, slack in old.slack_by_days.items():
             made.slack_by_days[days] = slack.copy()
             made.slack_by_days[days][affected] = _slack(made, affected, days)
+
+
+def _among(column: Index, numbers: Iterable[int], count: int) -> Index:
+    """Where `column`, whose numbers lie below `count`, has one of `numbers`."""
+    some = np.fromiter(numbers, np.int64)
+    if len(some) == 1:
+        return np.flatnonzero(column == some[0])
+    wanted = np.zeros(count, bool)
+    wanted[some] = True
+    return np.flatnonzero(wanted[column])
 
 
 def _rewired(arrays: Arrays, users: tuple[Index, Index], lines: set[int]) -> tuple[Index, Index]:
     """`users` with the rows of `lines` as they are now."""
     first, found = users
     for line in sorted(lines):
-        row = np.unique(arrays.need_line[np.isin(arrays.need_bin, arrays.link_bin[arrays.link_line == line])])
+        bins = arrays.link_bin[arrays.link_line == line]
+        row = np.unique(arrays.need_line[_among(arrays.need_bin, bins, len(arrays.bins))])
         found = np.concatenate([found[: first[line]], row, found[first[line + 1] :]])
         moved = len(row) - (first[line + 1] - first[line])
         first = np.concatenate([first[: line + 1], first[line + 1 :] + moved])
@@ -841,6 +947,10 @@ class Route:
     customer: Calendar
 
 
+def _route(link: SupplyLink, sites: Mapping[str, Site]) -> Route:
+    return Route(link.lead, sites[link.supplier].calendar, sites[link.customer].calendar)
+
+
 def _routes(network: SupplyNetwork) -> tuple[Index, tuple[Route, ...]]:
     """The route of each link, by number, and the routes."""
     places: dict[Route, int] = {}
@@ -852,8 +962,7 @@ def _routes(network: SupplyNetwork) -> tuple[Index, tuple[Route, ...]]:
         lead = link.lead
         key = (lead.days, lead.working, lead.sails, calendars[link.supplier], calendars[link.customer])
         if key not in seen:
-            route = Route(lead, network.sites[link.supplier].calendar, network.sites[link.customer].calendar)
-            seen[key] = places.setdefault(route, len(places))
+            seen[key] = places.setdefault(_route(link, network.sites), len(places))
         found[at] = seen[key]
     return found, tuple(places)
 
@@ -872,42 +981,48 @@ _BLOCK = 8192
 
 def _slack(arrays: Arrays, bins: Index, days: int) -> Vector:
     """`Arrays.slack` of `bins`: the least that lies there on any day if all goes on as planned, in days of use."""
-    first = arrays.network.day
+    first, network = arrays.network.day, arrays.network
     received = np.array([arrays.received(one, days) for one in arrays.routes]).reshape(len(arrays.routes), days)
+    sites = network.sites.keys() if len(bins) == len(arrays.bins) else {arrays.bins[one][0] for one in bins.tolist()}
     calendars: dict[Calendar, Vector] = {}
-    for site in (
-        {arrays.bins[one][0] for one in bins.tolist()}
-        if len(bins) < len(arrays.network.sites)
-        else arrays.network.sites
-    ):
-        calendar = arrays.network.sites[site].calendar
+    for site in sites:
+        calendar = network.sites[site].calendar
         if calendar not in calendars:
             calendars[calendar] = np.cumsum([float(calendar.is_open(day)) for day in days_from(first, days)])
     kinds = {calendar: at for at, calendar in enumerate(calendars)}
     worked = np.array(list(calendars.values())).reshape(len(kinds), days)
-    asked = arrays.share * arrays.usage[arrays.link_bin]
-    wanted = np.maximum(arrays.per_day, totals(arrays.link_line, asked, len(arrays.lines)))
-    able = np.divide(arrays.capacity, wanted, out=np.ones(len(wanted)), where=wanted > arrays.capacity)
-    carried = np.divide(arrays.most, asked, out=np.ones(len(asked)), where=asked > arrays.most)
-    comes = arrays.share * carried * able[arrays.link_line] * ~arrays.waits
+    # Their links, and the other links of the same suppliers, who owe to all of them.
+    is_whole = len(bins) == len(arrays.bins)
+    into = np.arange(len(arrays.link_bin)) if is_whole else _among(arrays.link_bin, bins, len(arrays.bins))
+    owed = into if is_whole else _among(arrays.link_line, arrays.link_line[into], len(arrays.lines))
+    lines, line_at = np.unique(arrays.link_line[owed], return_inverse=True)
+    asked = arrays.share[owed] * arrays.usage[arrays.link_bin[owed]]
+    wanted = np.maximum(arrays.per_day[lines], totals(line_at, asked, len(lines)))
+    able = np.divide(arrays.capacity[lines], wanted, out=np.ones(len(wanted)), where=wanted > arrays.capacity[lines])
+    most = arrays.most[owed]
+    carried = np.divide(most, asked, out=np.ones(len(asked)), where=asked > most)
+    comes = arrays.share[owed] * carried * able[line_at] * ~arrays.waits[owed]
+    comes = comes[np.searchsorted(owed, into)]
     found = np.empty(len(bins))
     place = np.full(len(arrays.bins), -1, np.int64)
+    into_bin, into_route = arrays.link_bin[into], arrays.route[into]
     for start in range(0, len(bins), _BLOCK):
         block = bins[start : start + _BLOCK]
         place[block] = np.arange(len(block))
-        links = np.flatnonzero(place[arrays.link_bin] >= 0)
-        parts = sparse.csr_array(
-            (comes[links], (place[arrays.link_bin[links]], arrays.route[links])), shape=(len(block), len(received))
-        )
+        links = np.flatnonzero(place[into_bin] >= 0)
+        spots = place[into_bin[links]]
+        parts = sparse.csr_array((comes[links], (spots, into_route[links])), shape=(len(block), len(received)))
         usage = arrays.usage[block]
         used = usage > 0
         arrived = np.zeros((len(block), days))
-        moving = np.flatnonzero((place[arrays.transit_bin] >= 0) & (arrays.transit_day < days))
-        spots = place[arrays.transit_bin[moving]] * days + arrays.transit_day[moving]
-        np.add.at(arrived.reshape(-1), spots, arrays.transit_amount[moving])
+        for at, link in zip(spots.tolist(), into[links].tolist(), strict=True):
+            for day, amount in network.links[link].in_transit.items():
+                number = max((day - first).days, 0)
+                if number < days:
+                    arrived[at, number] += float(amount)
         stock = arrays.inbound[block][:, None] + np.cumsum(arrived, axis=1)
         hand = np.divide(stock, usage[:, None], out=np.full(stock.shape, np.inf), where=used[:, None])
-        kind = np.array([kinds[arrays.network.sites[arrays.bins[one][0]].calendar] for one in block.tolist()], np.int64)
+        kind = np.array([kinds[network.sites[arrays.bins[one][0]].calendar] for one in block.tolist()], np.int64)
         hand += parts @ received - worked[kind] * (1 - arrays.outside[block])[:, None]
         found[start : start + _BLOCK] = hand.min(axis=1, initial=np.inf)
         place[block] = -1

@@ -226,7 +226,7 @@ def _hit_lines(
         outage.check()
         if outage.site not in network.sites:
             raise MalformedFact("nobody has described this site", outage.site)
-        lines = arrays.lines_of.get(outage.site, ())
+        lines = arrays.lines_at(outage.site)
         if outage.part is not None and (outage.site, outage.part) not in arrays.line_index:
             raise MalformedFact(f"it does not make {outage.part}", outage.site)
         for index in lines:
