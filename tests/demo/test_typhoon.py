@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from demo.consortium import consortium
-from demo.typhoon import alert, facts, part, place, questions, scenarios, story
+from demo.typhoon import alert, facts, form, part, place, questions, scenarios, story
 from demo.typhoon import plan as plan_of
 from ledger_service.keys import to_hex
 from ledger_service.risk_kinds import PARSERS, QUESTIONS
@@ -20,7 +20,7 @@ from risk.alternatives import Alternative
 from risk.assessment import Assessment, assess
 from risk.disruption import gather
 from risk.facts import Known, Record, known
-from risk.messages import read_alert
+from risk.messages import read_alert, read_form
 from risk.network import Stock
 from risk.propagation import Impact, Outage, propagate
 from risk.sharing import Hit, View, view
@@ -102,6 +102,13 @@ def test_the_storm_covers_ningbo_and_zhoushan_and_not_ganzhou() -> None:
     report = read_alert(alert())
     assert (report.status, report.sender) == ("Exercise", "warnings@weather.example.org")
     assert {one.site for one in storm()} == {NINGBO, place("zhoushan")}
+
+
+def test_alert_and_form_are_one_disruption_of_two_sources() -> None:
+    form_of_yongjiang = read_form(form(), to_hex(IDS["yongjiang"]), NOW)
+    (disruption,) = gather([read_alert(alert()), form_of_yongjiang])
+    assert disruption.sources == tuple(sorted(["warnings@weather.example.org", to_hex(IDS["yongjiang"])]))
+    assert (disruption.status, disruption.onset) == ("Exercise", datetime(2026, 10, 12, 0, tzinfo=UTC))
 
 
 def test_the_one_bucket_program_calls_it_safe() -> None:
