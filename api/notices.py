@@ -47,6 +47,8 @@ class Told(StrEnum):
     ADDRESSES = "addresses-deposited"
     POLICY = "policy-stated"
     GRANT = "grant"
+    FACT_REQUEST = "fact-request"
+    FACT_ANSWER = "fact-answer"
     OPENED_ON_CHAIN = "opened-on-chain"
     HANDED_OVER = "handed-over"
     CLOSED = "closed"
@@ -71,6 +73,8 @@ _KINDS = {
     "custody-addresses": Told.ADDRESSES,
     "custody-policy": Told.POLICY,
     "grant": Told.GRANT,
+    "fact-request": Told.FACT_REQUEST,
+    "fact-answer": Told.FACT_ANSWER,
 }
 _DATES = {
     OfferState.OVERDUE: Told.OVERDUE,
@@ -268,7 +272,8 @@ def _what(kind: str, value: Mapping[str, Any] | None) -> tuple[Told, dict[str, A
     told = _KINDS[kind]
     if value is None:
         return told, {"isWithheld": True}
-    more = {name: value[name] for name in ("corrects", "about", "despatch", "taker", "outcome") if name in value}
+    named = ("corrects", "about", "despatch", "taker", "outcome", "request")
+    more = {name: value[name] for name in named if name in value}
     if "despatch" in more:
         more["offer"] = more.pop("despatch")
     if kind == "despatch" and not value["units"]:

@@ -23,8 +23,10 @@ fact_passed_on = Table(
     Column("upward", LargeBinary(32), primary_key=True),
     Column("member", LargeBinary(32), nullable=False),
 )
-"""Which request a custodial `member` made for which one that it was asked: its gateway here knows it, and nobody else."""
+"""Which request a custodial `member` made for which one that it was asked: its gateway here knows it, nobody else."""
 
+IS_QUESTION = text("statement.kind IN ('fact-request', 'fact-answer')")
+"""As the index has it, word for word, or SQLite would not see that it serves."""
 _QUESTIONS = statement.c.kind.in_(("fact-request", "fact-answer"))
 Index(
     "ix_statement_fact_questions",
