@@ -44,18 +44,6 @@ class Cost:
             return Fraction(self.cents_a_year)
         return None if self.years is None else self.cents_a_year + Fraction(self.once_cents, self.years)
 
-    def plus(self, other: "Cost") -> "Cost":
-        """Both together; raises MalformedFact for two currencies, and for two spans of years."""
-        if self.currency and other.currency and self.currency != other.currency:
-            raise MalformedFact(f"costs in {self.currency} and in {other.currency} do not add up: state them in one")
-        spans = {one.years for one in (self, other) if one.once_cents}
-        return Cost(
-            self.once_cents + other.once_cents,
-            self.cents_a_year + other.cents_a_year,
-            self.currency or other.currency,
-            spans.pop() if len(spans) == 1 else None,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class MoreStock:
@@ -230,13 +218,20 @@ class Pays:
     not_known: str = ""
 
 
-def break_even(cost: Cost, saved_cents: Fraction | None) -> Pays:
-    """The chance a year at which `cost` equals what is saved each time, which is `saved_cents`.
+def currency_of(mitigations: Iterable[Mitigation]) -> str | None:
+    """The one currency of what they cost; None where nothing does. Raises MalformedFact for two."""
+    found = sorted({one.cost.currency for one in mitigations if one.cost.currency})
+    if len(found) > 1:
+        raise MalformedFact(f"costs in {' and in '.join(found)} cannot be compared: state them in one currency")
+    return found[0] if found else None
 
-    >>> break_even(Cost(cents_a_year=1_000, currency="EUR"), Fraction(50_000))
+
+def break_even(a_year: Fraction | None, saved_cents: Fraction | None) -> Pays:
+    """The chance a year at which what a mitigation costs `a_year` equals what it saves each time, both in cents.
+
+    >>> break_even(Fraction(1_000), Fraction(50_000))
     Pays(chance=Fraction(1, 50), not_known='')
     """
-    a_year = cost.a_year
     if saved_cents is None:
         return Pays(None, "no price of your products is stated, so what is saved has no value")
     if a_year is None:

@@ -1,34 +1,157 @@
-"""Stress tests: many failures screened at once, the worst of them walked through day by day. Pure.
+"""Stress tests: many failures screened at once, the worst walked day by day, before and after mitigations. Pure.
 
 The screen asks one question of thousands of scenarios: what share of each product is at risk if these sites fail for
 good and nobody reacts? Parts are AND, suppliers of one part are OR by their shares, stock and spare capacity are left
-out. It can only say too much, never too little, so what it clears needs no second look. `propagate` and `plan` say
-what stock, leads and spare capacity make of the rest.
+out. It can only say too much, never too little: what it clears, nothing that the failure can reach loses. `propagate`
+and `plan` say what stock, leads and spare capacity make of the rest.
+
+A test is made of a reader's view (or of the whole network, at the operator's machine) and of a question, and of
+nothing else: the same two give the same bytes. How long sites take to recover comes with the view, as its hits; how
+long in each draw follows from the seed by SHA-256, so no library's random numbers are in it.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
+from fractions import Fraction
+from hashlib import sha256
+from math import isqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from risk.errors import MalformedFact
+from risk.errors import MalformedFact, RiskError
+from risk.mitigation import Mitigation, break_even, currency_of, decimal, described, expected, mitigated, pays_json
 from risk.network import Arrays, SupplyNetwork
-from risk.propagation import Impact, Outage, propagate
+from risk.propagation import Impact, Outage, Stop, propagate
+from risk.sharing import Coverage, Hit, Level, Seen, View, canonical, plain
+from risk.survival import plan
 
+ENGINE = 1
+"""Goes up whenever the same question about the same view gets other figures."""
+FORMAT = "tallystick-stress/1"
+WHAT_IF = "What if"
+"""The status of the hits of a view that say how long each site would take to recover, and that nothing happens."""
+ASSUMED_DAYS = (28, 42, 63)
+"""What is assumed where nobody has said how long a site takes to recover: at the least, likely, at the most."""
 BATCH = 64
 """Scenarios that go through the network together; more no longer fit the cache."""
+MOST_SCENARIOS, MOST_MITIGATIONS, MOST_WORST, MOST_DRAWS, MOST_DAYS = 200, 10, 50, 500, 730
+MOST_WALKS = 2_000
+"""Walks through the network in one test; a walk takes milliseconds where there are 10,000 sites."""
+MOST_PROGRAMS = 24
+"""Linear programs in one test; a scenario that gets none says so."""
+LARGEST_PROGRAM = 60_000
+"""Lines times days that a program may have."""
+MOST_SEED = 2**53 - 1
+ASSUMPTIONS = (
+    "What fails makes nothing, or the stated share, until it is back, and everything from that day on.",
+    "Where nobody has said how long a site takes to recover, it takes 28, 42 or 63 days: at least, likely, at most.",
+    "In a draw each site recovers after its own time, triangular from the least to the most; the likely case is none.",
+    "A region or a port fails with those sites of it that the reader may place there, and with no others.",
+    "A share of a need that nobody has named comes as planned.",
+    "Customers order as planned, and are served in proportion when there is too little.",
+    "The least loss is what the best reaction of all together, for this reader alone, would still lose.",
+    "A scenario comes once a year at most, and apart from the others; its chance is the word of whoever stated it.",
+    "Costs are the word of whoever asked, and in the currency of the reader's prices.",
+)
+_EXACT = 10_000
+"""Shares at risk are counted in parts of this, so that sums are exact in any order."""
+
+
+class Every(StrEnum):
+    """What fails one at a time, besides the scenarios that have a name."""
+
+    SITE = "site"
+    REGION = "region"
+    PORT = "port"
+
+
+class TooMuchAsked(RiskError):
+    """A test with more work in it than one call may ask for; `limit` is how much of `what` it may be."""
+
+    def __init__(self, what: str, asked: int, limit: int) -> None:
+        super().__init__(f"{asked} {what} are asked for, at most {limit} go into one test")
+        self.what = what
+        self.limit = limit
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Sites that fail together."""
+    """What fails together: sites, and all sites of some regions and ports (UN/LOCODE).
+
+    From `after_days` days after the view's day on they keep the share `left`, until they are back after `days` (at
+    the least, likely, at the most), or each after its own time. `chance`: how likely it is in a year; None: not known.
+    """
 
     name: str
-    sites: tuple[str, ...]
+    sites: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    passages: tuple[str, ...] = ()
+    after_days: int = 0
+    days: tuple[int, int, int] | None = None
+    left: Fraction = Fraction(0)
+    chance: Fraction | None = None
+
+    def check(self) -> None:
+        """Raise MalformedFact unless something fails in it, for a time and with a chance that can be."""
+        if not (self.sites or self.regions or self.ports or self.passages):
+            raise MalformedFact("nothing fails in it", self.name)
+        if self.days is not None and not 0 < self.days[0] <= self.days[1] <= self.days[2]:
+            raise MalformedFact("days to recover are above 0: at the least, likely, at the most", self.name)
+        if self.after_days < 0:
+            raise MalformedFact("it begins on the day of the view or later", self.name)
+        if not 0 <= self.left < 1:
+            raise MalformedFact("what is left is a share from 0 up to 1", self.name)
+        if self.chance is not None and not 0 <= self.chance <= 1:
+            raise MalformedFact("a chance is a share from 0 to 1", self.name)
+
+    def placed(self, network: SupplyNetwork) -> tuple[frozenset[str], tuple[str, ...]]:
+        """The sites that fail in `network`, and what of the scenario nobody there answers to."""
+        found: set[str] = set()
+        missing = []
+        for key in self.sites:
+            if key in network.sites:
+                found.add(key)
+            else:
+                missing.append(key)
+        for names, of in ((self.regions, "region"), (self.ports, "locode")):
+            for name in names:
+                there = [key for key, site in network.sites.items() if getattr(site, of) == name]
+                found.update(there)
+                if not there:
+                    missing.append(name)
+        return frozenset(found), (*missing, *self.passages)
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSet:
+    """Scenarios under one name and version, for all to test alike."""
+
+    name: str
+    version: str
+    scenarios: tuple[Scenario, ...]
+
+    def check(self) -> None:
+        """Raise MalformedFact for a set of nothing and two scenarios of one name, TooMuchAsked for too many."""
+        if not self.scenarios:
+            raise MalformedFact("a set has one scenario at least", self.name)
+        if len(self.scenarios) > MOST_SCENARIOS:
+            raise TooMuchAsked("scenarios", len(self.scenarios), MOST_SCENARIOS)
+        if len({one.name for one in self.scenarios}) != len(self.scenarios):
+            raise MalformedFact("two scenarios have one name", self.name)
+        for one in self.scenarios:
+            one.check()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it says, in hex, wherever it comes from."""
+        return sha256(canonical(plain(self))).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +161,8 @@ class Screened:
     scenario: Scenario
     cents_a_day: int
     products: int
+    share: Fraction = Fraction(0)
+    """the sum over products of the share that is missing"""
 
 
 def every_site(network: SupplyNetwork) -> list[Scenario]:
@@ -55,6 +180,9 @@ def every_port(network: SupplyNetwork) -> list[Scenario]:
     return _grouped((site.locode or "", site.key) for site in network.sites.values())
 
 
+_EVERY = {Every.SITE: every_site, Every.REGION: every_region, Every.PORT: every_port}
+
+
 def _grouped(named: Iterable[tuple[str, str]]) -> list[Scenario]:
     groups: dict[str, list[str]] = defaultdict(list)
     for name, site in named:
@@ -64,17 +192,22 @@ def _grouped(named: Iterable[tuple[str, str]]) -> list[Scenario]:
 
 
 class Screen:
-    """A network made ready for screening; it is of use as long as the network is."""
+    """A network made ready for screening; it is of use as long as the network is.
 
-    def __init__(self, network: SupplyNetwork) -> None:
+    `products` are the lines that count, by their places in its arrays: by default those whose parts leave the network.
+    """
+
+    def __init__(self, network: SupplyNetwork, products: Sequence[int] | None = None) -> None:
         self.network = network
         self.arrays = network.arrays
         self._levels = list(_levels(self.arrays))
         taken = np.bincount(self.arrays.link_line, minlength=len(self.arrays.lines))
-        self._products = np.flatnonzero(taken == 0)
-        self._cents = np.array(
-            [float(line.per_day) * (line.revenue_cents or 0) for line in self.arrays.lines], np.float64
-        )[self._products]
+        self._products = np.flatnonzero(taken == 0) if products is None else np.array(sorted(products), np.int64)
+        exact = [self.arrays.lines[at] for at in self._products.tolist()]
+        self._cents = [round(one.per_day * (one.revenue_cents or 0)) for one in exact]
+        # A share this small along a path is lost in the rounding of the pass: then who is reached is asked apart.
+        least = float(self.arrays.share.min(initial=1.0))
+        self._is_coarse = least ** max(len(self._levels), 1) < 1e-5
 
     def run(self, scenarios: Sequence[Scenario]) -> list[Screened]:
         """Every scenario, worst first. Raises MalformedFact for a site that nobody has described."""
@@ -85,28 +218,45 @@ class Screen:
             scenarios, key=lambda one: min((int(depth[at]) for key in one.sites for at in self._lines(key)), default=0)
         )
         for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
-            lost = 1 - self._pass(batch)[self._products].astype(np.float64)
-            cents = self._cents @ lost
-            touched = (lost > 1e-6).sum(axis=0)
-            found += [Screened(one, round(float(cents[at])), int(touched[at])) for at, one in enumerate(batch)]
-        return sorted(found, key=lambda one: (-one.cents_a_day, -one.products, one.scenario.name))
+            found += self._batch(order[start : start + BATCH])
+        return sorted(found, key=lambda one: (-one.cents_a_day, -one.share, -one.products, one.scenario.name))
+
+    def _batch(self, batch: Sequence[Scenario]) -> list[Screened]:
+        lost = 1 - self.made(batch)[self._products].astype(np.float64)
+        parts = np.rint(lost * _EXACT).astype(np.int64)
+        touched = lost > 1e-6
+        if self._is_coarse:
+            touched |= self._reached(batch)[self._products]
+        # Whole numbers below 2^53 add up exactly in any order; what could be more is added up without limit.
+        if sum(self._cents) * _EXACT < 2**53:
+            cents = [int(one) for one in np.array(self._cents, np.float64) @ parts]
+        else:
+            cents = [sum(map(int.__mul__, self._cents, column)) for column in parts.T.tolist()]
+        shares = parts.sum(axis=0).tolist()
+        counts = touched.sum(axis=0).tolist()
+        return [
+            Screened(one, -(-cents[at] // _EXACT), counts[at], Fraction(shares[at], _EXACT))
+            for at, one in enumerate(batch)
+        ]
 
     def _lines(self, site: str) -> tuple[int, ...]:
         if site not in self.network.sites:
             raise MalformedFact("nobody has described this site", site)
         return self.arrays.lines_of.get(site, ())
 
-    def _pass(self, batch: Sequence[Scenario]) -> NDArray[np.float32]:
-        """The share of its plan that each line (row) makes in each scenario (column)."""
-        made = np.ones((len(self.arrays.lines), len(batch)), np.float32)
-        hit_rows, hit_columns = [], []
+    def _hit(self, batch: Sequence[Scenario]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        rows, columns = [], []
         for column, scenario in enumerate(batch):
             for site in scenario.sites:
                 for row in self._lines(site):
-                    hit_rows.append(row)
-                    hit_columns.append(column)
-        rows, columns = np.array(hit_rows, np.int64), np.array(hit_columns, np.int64)
+                    rows.append(row)
+                    columns.append(column)
+        return np.array(rows, np.int64), np.array(columns, np.int64)
+
+    def made(self, batch: Sequence[Scenario]) -> NDArray[np.float32]:
+        """The share of its plan that each line (row) makes in each scenario (column)."""
+        made = np.ones((len(self.arrays.lines), len(batch)), np.float32)
+        rows, columns = self._hit(batch)
         made[rows, columns] = 0
         lowest = int(self.arrays.level[rows].min(initial=1 << 30)) if len(rows) else 0
         for level in self._levels:
@@ -118,6 +268,13 @@ class Screen:
             inside = (rows >= level.start) & (rows < level.end)
             made[rows[inside], columns[inside]] = 0
         return np.clip(made, 0, 1)
+
+    def _reached(self, batch: Sequence[Scenario]) -> NDArray[np.bool_]:
+        """Which lines (rows) each scenario (column) can reach at all, by links of whatever share."""
+        found = np.zeros((len(self.arrays.lines), len(batch)), bool)
+        for column, scenario in enumerate(batch):
+            found[self.arrays.reach(at for site in scenario.sites for at in self._lines(site)), column] = True
+        return found
 
 
 @dataclass(frozen=True)
@@ -136,9 +293,6 @@ def _levels(arrays: Arrays) -> Iterable[_Level]:
     bins = len(arrays.bins)
     count = len(arrays.lines)
     shares = sparse.csr_array((arrays.share, (arrays.link_bin, arrays.link_line)), shape=(bins, count))
-    named = np.bincount(arrays.link_bin, arrays.share, bins)
-    outside = np.clip(1 - named, 0, 1)
-    outside[np.bincount(arrays.link_bin, minlength=bins) == 0] = 1
     for level in range(1, int(arrays.level.max(initial=0)) + 1):
         start, end = np.searchsorted(arrays.level, [level, level + 1]).tolist()
         first, last = np.searchsorted(arrays.need_line, [start, end]).tolist()
@@ -149,45 +303,562 @@ def _levels(arrays: Arrays) -> Iterable[_Level]:
             start,
             end,
             shares[needs][:, :start].astype(np.float32),
-            outside[needs].astype(np.float32),
+            arrays.outside[needs].astype(np.float32),
             offsets,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
-    """A scenario walked through day by day, after the screen had flagged it."""
+class Question:
+    """What a test is asked: scenarios by name, what fails one at a time, and what could be done about it.
 
-    screened: Screened
-    impact: Impact
+    Of what fails one at a time the `worst` by the screen are walked, `days` days long; `draws` of recovery times come
+    from `seed`.
+    """
+
+    scenarios: ScenarioSet | None = None
+    every: tuple[Every, ...] = ()
+    mitigations: tuple[Mitigation, ...] = ()
+    worst: int = 10
+    seed: int = 0
+    draws: int = 0
+    days: int = 180
+
+    def check(self) -> None:
+        """Raise MalformedFact for a question that is none, TooMuchAsked for one that is too much."""
+        if self.scenarios is None and not self.every:
+            raise MalformedFact("name scenarios, or ask for every site, region or port")
+        if self.scenarios is not None:
+            self.scenarios.check()
+        if not 0 <= self.seed <= MOST_SEED:
+            raise MalformedFact(f"a seed is a whole number from 0 to {MOST_SEED}")
+        if len(set(self.every)) != len(self.every):
+            raise MalformedFact("each of site, region and port comes once")
+        if len({one.name for one in self.mitigations}) != len(self.mitigations):
+            raise MalformedFact("two mitigations have one name")
+        for what, asked, least, limit in (
+            ("mitigations", len(self.mitigations), 0, MOST_MITIGATIONS),
+            ("of the worst", self.worst, 1, MOST_WORST),
+            ("draws", self.draws, 0, MOST_DRAWS),
+            ("days", self.days, 1, MOST_DAYS),
+        ):
+            if asked < least:
+                raise MalformedFact(f"{asked} {what}: it is {least} at least")
+            if asked > limit:
+                raise TooMuchAsked(what, asked, limit)
+        for one in self.mitigations:
+            one.cost.check()
+        currency_of(self.mitigations)
+
+
+@dataclass(frozen=True)
+class StressTest:
+    """A result as it is kept: `content` has no floats and one text form."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def text(self) -> bytes:
+        """The canonical bytes of the content (RFC 8785)."""
+        return canonical(self.content)
+
+
+def what_if(network: SupplyNetwork, recovery_days: Mapping[str, tuple[int, int, int]]) -> tuple[Hit, ...]:
+    """Hits by which a view carries how long each site would take to recover, where its owner has said so."""
+    return tuple(
+        Hit(
+            site,
+            network.day,
+            (
+                network.day + timedelta(days=max(least, 1)),
+                network.day + timedelta(days=max(likely, 1)),
+                network.day + timedelta(days=max(most, 1)),
+            ),
+            "",
+            status=WHAT_IF,
+        )
+        for site, (least, likely, most) in sorted(recovery_days.items())
+        if site in network.sites
+    )
+
+
+def whole(network: SupplyNetwork, checkpoint: str, recovery_days: Mapping[str, tuple[int, int, int]]) -> View:
+    """The view of whoever sees everything, the operator at its machine; no member gets it, or what is made of it."""
+    return View(
+        reader="",
+        checkpoint=checkpoint,
+        network=network,
+        seen={key: Seen(Level.NAMED, is_own=True) for key in network.sites},
+        known_parts=frozenset(one.part for one in network.lines),
+        hits=what_if(network, recovery_days),
+        alternatives=(),
+        qualifications=(),
+        doubts={},
+        coverage=Coverage(0, Fraction(0)),
+    )
+
+
+def own_sites(view: View) -> frozenset[str]:
+    """The sites of the reader."""
+    return frozenset(key for key, seen in view.seen.items() if seen.is_own)
+
+
+def recovery_of(view: View) -> dict[str, tuple[int, int, int]]:
+    """Days to recover of each site of which they are known. Raises MalformedFact where something really happens."""
+    if any(one.status != WHAT_IF for one in view.hits):
+        raise MalformedFact("this view shows what happens, and not what might: ask for one without disruptions")
+    return {one.site: tuple((back - one.start).days for back in one.back) for one in view.hits}  # type: ignore[misc]
+
+
+def outlets(network: SupplyNetwork, own: frozenset[str]) -> list[int]:
+    """The lines of `own` sites that count, by their places in the arrays: what is sold, or leaves those sites."""
+    arrays = network.arrays
+    goes_out, stays = set[int](), set[int]()
+    for link, line in zip(network.links, arrays.link_line.tolist(), strict=True):
+        (stays if link.customer in own else goes_out).add(line)
+    return [
+        at
+        for at, line in enumerate(arrays.lines)
+        if line.site in own and (line.revenue_cents is not None or at in goes_out or at not in stays)
+    ]
+
+
+def before_them(network: SupplyNetwork, own: frozenset[str], products: Iterable[int]) -> SupplyNetwork:
+    """The `own` sites and all before them: there `products` leave the network, and nothing else has a price.
+
+    Where none of them has a price each is worth one cent, so that units are counted.
+    """
+    found, wave = set(own), set(own)
+    suppliers: dict[str, set[str]] = defaultdict(set)
+    for link in network.links:
+        suppliers[link.customer].add(link.supplier)
+    while wave:
+        wave = {one for site in wave for one in suppliers[site]} - found
+        found |= wave
+    places = {(line.site, line.part) for line in (network.arrays.lines[at] for at in products)}
+    priced = any(line.revenue_cents for line in network.lines if (line.site, line.part) in places)
+    lines = [
+        replace(
+            line,
+            revenue_cents=None if (line.site, line.part) not in places else line.revenue_cents if priced else 1,
+        )
+        for line in network.lines
+        if line.site in found
+    ]
+    return SupplyNetwork.of(
+        network.day,
+        [site for key, site in network.sites.items() if key in found],
+        lines,
+        [one for one in network.links if one.supplier in found and one.customer in found],
+        [one for one in network.stocks if one.site in found],
+    )
+
+
+def label(view: View, site: str) -> dict[str, Any]:
+    """What the reader may know of a site. Those shared below the level `tier` are not told apart."""
+    seen = view.seen.get(site, Seen(Level.NAMED))
+    if seen.level is Level.NAMED:
+        return {"site": site}
+    if seen.level is Level.TIER:
+        return {"id": site, "region": seen.region, "tier": seen.tier}
+    return {} if seen.region is None else {"region": seen.region}
+
+
+def drawn(seed: int, scenario: str, site: str, number: int, days: tuple[int, int, int]) -> int:
+    """How long a recovery takes in draw `number`: triangular between the least and the most, to whole days. Exact.
+
+    >>> [drawn(7, "Storm", "harbour", number, (28, 42, 63)) for number in range(5)]
+    [45, 41, 58, 43, 30]
+    """
+    least, likely, most = days
+    if least == most:
+        return least
+    said = canonical([seed, scenario, site, number])
+    chance = int.from_bytes(sha256(said).digest()[:8])
+    span, half = most - least, 1 << 64
+    if chance * span < (likely - least) * half:
+        return least + (isqrt(4 * chance * span * (likely - least) // half) + 1) // 2
+    return most - (isqrt(4 * (half - chance) * span * (most - likely) // half) + 1) // 2
+
+
+def stress_test(view: View, question: Question) -> StressTest:
+    """What the scenarios of `question` do to the reader of `view`, and what its mitigations save.
+
+    Raises MalformedFact for a question or a mitigation that is none, TooMuchAsked for more than one test holds.
+    """
+    question.check()
+    return StressTest(_Test(view, question).content())
 
 
 @dataclass(frozen=True, slots=True)
-class StressTest:
-    """What was tested, on what: enough to run it again. `network` is the digest of the facts it is made from."""
+class _Row:
+    """One scenario on its way: what it is called to the reader, which sites fail, and what the screen says."""
 
-    network: str
-    scenarios: int
-    cleared: int
-    worst: tuple[Tested, ...]
+    of: str
+    scenario: Scenario
+    where: Mapping[str, Any] | None
+    not_seen: tuple[str, ...] = ()
+    screened: Screened | None = None
 
 
-def stress_test(
-    network: SupplyNetwork, scenarios: Sequence[Scenario], recovery_days: Mapping[str, int], *, worst: int = 10,
-    days: int = 180,
-) -> StressTest:  # fmt: skip
-    """The `worst` of `scenarios` by the screen, each walked through until its sites recover, 42 days where unknown.
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """What a walk loses of the reader's products: units by part to the thousandth, cents, first and last day."""
 
-    They come by the revenue that is really lost, most first.
-    """
-    screened = Screen(network).run(scenarios)
-    flagged = [one for one in screened if one.cents_a_day or one.products]
-    tested = []
-    for one in flagged[:worst]:
-        outages = [
-            Outage(site, ((network.day, 0.0), (network.day + timedelta(days=recovery_days.get(site, 42)), 1.0)))
-            for site in one.scenario.sites
-        ]
-        tested.append(Tested(one, propagate(network, outages, days=days)))
-    tested.sort(key=lambda one: (-one.impact.revenue_cents, one.screened.scenario.name))
-    return StressTest(network.digest, len(scenarios), len(screened) - len(flagged), tuple(tested))
+    lost: Mapping[str, Fraction]
+    cents: int
+    stops: tuple[Stop, ...]
+
+
+class _Test:
+    """One test: the networks before and after each mitigation, and the walks through them."""
+
+    def __init__(self, view: View, question: Question) -> None:
+        self.view, self.question = view, question
+        self.own = own_sites(view)
+        self.recovery = recovery_of(view)
+        self.variants: list[tuple[str, SupplyNetwork, Fraction | None]] = []
+        for one in question.mitigations:
+            self.variants.append((one.name, mitigated(view.network, [one]), one.cost.a_year))
+        if len(question.mitigations) > 1:
+            costs = [one.cost.a_year for one in question.mitigations]
+            known = [one for one in costs if one is not None]
+            total = sum(known, Fraction(0)) if len(known) == len(costs) else None
+            self.variants.append(("all together", mitigated(view.network, question.mitigations), total))
+        lines = view.network.arrays.lines
+        products = outlets(view.network, self.own)
+        self.products = frozenset((lines[at].site, lines[at].part) for at in products)
+        self.screen = Screen(view.network, products)
+        self.has_price = any(lines[at].revenue_cents is not None for at in products)
+        self.walks = 0
+        self.programs = MOST_PROGRAMS
+        self.chains: dict[int, SupplyNetwork] = {}
+
+    def content(self) -> dict[str, Any]:
+        view, question, named = self.view, self.question, self.question.scenarios
+        rows = self._named() + [row for kind in question.every for row in self._every(kind)]
+        flagged = [one for one in rows if one.screened is not None and one.screened.products]
+        cleared = [one for one in rows if one.screened is not None and not one.screened.products]
+        chosen = self._chosen(flagged)
+        walks = len(chosen) * (1 + len(self.variants)) * (1 + question.draws)
+        if walks > MOST_WALKS:
+            raise TooMuchAsked("walks (scenarios × variants × draws)", walks, MOST_WALKS)
+        tested = [self._tested(one) for one in chosen]
+        tested.sort(key=lambda one: _worst_first(one[1]))
+        shown = [one for one, _ in tested]
+        unplaced = [one for one in rows if one.screened is None]
+        return {
+            "already": self._already(),
+            "assumptions": list(ASSUMPTIONS),
+            "checkpoint": view.checkpoint,
+            "cleared": len(cleared),
+            "coverage": {
+                "needs": view.coverage.needs,
+                "openRequests": view.coverage.requests,
+                "share": decimal(view.coverage.share),
+            },
+            "currency": currency_of(question.mitigations),
+            "day": view.network.day.isoformat(),
+            "days": question.days,
+            "draws": question.draws,
+            "engine": ENGINE,
+            "every": [str(one) for one in question.every],
+            "flagged": len(flagged),
+            "format": FORMAT,
+            "mitigations": self._mitigations(tested),
+            "network": view.network.digest,
+            "notSeen": [{"name": one.scenario.name, "notSeen": list(one.not_seen)} for one in unplaced],
+            "reader": view.reader,
+            "scenarioSet": None
+            if named is None
+            else {"digest": named.digest, "name": named.name, "version": named.version},
+            "scenarios": shown,
+            "screened": len(flagged) + len(cleared),
+            "seed": question.seed,
+            "view": view.digest,
+            "worst": question.worst,
+        }
+
+    def _named(self) -> list[_Row]:
+        if self.question.scenarios is None:
+            return []
+        rows, placed = [], []
+        for one in self.question.scenarios.scenarios:
+            sites, missing = one.placed(self.view.network)
+            if sites:
+                placed.append(replace(one, sites=tuple(sorted(sites))))
+            rows.append((one, missing))
+        screened = {one.scenario.name: one for one in self.screen.run(placed)}
+        return [_Row("set", one, None, missing, screened.get(one.name)) for one, missing in rows]
+
+    def _every(self, kind: Every) -> list[_Row]:
+        """What fails one at a time; of sites that the reader may not tell apart only the worst."""
+        rows: list[_Row] = []
+        seen: set[bytes] = set()
+        for one in self.screen.run(_EVERY[kind](self.view.network)):
+            where = label(self.view, one.scenario.name) if kind is Every.SITE else {str(kind): one.scenario.name}
+            said = canonical(where)
+            if said not in seen:
+                seen.add(said)
+                name = one.scenario.name if "site" in where or "id" in where or kind is not Every.SITE else ""
+                scenario = replace(one.scenario, name=name)
+                if kind is Every.REGION:
+                    scenario = replace(scenario, regions=(name,))
+                elif kind is Every.PORT:
+                    scenario = replace(scenario, ports=(name,))
+                rows.append(_Row(str(kind), scenario, where, (), one))
+        return rows
+
+    def _chosen(self, flagged: Sequence[_Row]) -> list[_Row]:
+        """All that have a name, and of each kind of the others the worst by what is at risk until they are back."""
+
+        def weight(row: _Row) -> tuple[Any, ...]:
+            assert row.screened is not None
+            out = max((self._range(row.scenario, one)[1] for one in row.screened.scenario.sites), default=0)
+            said = canonical(row.where or {}).decode()
+            return -row.screened.cents_a_day * out, -row.screened.share * out, row.scenario.name, said
+
+        chosen = [one for one in flagged if one.of == "set"]
+        for kind in self.question.every:
+            chosen += sorted((one for one in flagged if one.of == kind), key=weight)[: self.question.worst]
+        return chosen
+
+    def _range(self, scenario: Scenario, site: str) -> tuple[int, int, int]:
+        return scenario.days or self.recovery.get(site, ASSUMED_DAYS)
+
+    def _days(self, scenario: Scenario, site: str, draw: int | None) -> int:
+        days = self._range(scenario, site)
+        if draw is None:
+            return days[1]
+        # Those that are back together are drawn together.
+        return drawn(self.question.seed, scenario.name, "" if scenario.days else site, draw, days)
+
+    def _outages(self, network: SupplyNetwork, row: _Row, draw: int | None) -> tuple[Outage, ...]:
+        scenario = row.scenario
+        start = network.day + timedelta(days=scenario.after_days)
+        return tuple(
+            Outage(
+                site,
+                (
+                    (start, float(scenario.left)),
+                    (start + timedelta(days=self._days(scenario, site, draw)), 1.0),
+                ),
+            )
+            for site in sorted(scenario.placed(network)[0])
+        )
+
+    def _walk(self, network: SupplyNetwork, outages: Sequence[Outage]) -> _Loss:
+        return self._loss(propagate(network, outages, days=self.question.days))
+
+    def _loss(self, impact: Impact) -> _Loss:
+        stops = tuple(one for one in impact.stops if (one.site, one.part) in self.products)
+        lost: dict[str, float] = defaultdict(float)
+        for one in stops:
+            lost[one.part] += one.shortfall
+        amounts = {part: Fraction(decimal(amount)) for part, amount in sorted(lost.items())}
+        return _Loss(
+            {part: one for part, one in amounts.items() if one}, sum(one.revenue_cents or 0 for one in stops), stops
+        )
+
+    def _already(self) -> dict[str, Any] | None:
+        """What runs short although nothing happens; None where nothing does."""
+        network = self.view.network
+        if network.arrays.slack(self.question.days).min(initial=0.0) >= 0:
+            return None
+        sites = sorted({line.site for line in network.lines})
+        loss = self._walk(network, [Outage(site, ((network.day, 1.0),)) for site in sites])
+        return {"lost": _lost(loss.lost), "revenueCents": self._cents(loss.cents)} if loss.lost else None
+
+    def _cents(self, cents: int) -> int | None:
+        return cents if self.has_price else None
+
+    def _runs(self, network: SupplyNetwork, row: _Row) -> tuple[_Loss, list[_Loss]]:
+        """The likely case, and each draw."""
+        known: dict[tuple[Outage, ...], _Loss] = {}
+
+        def walk(draw: int | None) -> _Loss:
+            outages = self._outages(network, row, draw)
+            if outages not in known:
+                known[outages] = self._walk(network, outages)
+            return known[outages]
+
+        return walk(None), [walk(draw) for draw in range(self.question.draws)]
+
+    def _tested(self, row: _Row) -> "tuple[dict[str, Any], _Tested]":
+        screened, scenario = row.screened, row.scenario
+        assert screened is not None
+        before, draws = self._runs(self.view.network, row)
+        expects = _mean(before, draws)
+        # A program for each variant or for none: with a part of them nothing could be compared.
+        solve = self.programs >= 1 + len(self.variants) and bool(before.lost)
+        least = self._least(0, self.view.network, row) if solve else None
+        saves: list[Fraction | None] = []
+        variants = []
+        for number, (name, network, a_year) in enumerate(self.variants, 1):
+            after, drawn_after = self._runs(network, row)
+            saved = expects - _mean(after, drawn_after) if self.has_price else None
+            saves.append(saved)
+            variants.append(
+                self._shown(after, drawn_after, self._least(number, network, row) if least is not None else None)
+                | {
+                    "breakEven": pays_json(break_even(a_year, saved)),
+                    "mitigation": name,
+                    "saved": {
+                        "lost": _lost(
+                            {
+                                part: before.lost.get(part, Fraction(0)) - after.lost.get(part, Fraction(0))
+                                for part in sorted(before.lost.keys() | after.lost.keys())
+                            }
+                        ),
+                        "revenueCents": self._cents(before.cents - after.cents),
+                        "expectedCents": None if saved is None else decimal(saved),
+                    },
+                }
+            )
+        shown = {
+            "atMost": {"centsADay": self._cents(screened.cents_a_day), "products": screened.products},
+            "chanceAYear": None if scenario.chance is None else decimal(scenario.chance, 9),
+            "effect": self._shown(before, draws, least) | {"stops": [_stop(one) for one in before.stops]},
+            "expectedCentsAYear": None
+            if scenario.chance is None or not self.has_price
+            else decimal(scenario.chance * expects),
+            "mitigated": variants,
+            "name": scenario.name,
+            "notSeen": list(row.not_seen),
+            "of": row.of,
+            "recoverDays": self._recovers(row),
+            "startsAfterDays": scenario.after_days,
+            "where": row.where,
+        }
+        return shown, _Tested(before, scenario.name, scenario.chance, tuple(saves))
+
+    def _recovers(self, row: _Row) -> dict[str, Any] | None:
+        """How long it takes; None where that would say it of a site that the reader may not name."""
+        assert row.screened is not None
+        sites = row.screened.scenario.sites
+        if row.scenario.days is None and any(self.view.seen[one].level is not Level.NAMED for one in sites):
+            return None
+        ranges = [self._range(row.scenario, one) for one in sites]
+        return {
+            "isAssumed": row.scenario.days is None and any(one not in self.recovery for one in sites),
+            "least": min(one[0] for one in ranges),
+            "likely": max(one[1] for one in ranges),
+            "most": max(one[2] for one in ranges),
+        }
+
+    def _shown(self, likely: _Loss, draws: Sequence[_Loss], least: dict[str, Any] | None) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "draws": None,
+            "first": min((one.first.isoformat() for one in likely.stops), default=None),
+            "last": max((one.last.isoformat() for one in likely.stops), default=None),
+            "least": least,
+            "lost": _lost(likely.lost),
+            "revenueCents": self._cents(likely.cents),
+        }
+        if draws:
+            cents = sorted(one.cents for one in draws)
+            parts = sorted({part for one in draws for part in one.lost})
+            shown["draws"] = {
+                "lost": _lost(
+                    {part: sum((one.lost.get(part, Fraction(0)) for one in draws), Fraction(0)) / len(draws)
+                     for part in parts}
+                ),
+                "revenueCents": {
+                    "least": cents[0],
+                    "mean": decimal(_mean(likely, draws)),
+                    "most": cents[-1],
+                    "of95In100": cents[-(-95 * len(cents) // 100) - 1],
+                }
+                if self.has_price
+                else None,
+                "share": decimal(Fraction(sum(bool(one.lost) for one in draws), len(draws))),
+            }  # fmt: skip
+        return shown
+
+    def _least(self, number: int, network: SupplyNetwork, row: _Row) -> dict[str, Any] | None:
+        """What the best reaction would still lose in the likely case; None where that would be too large a program."""
+        if number not in self.chains:
+            products = [network.arrays.line_index[place] for place in sorted(self.products)]
+            self.chains[number] = before_them(network, self.own, products)
+        chain = self.chains[number]
+        outages = [one for one in self._outages(network, row, None) if one.site in chain.sites]
+        lines = [line for one in outages for line in chain.arrays.lines_of.get(one.site, ())]
+        if len(chain.arrays.reach(lines)) * self.question.days > LARGEST_PROGRAM:
+            return None
+        self.programs -= 1
+        best = plan(chain, outages, days=self.question.days)
+        lost: dict[str, float] = defaultdict(float)
+        for (_, part), days in best.lost.items():
+            lost[part] += sum(amount for _, amount in days)
+        return {
+            "lost": _lost({part: Fraction(amount) for part, amount in sorted(lost.items())}),
+            "revenueCents": self._cents(round(best.cents)),
+        }
+
+    def _mitigations(self, tested: "Sequence[tuple[dict[str, Any], _Tested]]") -> list[dict[str, Any]]:
+        """Each mitigation over all scenarios: what it costs a year, and what it saves where a chance is known."""
+        said = [described(one) for one in self.question.mitigations]
+        if len(said) > 1:
+            said.append({"kind": "all", "name": "all together", "cost": None})
+        found = []
+        for at, (about, (_, _, a_year)) in enumerate(zip(said, self.variants, strict=True)):
+            pairs = [(one.chance, one.saves[at]) for _, one in tested]
+            known = [(chance, saved) for chance, saved in pairs if chance is not None and saved is not None]
+            saved_a_year = expected(known) if known else None
+            not_known = sum(1 for chance, saved in pairs if chance is None and (saved is None or saved > 0))
+            pays: bool | None = None
+            if a_year is not None and saved_a_year is not None:
+                if saved_a_year >= a_year:
+                    pays = True
+                elif not not_known:
+                    pays = False
+            found.append(
+                about
+                | {
+                    "costCentsAYear": None if a_year is None else decimal(a_year),
+                    "paysForItself": pays,
+                    "savedCentsAYear": None if saved_a_year is None else decimal(saved_a_year),
+                    "scenariosWithoutChance": not_known,
+                }
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What of a walked scenario is needed to rank it and to weigh mitigations."""
+
+    before: _Loss
+    name: str
+    chance: Fraction | None
+    saves: tuple[Fraction | None, ...]
+
+
+def _worst_first(one: _Tested) -> tuple[Any, ...]:
+    return -one.before.cents, -sum(one.before.lost.values(), Fraction(0)), one.name
+
+
+def _mean(likely: _Loss, draws: Sequence[_Loss]) -> Fraction:
+    """The cents that are expected if it happens: the mean of the draws, or the likely case where there are none."""
+    if not draws:
+        return Fraction(likely.cents)
+    return Fraction(sum(one.cents for one in draws), len(draws))
+
+
+def _lost(amounts: Mapping[str, Fraction]) -> dict[str, str]:
+    shown = {part: decimal(amount) for part, amount in amounts.items()}
+    return {part: amount for part, amount in shown.items() if amount != "0"}
+
+
+def _stop(one: Stop) -> dict[str, Any]:
+    return {
+        "becauseOf": one.because_of,
+        "first": one.first.isoformat(),
+        "isOver": one.is_over,
+        "last": one.last.isoformat(),
+        "lost": decimal(one.shortfall),
+        "part": one.part,
+        "revenueCents": one.revenue_cents,
+        "site": one.site,
+        "standstillDays": one.standstill_days,
+    }
