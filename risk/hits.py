@@ -1,0 +1,353 @@
+"""What a disruption does to which sites and links, by the reports that count and what owners have stated. Pure.
+
+An area (circle, polygon, region) hits all sites in it, a port, a lane or a passage the links that go through it, for
+everybody. A site by its name counts only where who says so owns it, or stands at an end of a supply link with it; a
+partner's word on somebody else's site is left out, and told to whoever gave it. One disruption that is reported on
+several paths hits a site once, and the hit names all its sources.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from risk.confidence import happens
+from risk.disruption import Area, Circle, Disruption, Named, Place, Polygon, Report, distance_km
+from risk.facts import Known
+from risk.messages import CAP, CX, GDACS, decimal_text
+from risk.network import Site, SupplyLink, Vector
+from risk.sharing import Hit, LinkHit, Source
+
+ASSUMED_DAYS = (28, 42, 63)
+"""Days until a site is back of which nobody has said how many it takes: at the earliest, most likely, at the latest."""
+WIDE_KM = 100
+"""An area that measures less than this across would say where a site is that may not be named."""
+MAX_CORNERS = 24
+"""Corners of an area as a hit shows it, for a map."""
+_KM_A_DEGREE = 111.0
+"""Of latitude, a little less than the least there is."""
+
+Name = tuple[str, str]
+"""A report by its sender and identifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What of the report `report` (sender, identifier) counts for nothing, and why: for `member`, who stated it."""
+
+    member: str
+    report: Name
+    what: str
+
+
+class Places:
+    """Where the sites of a network are and what its links pass, to find those in an area quickly. Made once for each
+    network.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        network = known.network
+        self.sites = network.sites
+        placed = [one for one in network.sites.values() if one.latitude is not None and one.longitude is not None]
+        placed.sort(key=lambda one: (one.latitude or 0.0, one.key))
+        self._placed = placed
+        self._latitudes: Vector = np.array([one.latitude for one in placed], np.float64)
+        self._regions: dict[str, list[str]] = defaultdict(list)
+        self._by_number: dict[str, str] = {}
+        for site in network.sites.values():
+            self._regions[site.region].append(site.key)
+            # A notification of Catena-X has the bare number of a site, whose key is a URI that ends with it.
+            self._by_number[site.key.replace("/", ":").rpartition(":")[2]] = site.key
+        self._partners: dict[str, set[str]] = defaultdict(set)
+        self._ways: dict[tuple[Place, str], list[tuple[SupplyLink, int]]] = defaultdict(list)
+        for link in network.links:
+            supplier, customer = network.sites[link.supplier], network.sites[link.customer]
+            self._partners[link.supplier].add(customer.owner)
+            self._partners[link.customer].add(supplier.owner)
+            for place, after in _ways(link):
+                self._ways[place].append((link, after))
+
+    def named(self, name: str) -> str | None:
+        """The key of the site that goes by `name`."""
+        return name if name in self.sites else self._by_number.get(name)
+
+    def may_speak(self, member: str, site: str) -> bool:
+        """Whether `member` owns the site, or has a supply link with it."""
+        return self.sites[site].owner == member or member in self._partners[site]
+
+    def covered(self, area: Area) -> list[str]:
+        """The sites in an area, in no order; those that it names are not in it."""
+        if isinstance(area, Named):
+            return list(self._regions.get(area.name, ())) if area.kind is Place.REGION else []
+        if isinstance(area, Circle):
+            reach = area.radius_km / _KM_A_DEGREE
+            south, north = area.latitude - reach, area.latitude + reach
+        elif _winds(area):
+            south, north = -90.0, 90.0  # round a pole, all that lies beyond the ring is inside
+        else:
+            south, north = (bound(lat for lat, _ in area.points) for bound in (min, max))
+        first, last = np.searchsorted(self._latitudes, [south, north + 1e-9])
+        found = []
+        for site in self._placed[first : last + 1]:
+            assert site.latitude is not None
+            assert site.longitude is not None
+            if area.covers(site.latitude, site.longitude):
+                found.append(site.key)
+        return found
+
+    def passing(self, area: Area) -> Sequence[tuple[SupplyLink, int]]:
+        """The links that go through a port, a lane or a passage, with how many days after leaving they come there."""
+        if not isinstance(area, Named) or area.kind not in (Place.PORT, Place.LANE):
+            return ()
+        return self._ways.get((area.kind, area.name), ())
+
+
+def _winds(ring: Polygon) -> bool:
+    """Whether a ring goes once round the earth, each side the shorter way."""
+    turn = sum((after - before + 180) % 360 - 180 for (_, before), (_, after) in pairwise(ring.points))
+    return abs(turn) > 180
+
+
+def _ways(link: SupplyLink) -> Iterable[tuple[tuple[Place, str], int]]:
+    route = link.route
+    if route is None:
+        return
+    if route.origin is not None:
+        yield (Place.PORT, route.origin), 0
+    if route.destination is not None:
+        yield (Place.PORT, route.destination), link.lead.days
+    if route.lane is not None:
+        yield (Place.LANE, route.lane), 0
+    for number, passage in enumerate(route.passages, 1):
+        # In even steps, as long as nobody says when a ship comes there.
+        yield (Place.LANE, str(passage)), link.lead.days * number // (len(route.passages) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """One report as it bears on one site or link: in which area, and whether that was by its own name."""
+
+    report: Report
+    area: Area
+    by_name: bool
+    is_owner: bool
+
+
+def hits(
+    disruption: Disruption,
+    known: Known,
+    *,
+    issuers: Mapping[Name, frozenset[str]],
+    reliabilities: Mapping[str, Fraction] | None = None,
+    places: Places | None = None,
+) -> tuple[Hit | LinkHit, ...]:
+    """What `disruption` does to sites and links of the network, in order of their keys; nothing once it is cancelled.
+
+    `issuers` are the members who stated each report. A site stops on the day that its owner names, else with the
+    onset, and is back on the owner's day, else after the days that its owner takes to recover, else after
+    `ASSUMED_DAYS`; that a feed no longer lists an event ends the event and not the recovery. What its owner calls over
+    hits its site no more, and what is over for certain before the day of the network is left out. `reliabilities` is
+    how often a source is right.
+    """
+    reading = _Reading(disruption, places or Places(known), issuers)
+    return reading.hits(reliabilities or {})
+
+
+def told(
+    disruption: Disruption,
+    known: Known,
+    *,
+    issuers: Mapping[Name, frozenset[str]],
+    places: Places | None = None,
+) -> tuple[Told, ...]:
+    """What of the reports of `disruption` counts for nothing, each told to those who stated it."""
+    return tuple(_Reading(disruption, places or Places(known), issuers).told)
+
+
+class _Reading:
+    """A disruption held against a network: which word bears on what."""
+
+    def __init__(self, disruption: Disruption, places: Places, issuers: Mapping[Name, frozenset[str]]) -> None:
+        self.places = places
+        self.issuers = issuers
+        self.told: list[Told] = []
+        self.sites: dict[str, list[_Word]] = defaultdict(list)
+        self.links: dict[tuple[str, int], list[_Word]] = defaultdict(list)
+        self.back: set[str] = set()
+        """Sites that their owners call back."""
+        idle = {one.sender for one in disruption.latest if not self._take(one)}
+        counting = tuple(one for one in disruption.reports if one.sender not in idle)
+        self.disruption = replace(disruption, reports=counting)
+
+    def _tell(self, report: Report, what: str, members: Iterable[str] | None = None) -> None:
+        whose = self.issuers.get(report.name, frozenset()) if members is None else members
+        self.told += [Told(member, report.name, what) for member in sorted(whose)]
+
+    def _take(self, report: Report) -> bool:
+        """Note what a report bears on; whether it counts for anything."""
+        if report.format == CX and report.event != "capacity-reduction":
+            self._tell(report, f"tells of a {report.event.replace('-', ' ')}, which stops no site")
+            return False
+        is_found = False
+        for area in report.areas:
+            if isinstance(area, Named) and area.kind is Place.SITE:
+                is_found |= self._take_site(report, area)
+                continue
+            if report.is_over and report.format != GDACS:
+                is_found = True
+                continue
+            covered, passing = self.places.covered(area), self.places.passing(area)
+            for key in covered:
+                self.sites[key].append(_Word(report, area, by_name=False, is_owner=False))
+            for link, after in passing:
+                self.links[link.key, after].append(_Word(report, area, by_name=False, is_owner=False))
+            if not covered and not passing:
+                self._tell(report, f"{_written(area)[:80]} covers no site and no link that is known here")
+            is_found |= bool(covered or passing)
+        return is_found or not report.areas
+
+    def _take_site(self, report: Report, area: Named) -> bool:
+        key = self.places.named(area.name)
+        if key is None:
+            self._tell(report, f"names the site {area.name}, which nobody has described")
+            return False
+        members = self.issuers.get(report.name, frozenset())
+        speak = {member for member in members if self.places.may_speak(member, key)}
+        self._tell(report, f"names the site {area.name}, which its issuer neither owns nor deals with", members - speak)
+        if not speak:
+            return False
+        is_owner = self.places.sites[key].owner in speak
+        if not report.is_over:
+            self.sites[key].append(_Word(report, area, by_name=True, is_owner=is_owner))
+        elif is_owner:
+            self.back.add(key)
+        return True
+
+    def hits(self, reliabilities: Mapping[str, Fraction]) -> tuple[Hit | LinkHit, ...]:
+        probability = happens(self.disruption, reliabilities)
+        day = self.places.known.network.day
+        found: list[Hit | LinkHit] = []
+        for key in sorted(self.sites.keys() - self.back):
+            hit = self._site_hit(self.places.sites[key], self.sites[key], probability)
+            if hit.back[-1] > day and hit.left < 1:
+                found.append(hit)
+        for key, after in sorted(self.links):
+            closing = self._link_hit(key, after, self.links[key, after], probability)
+            if closing.back[-1] > day and closing.left < 1:
+                found.append(closing)
+        return tuple(found)
+
+    def _site_hit(self, site: Site, words: Sequence[_Word], probability: Fraction) -> Hit:
+        own = [one.report for one in words if one.is_owner]
+        others = [one.report for one in words if not one.is_owner] or own
+        onset = min(_begins(one) for one in others)
+        start = min((_begins(one) for one in own), default=onset)
+        lefts = [one.left for one in own if one.left is not None] or [
+            one.left for one in others if one.left is not None
+        ]
+        stated = max((one.ends.date() for one in own if one.ends is not None), default=None)
+        takes = self.places.known.recovery_days.get(site.key)
+        stops = max(start, onset)
+        if stated is not None:
+            least, _, most = takes or (0, 0, 0)
+            bounds = (stops + timedelta(least), stated, stops + timedelta(most))
+            back = (min(bounds[0], stated) if takes else stated, stated, max(bounds[2], stated))
+        else:
+            least, likely, most = takes or ASSUMED_DAYS
+            back = (stops + timedelta(least), stops + timedelta(likely), stops + timedelta(most))
+        return Hit(
+            site=site.key,
+            start=start,
+            back=_after(start, back),
+            cause=_cause(words),
+            left=Fraction(decimal_text(min(lefts))) if lefts else Fraction(0),
+            onset=None if onset == start else onset,
+            status=str(self.disruption.status),
+            probability=probability,
+            sources=_sources(words),
+            is_assumed=stated is None and takes is None,
+        )
+
+    def _link_hit(self, key: str, after: int, words: Sequence[_Word], probability: Fraction) -> LinkHit:
+        """A port or a lane opens again when its disruption ends; where nobody says when, as a site is back."""
+        reports = [one.report for one in words]
+        start = min(_begins(one) for one in reports)
+        ends = max((one.ends.date() for one in reports if one.ends is not None), default=None)
+        lefts = [one.left for one in reports if one.left is not None]
+        least, likely, most = ASSUMED_DAYS
+        back = (start + timedelta(least), start + timedelta(likely), start + timedelta(most))
+        return LinkHit(
+            link=key,
+            start=start,
+            back=_after(start, back if ends is None else (ends, ends, ends)),
+            cause=_cause(words),
+            left=Fraction(decimal_text(min(lefts))) if lefts else Fraction(0),
+            after_days=after,
+            status=str(self.disruption.status),
+            probability=probability,
+            sources=_sources(words),
+            is_assumed=ends is None,
+        )
+
+
+def _begins(report: Report) -> date:
+    """The day on which it begins, by the clock of whoever wrote it."""
+    return (report.onset or report.sent).date()
+
+
+def _after(start: date, back: tuple[date, date, date]) -> tuple[date, date, date]:
+    """Back a day after it stopped at least."""
+    least, likely, most = (max(one, start + timedelta(1)) for one in back)
+    return least, max(least, likely), max(least, likely, most)
+
+
+def _cause(words: Sequence[_Word]) -> str:
+    """What happened: in the words of a public warning if there is one, else one of the causes of CX-0146 and never what
+    a partner wrote, which may name somebody.
+    """
+    public = [one.report for one in words if _is_public(one)]
+    if public:
+        return min(public, key=lambda one: (one.sent, one.sender, one.identifier)).event
+    return str(min((one.report for one in words), key=lambda one: (one.sent, one.sender, one.identifier)).cause)
+
+
+def _is_public(word: _Word) -> bool:
+    is_feed = word.report.format in (CAP, GDACS) and not word.report.sender.startswith("0x")
+    return is_feed and not word.by_name and _is_wide(word.area)
+
+
+def _is_wide(area: Area) -> bool:
+    if isinstance(area, Circle):
+        return 2 * area.radius_km >= WIDE_KM
+    if isinstance(area, Polygon):
+        first = area.points[0]
+        return any(distance_km(*first, *one) >= WIDE_KM for one in area.points)
+    return area.kind is Place.REGION
+
+
+def _sources(words: Sequence[_Word]) -> tuple[Source, ...]:
+    """Each sender once with what it may be shown to say, and again with the rest."""
+    areas: dict[tuple[str, bool], dict[str, None]] = defaultdict(dict)
+    for one in words:
+        areas[one.report.sender, _is_public(one)][_written(one.area)] = None
+    return tuple(
+        Source(sender, tuple(sorted(written)), is_public) for (sender, is_public), written in sorted(areas.items())
+    )
+
+
+def _written(area: Area) -> str:
+    """An area as text, with as many corners as a map needs."""
+    if isinstance(area, Circle):
+        numbers = (area.latitude, area.longitude, area.radius_km)
+        return "circle {},{} {}".format(*map(decimal_text, numbers))
+    if isinstance(area, Polygon):
+        corners = area.points[:-1]
+        step = -(-len(corners) // MAX_CORNERS)
+        ring = [*corners[::step], corners[0]]
+        return "polygon " + " ".join(f"{decimal_text(lat)},{decimal_text(lon)}" for lat, lon in ring)
+    return f"{area.kind} {area.name}"

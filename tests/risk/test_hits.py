@@ -1,0 +1,296 @@
+"""What disruptions do to which sites: who may say it, when it stops and is back, and which sources are named."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import pytest
+
+from risk.disruption import (
+    Action,
+    Area,
+    Cause,
+    Certainty,
+    Circle,
+    Disruption,
+    Named,
+    Place,
+    Polygon,
+    Report,
+    Status,
+    gather,
+)
+from risk.facts import Known
+from risk.hits import ASSUMED_DAYS, Name, Places, hits, told
+from risk.network import Calendar, Lead, Line, Site, SupplyLink, SupplyNetwork
+from risk.routes import Mode, Passage, ShippingRoute
+from risk.sharing import Hit, LinkHit, Source
+
+MAKER, BUYER, OTHER, STRANGER = ("0x" + pair * 32 for pair in ("aa", "bb", "cc", "dd"))
+MONDAY, LANDFALL = date(2026, 10, 12), date(2026, 10, 13)
+FEED = "weather.example.org"
+BASIN = Circle(29.5, 122.0, 120.0)
+SITES = [
+    Site("urn:site:ningbo", MAKER, "East Asia", 29.87, 121.54, "CNNGB"),
+    Site("urn:site:zhoushan", OTHER, "East Asia", 30.0, 122.2),
+    Site("urn:site:lecco", BUYER, "Southern Europe", 45.85, 9.39),
+    Site("urn:site:suva", OTHER, "Pacific", -18.1, 178.4),
+    Site("urn:bpn:BPNS7588787849VQ", MAKER, "East Asia"),
+]
+LINES = [
+    Line("urn:site:ningbo", "magnet", Fraction(10), Fraction(10)),
+    Line("urn:site:lecco", "rotor", Fraction(10), Fraction(10), {"magnet": Fraction(1)}),
+]
+LINK = SupplyLink("ningbo > lecco", "urn:site:ningbo", "urn:site:lecco", "magnet", Fraction(1), Lead(36))
+SEA = ShippingRoute((Mode.SEA,), "CNNGB", "ITGOA", (Passage.MALACCA, Passage.SUEZ), "Far East to Mediterranean")
+
+
+def known(
+    day: date = MONDAY, route: ShippingRoute | None = None, recovery: dict[str, tuple[int, int, int]] | None = None
+) -> Known:
+    network = SupplyNetwork.of(day, SITES, LINES, [replace(LINK, route=route)], [])
+    assert network.inconsistencies == ()
+    fields: dict[str, Any] = dict.fromkeys(Known.__dataclass_fields__, ())
+    days = {f"urn:site:{name}": days for name, days in (recovery or {}).items()}
+    return Known(**(fields | {"network": network, "exceptions": {}, "doubts": {}, "aged": {}, "recovery_days": days}))
+
+
+def alert(*areas: Area, **details: Any) -> Report:
+    given: dict[str, Any] = {
+        "format": "cap-1.2",
+        "sender": FEED,
+        "identifier": "TC26-1",
+        "sent": datetime(2026, 10, 12, 5, tzinfo=UTC),
+        "status": Status.EXERCISE,
+        "action": Action.ALERT,
+        "event": "tropical cyclone",
+        "onset": datetime.fromisoformat("2026-10-13T06:00:00+08:00"),
+        "ends": datetime.fromisoformat("2026-10-14T18:00:00+08:00"),
+        "certainty": Certainty.LIKELY,
+        "cause": Cause.NATURAL_DISASTER,
+        "areas": areas or (BASIN,),
+    }
+    return Report(**(given | details))
+
+
+def word(member: str, *sites: str, **details: Any) -> Report:
+    given: dict[str, Any] = {
+        "format": "form",
+        "sender": member,
+        "identifier": "7",
+        "event": "we close the plant of Ningbo Magnets",
+        "onset": datetime.fromisoformat("2026-10-12T06:00:00+08:00"),
+        "ends": datetime.fromisoformat("2026-11-24T06:00:00+08:00"),
+        "references": ((FEED, "TC26-1"),),
+        "certainty": Certainty.OBSERVED,
+    }
+    return alert(*(Named(Place.SITE, f"urn:site:{one}") for one in sites), **(given | details))
+
+
+def issuers(*reports: Report) -> dict[Name, frozenset[str]]:
+    return {one.name: frozenset({one.sender if one.sender.startswith("0x") else BUYER}) for one in reports}
+
+
+def struck(*reports: Report, by: Known | None = None) -> tuple[Hit | LinkHit, ...]:
+    (disruption,) = gather(reports)
+    return hits(disruption, by or known(), issuers=issuers(*reports))
+
+
+def sites(found: tuple[Hit | LinkHit, ...]) -> dict[str, Hit]:
+    return {one.site.rpartition(":")[2]: one for one in found if isinstance(one, Hit)}
+
+
+def test_a_warning_and_the_word_of_the_owner_are_one_hit_with_two_sources() -> None:
+    found = sites(struck(alert(), word(MAKER, "ningbo"), by=known(recovery={"ningbo": (28, 42, 63)})))
+    assert set(found) == {"ningbo", "zhoushan"}
+    hit = found["ningbo"]
+    assert (hit.start, hit.onset) == (MONDAY, LANDFALL)
+    assert hit.back == (date(2026, 11, 10), date(2026, 11, 24), date(2026, 12, 15))
+    assert (hit.status, hit.left, hit.is_assumed) == ("Exercise", Fraction(0), False)
+    # 0.7 · 0.75 for the warning, 0.7 · 1 for the owner.
+    assert hit.probability == 1 - Fraction(19, 40) * Fraction(3, 10)
+    own, feed = hit.sources
+    assert own == Source(MAKER, ("site urn:site:ningbo",), is_public=False)
+    assert feed == Source(FEED, ("circle 29.5,122 120",), is_public=True)
+    assert hit.cause == "tropical cyclone"
+    assert found["zhoushan"].start == LANDFALL
+    assert found["zhoushan"].sources == (feed,)
+
+
+def test_what_comes_on_three_paths_hits_once() -> None:
+    paths = [alert(), alert(sender="gdacs.org", identifier="TC1/1/1", format="gdacs", references=((FEED, "TC26-1"),)),
+             word(MAKER, "ningbo")]  # fmt: skip
+    for seed in range(5):
+        Random(seed).shuffle(paths)
+        found = struck(*paths)
+        assert [one.site for one in found if isinstance(one, Hit)] == ["urn:site:ningbo", "urn:site:zhoushan"]
+        assert {one.name for one in found[0].sources} == {FEED, "gdacs.org", MAKER}
+
+
+DAYS = tuple(LANDFALL + timedelta(one) for one in ASSUMED_DAYS)
+
+
+@pytest.mark.parametrize(
+    ("name", "reports", "recovery", "back", "is_assumed"),
+    [
+        ("nobody has said", (alert(),), {}, DAYS, True),
+        ("the site says how long", (alert(),), {"ningbo": (7, 14, 21)},
+         tuple(LANDFALL + timedelta(one) for one in (7, 14, 21)), False),
+        ("the owner says until when", (alert(), word(MAKER, "ningbo")), {}, (date(2026, 11, 24),) * 3, False),
+        ("its customer says until when", (alert(), word(BUYER, "ningbo")), {},
+         tuple(MONDAY + timedelta(one) for one in ASSUMED_DAYS), True),
+        ("sooner than it ever was", (alert(), word(MAKER, "ningbo")), {"ningbo": (60, 70, 80)},
+         (date(2026, 11, 24), date(2026, 11, 24), date(2027, 1, 1)), False),
+        ("the owner has no end", (word(MAKER, "ningbo", ends=None),), {},
+         tuple(MONDAY + timedelta(one) for one in ASSUMED_DAYS), True),
+        ("the storm is over sooner", (alert(ends=datetime.fromisoformat("2026-10-13T07:00:00+08:00")),), {}, DAYS,
+         True),
+    ],
+)  # fmt: skip
+def test_when_a_site_is_back(
+    name: str,
+    reports: tuple[Report, ...],
+    recovery: dict[str, tuple[int, int, int]],
+    back: tuple[date, ...],
+    is_assumed: bool,
+) -> None:
+    hit = sites(struck(*reports, by=known(recovery=recovery)))["ningbo"]
+    assert (hit.back, hit.is_assumed) == (back, is_assumed), name
+    hit.check()
+
+
+CANCEL = alert(identifier="TC26-2", action=Action.CANCEL, references=((FEED, "TC26-1"),), areas=(),
+               sent=datetime(2026, 10, 12, 9, tzinfo=UTC))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "reports", "hit"),
+    [
+        ("cancelled", (alert(), CANCEL), []),
+        ("cancelled, but the owner stands by it", (alert(), CANCEL, word(MAKER, "ningbo")), ["ningbo"]),
+        ("the owner is back", (alert(), word(MAKER, "ningbo", is_over=True)), ["zhoushan"]),
+        ("its customer says it is back", (alert(), word(BUYER, "ningbo", is_over=True)), ["ningbo", "zhoushan"]),
+        ("a feed no longer lists it", (alert(format="gdacs", is_over=True),), ["ningbo", "zhoushan"]),
+        ("a partner calls a region over", (word(OTHER, areas=(Named(Place.REGION, "East Asia"),), is_over=True),), []),
+        ("nothing is lost", (word(MAKER, "ningbo", left=1.0),), []),
+        ("a region", (alert(Named(Place.REGION, "Southern Europe")),), ["lecco"]),
+        ("more demand", (word(MAKER, "ningbo", format="cx-0146", event="demand-increase"),), []),
+        ("the number of a site", (word(MAKER, areas=(Named(Place.SITE, "BPNS7588787849VQ"),)),), ["BPNS7588787849VQ"]),
+        ("over the date line", (alert(Polygon(((-20.0, 175.0), (-20.0, -170.0), (-10.0, -170.0), (-10.0, 175.0),
+                                               (-20.0, 175.0)))),), ["suva"]),
+        ("round the pole", (alert(Circle(90.0, 0.0, 13_000.0)),), ["lecco", "ningbo", "suva", "zhoushan"]),
+    ],
+)  # fmt: skip
+def test_what_is_hit(name: str, reports: tuple[Report, ...], hit: list[str]) -> None:
+    assert sorted(sites(struck(*reports))) == sorted(hit), name
+
+
+def test_what_is_over_before_the_day_hits_nothing() -> None:
+    assert struck(alert(), by=known(day=LANDFALL + timedelta(ASSUMED_DAYS[2]))) == ()
+    assert struck(alert(), by=known(day=LANDFALL + timedelta(ASSUMED_DAYS[2] - 1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "report", "members", "reason"),
+    [
+        ("a stranger names a site", word(STRANGER, "ningbo"), [STRANGER], "neither owns nor deals with"),
+        ("nobody's site", word(MAKER, "atlantis"), [MAKER], "nobody has described"),
+        ("an empty sea", alert(Circle(0.0, -140.0, 10.0)), [BUYER], "covers no site and no link"),
+        ("a region of another name", alert(Named(Place.REGION, "Asien")), [BUYER], "covers no site"),
+        ("a port that nothing passes", alert(Named(Place.PORT, "NLRTM")), [BUYER], "covers no site and no link"),
+        ("less demand", word(MAKER, "ningbo", format="cx-0146", event="demand-reduction"), [MAKER], "stops no site"),
+    ],
+)
+def test_what_counts_for_nothing_is_told_to_whoever_said_it(
+    name: str, report: Report, members: list[str], reason: str
+) -> None:
+    (disruption,) = gather([report])
+    assert hits(disruption, known(), issuers=issuers(report)) == (), name
+    found = told(disruption, known(), issuers=issuers(report))
+    assert [one.member for one in found] == members
+    assert all(reason in one.what and one.report == report.name for one in found)
+
+
+def test_whoever_deals_with_a_site_may_name_it_and_does_not_say_when_it_is_back() -> None:
+    (hit,) = struck(word(BUYER, "ningbo"))
+    assert isinstance(hit, Hit)
+    assert hit.back == tuple(MONDAY + timedelta(one) for one in ASSUMED_DAYS)
+    assert struck(word(OTHER, "ningbo")) == ()
+
+
+def test_what_a_stranger_says_makes_nothing_surer() -> None:
+    alone = struck(alert())
+    assert [one.probability for one in struck(alert(), word(STRANGER, "ningbo"))] == [one.probability for one in alone]
+
+
+def test_of_one_message_passed_on_by_two_the_word_of_the_one_who_may_speak_counts() -> None:
+    report = alert(Named(Place.SITE, "urn:site:ningbo"))
+    (disruption,) = gather([report])
+    by = {report.name: frozenset({STRANGER, MAKER})}
+    assert len(hits(disruption, known(), issuers=by)) == 1
+    assert [one.member for one in told(disruption, known(), issuers=by)] == [STRANGER]
+
+
+def test_what_a_partner_wrote_and_a_spot_on_the_map_are_for_those_who_see_the_name() -> None:
+    spot = alert(Circle(29.87, 121.54, 2.0), event="fire at Ningbo Magnets")
+    (hit,) = struck(spot)
+    assert [one.is_public for one in hit.sources] == [False]
+    assert hit.cause == "natural-disaster"
+    (hit,) = struck(word(MAKER, "ningbo", references=()))
+    assert (hit.cause, [one.is_public for one in hit.sources]) == ("natural-disaster", [False])
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "after", "hit"),
+    [
+        (Place.PORT, "CNNGB", 0, True),
+        (Place.PORT, "ITGOA", 36, True),
+        (Place.LANE, "suez", 24, True),
+        (Place.LANE, "Far East to Mediterranean", 0, True),
+        (Place.LANE, "panama", 0, False),
+    ],
+)
+def test_a_port_a_lane_or_a_passage_closes_the_links_through_it_and_stops_no_site(
+    place: Place, name: str, after: int, hit: bool
+) -> None:
+    found = struck(alert(Named(place, name)), by=known(route=SEA))
+    assert [(one.link, one.after_days) for one in found if isinstance(one, LinkHit)] == [(LINK.key, after)] * hit
+    assert not sites(found)
+    for one in found:
+        one.check()
+        assert one.back == (date(2026, 10, 14),) * 3
+
+
+def test_areas_show_as_many_corners_as_a_map_needs() -> None:
+    ring = [(29.0 + n / 1000, 121.0 + (n % 7)) for n in range(500)]
+    (hit, _) = struck(alert(Polygon((*ring, ring[0])), BASIN))
+    assert isinstance(hit, Hit)
+    assert all(len(area.split()) <= 26 for source in hit.sources for area in source.areas)
+
+
+def test_places_find_what_every_area_covers() -> None:
+    random = Random(7)
+    around = [
+        Site(f"s{n}", MAKER, "", random.uniform(-90, 90), random.uniform(-180, 180), calendar=Calendar())
+        for n in range(300)
+    ]
+    base = known()
+    places = Places(replace(base, network=SupplyNetwork.of(MONDAY, around, [], [], [])))
+    for _ in range(200):
+        latitude, longitude = random.uniform(-90, 90), random.uniform(-180, 180)
+        area: Circle | Polygon = Circle(latitude, longitude, random.uniform(0, 9_000))
+        if random.random() < 0.5:
+            corners = [(random.uniform(-90, 90), random.uniform(-180, 180)) for _ in range(4)]
+            area = Polygon((*corners, corners[0]))
+        wanted = {
+            one.key
+            for one in around
+            if one.latitude is not None and one.longitude is not None and area.covers(one.latitude, one.longitude)
+        }
+        assert set(places.covered(area)) == wanted
+
+
+def test_a_disruption_with_no_report_left_hits_nothing() -> None:
+    assert hits(Disruption("x", Status.ACTUAL, ()), known(), issuers={}) == ()
