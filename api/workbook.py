@@ -1,9 +1,13 @@
 """Tables in Excel workbooks, cell by cell as text. Pure: bytes in, rows out."""
 
 import io
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from ledger_service.errors import LedgerError
@@ -15,6 +19,9 @@ EXACT_DIGITS = 15
 """Excel keeps no more digits of a number than these and writes noughts for the rest."""
 TOO_LONG = "\N{WARNING SIGN} number of more than 15 digits"
 """Stands for a number that Excel has cut: no reader takes it for an identifier or a quantity."""
+FORMULA = "\N{WARNING SIGN} formula"
+"""Stands for a formula: what it last came to need not be what it comes to on another machine."""
+_MERGED = re.compile(rb'<mergeCell ref="([A-Z0-9:]{1,20})"')
 
 
 class UnreadableWorkbook(LedgerError):
@@ -26,34 +33,64 @@ def is_workbook(data: bytes) -> bool:
     return data[:4] == b"PK\x03\x04"
 
 
+@dataclass(frozen=True, slots=True)
+class SheetOfCells:
+    """A sheet by its name: rows with their numbers from 1 on, cells as text, and its merged cells, as A1:B2."""
+
+    name: str
+    rows: tuple[tuple[int, list[str]], ...]
+    merged: tuple[str, ...]
+
+
 def table_of(data: bytes) -> Iterator[tuple[int, list[str]]]:
     """The rows of the first sheet with their numbers from 1 on, cells as text; formulas as last calculated.
 
     Raises UnreadableWorkbook. A number that Excel has cut to 15 digits, such as an SSCC in a cell that is not text,
     comes as `TOO_LONG`.
     """
+    with _opened(data, last_calculated=True) as (workbook, _):
+        yield from _rows(workbook.worksheets[0], lambda cell: _text(cell.value))
+
+
+def sheets_of(data: bytes, most_rows: int) -> list[SheetOfCells]:
+    """All sheets; a formula comes as `FORMULA`, a percentage with its sign, a number that Excel has cut as `TOO_LONG`.
+
+    Raises UnreadableWorkbook, also for one with macros or with more than `most_rows` rows in which anything stands.
+    """
+    found, left = [], most_rows
+    with _opened(data, last_calculated=False) as (workbook, archive):
+        if any(name.casefold().endswith("vbaproject.bin") for name in archive.namelist()):
+            raise UnreadableWorkbook("the workbook holds macros, which are not wanted here: save it as .xlsx")
+        for sheet in workbook.worksheets:
+            rows = []
+            for number, cells in _rows(sheet, _marked_text):
+                if not cells:
+                    continue
+                left -= 1
+                if left < 0:
+                    raise UnreadableWorkbook(f"the workbook has more than {most_rows} rows: send it in parts")
+                rows.append((number, cells))
+            # openpyxl tells of merged cells only where it loads the whole sheet at once.
+            merged = _MERGED.findall(archive.read(sheet._worksheet_path))  # noqa: SLF001
+            found.append(SheetOfCells(sheet.title, tuple(rows), tuple(one.decode() for one in merged)))
+    return found
+
+
+@contextmanager
+def _opened(data: bytes, *, last_calculated: bool) -> Iterator[tuple[Any, zipfile.ZipFile]]:
     # Nothing else of the program needs it.
     from openpyxl import load_workbook
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(one.file_size for one in archive.infolist())
-        if size > MAX_UNPACKED_BYTES:
-            raise UnreadableWorkbook(f"the workbook unpacks to {size} bytes, the limit is {MAX_UNPACKED_BYTES}")
-        workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-        try:
-            sheet: Any = workbook.worksheets[0]
-            # What the sheet says of its own size may be anything.
-            sheet.reset_dimensions()
-            for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-                cells = [_text(one) for one in row[: MAX_COLUMNS + 1]]
-                while cells and not cells[-1]:
-                    cells.pop()
-                if len(cells) > MAX_COLUMNS:
-                    raise UnreadableWorkbook(f"row {number} has more than {MAX_COLUMNS} cells")
-                yield number, cells
-        finally:
-            workbook.close()
+            if size > MAX_UNPACKED_BYTES:
+                raise UnreadableWorkbook(f"the workbook unpacks to {size} bytes, the limit is {MAX_UNPACKED_BYTES}")
+            workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=last_calculated, keep_links=False)
+            try:
+                yield workbook, archive
+            finally:
+                workbook.close()
     except UnreadableWorkbook:
         raise
     except Exception as error:
@@ -61,6 +98,28 @@ def table_of(data: bytes) -> Iterator[tuple[int, list[str]]]:
         raise UnreadableWorkbook(
             f"this is no Excel workbook that can be read ({type(error).__name__}): save it as .xlsx or as CSV (UTF-8)"
         ) from error
+
+
+def _rows(sheet: Any, text: Callable[[Any], str]) -> Iterator[tuple[int, list[str]]]:
+    # What the sheet says of its own size may be anything.
+    sheet.reset_dimensions()
+    for number, row in enumerate(sheet.iter_rows(), 1):
+        cells = [text(one) for one in row[: MAX_COLUMNS + 1]]
+        while cells and not cells[-1]:
+            cells.pop()
+        if len(cells) > MAX_COLUMNS:
+            raise UnreadableWorkbook(f"row {number} has more than {MAX_COLUMNS} cells")
+        yield number, cells
+
+
+def _marked_text(cell: Any) -> str:
+    if cell.data_type == "f":
+        return FORMULA
+    text = _text(cell.value)
+    is_number = isinstance(cell.value, int | float) and not isinstance(cell.value, bool)
+    if is_number and text != TOO_LONG and "%" in (cell.number_format or ""):
+        return f"{Decimal(text) * 100:f} %"
+    return text
 
 
 def _text(value: Any) -> str:

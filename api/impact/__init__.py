@@ -5,6 +5,7 @@ Here the ledger and the pure package `risk` meet. `shared` reads facts into a ne
 """
 
 from api.impact.reports import Reports
+from api.impact.requests import FactRequests
 from api.impact.shared import SharedNetwork
 from api.network import Network
 
@@ -14,6 +15,7 @@ class Impact:
 
     def __init__(self, network: Network) -> None:
         keys = network.service
+        self.requests = FactRequests(network.ledger)
         self.shared = SharedNetwork(network.ledger, keys.derive("risk view"))
         self.reports = Reports(
             network.ledger,
