@@ -7,9 +7,10 @@ pass runs over the lines that the outage can starve, those whom they supply and 
 as planned: by a first look at all that can fail to come, it has stock enough.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -56,6 +57,33 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class Closure:
+    """From `left` on the link `link` lets the named share through: (day, share 0 to 1) steps, in order; the last holds.
+
+    Goods come to where it is closed `after_days` days after they leave: 0 at the port of departure. There it takes so
+    much less of what it can carry, or is planned to; what waits for a sailing on a closed day waits for the next one.
+    Further on, of what comes there the share that is left goes on, and the rest waits until it is open in full: goods
+    on their way when it closes too.
+    """
+
+    link: str
+    left: tuple[tuple[date, float], ...]
+    after_days: int = 0
+
+    def check(self) -> None:
+        """Raise MalformedFact unless the steps are in order and shares, and goods leave before they come there."""
+        where = f"link {self.link}"
+        if not self.left:
+            raise MalformedFact("a closure says from when on how much is let through", where)
+        if any(not 0 <= share <= 1 for _, share in self.left):
+            raise MalformedFact("what is let through is a share from 0 to 1", where)
+        if any(one[0] >= two[0] for one, two in zip(self.left, self.left[1:], strict=False)):
+            raise MalformedFact("it opens before it closes", where)
+        if self.after_days < 0:
+            raise MalformedFact("goods come to where it is closed after they left", where)
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """`site` makes less of `part` than planned: first and last such day, working days at a standstill and the
     shortfall, by week (Monday) too; `because_of` is the part that was missing most, None for the hit line itself.
@@ -93,8 +121,10 @@ class Impact:
         return sum(one.revenue_cents or 0 for one in self.stops)
 
 
-def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 180) -> Impact:
-    """What `outages` do within `days` days from the network's day on.
+def propagate(
+    network: SupplyNetwork, outages: Sequence[Outage], *, closures: Sequence[Closure] = (), days: int = 180
+) -> Impact:
+    """What `outages` and `closures` of links do within `days` days from the network's day on.
 
     More stock, another supplier or a shorter outage lose less along a chain. Where lines compete for what is scarce
     that is not so: it goes by the agreed shares and not to what earns most, so a line that can make more may take from
@@ -103,10 +133,11 @@ def propagate(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 
     Lines that have stock enough are not walked. What stands in for others may yet run short where refills hold up its
     own parts: in 450 trials that hid one stop, of a seventh of a day's plan. `walk_everything` leaves nothing out.
 
-    Raises MalformedFact for outages of unknown sites, or that are no outages.
+    Raises MalformedFact for outages of unknown sites and closures of unknown links, or that are none.
     """
     hit = _hit_lines(network, network.arrays, outages)
-    return _Pass(Shape(network, hit, days, _at_risk(network, hit, days))).run()
+    closed = _closed_links(network, closures)
+    return _Pass(Shape(network, hit, days, _at_risk(network, hit, closed, days), closed)).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +167,12 @@ def propagate_range(
     start: date,
     days_to_recover: tuple[int, int, int],
     *,
+    closures: Sequence[Closure] = (),
     days: int = 180,
 ) -> Range:
     """What it does if `sites` are out from `start` on for the least, the likely and the most days.
+
+    `closures` are the same in each case.
 
     Raises MalformedFact as `propagate` does, and for days that are not in order.
     """
@@ -147,31 +181,43 @@ def propagate_range(
         raise MalformedFact(f"days to recover are in order and above 0, not {least}, {likely}, {most}")
     impacts = [
         propagate(
-            network, [Outage(site, ((start, 0.0), (start + timedelta(days=out), 1.0))) for site in sites], days=days
+            network,
+            [Outage(site, ((start, 0.0), (start + timedelta(days=out), 1.0))) for site in sites],
+            closures=closures,
+            days=days,
         )
         for out in days_to_recover
     ]
     return Range(*impacts)
 
 
-def walk_everything(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 180) -> Impact:
-    """The same as `propagate` over every line that `outages` can reach: slower, and what it is held to."""
-    return _Pass(shape_of(network, outages, days)).run()
+def walk_everything(
+    network: SupplyNetwork, outages: Sequence[Outage], *, closures: Sequence[Closure] = (), days: int = 180
+) -> Impact:
+    """The same as `propagate` over every line that can be reached: slower, and what it is held to."""
+    return _Pass(shape_of(network, outages, days, closures)).run()
 
 
-def _at_risk(network: SupplyNetwork, hit: Mapping[int, list[tuple[tuple[date, float], ...]]], days: int) -> Index:
+def _at_risk(
+    network: SupplyNetwork,
+    hit: Mapping[int, list[tuple[tuple[date, float], ...]]],
+    closed: Mapping[int, Sequence[Closure]],
+    days: int,
+) -> Index:
     """The lines that can run short within `days` days, by what can fail to come in all against what lies there.
 
     A supplier that misses n days of its plan sends each customer n days less of its share at most; what a line has
     in stock of a part takes so many off. Lines that stand in for others are taken to give all they can spare.
     """
     arrays = network.arrays
-    if not hit:
+    if not hit and not closed:
         return np.zeros(0, np.int64)
-    cone = arrays.reach(hit)
+    cone = arrays.reach([*hit, *_beyond(arrays, closed)])
     in_cone = np.zeros(len(arrays.lines), bool)
     in_cone[cone] = True
-    link = np.flatnonzero(in_cone[arrays.link_line])
+    in_way = in_cone[arrays.link_line]
+    in_way[list(closed)] = True
+    link = np.flatnonzero(in_way)
     need = np.flatnonzero(in_cone[arrays.need_line])
     bins, need_at = np.unique(arrays.need_bin[need], return_inverse=True)
     place = np.full(len(arrays.bins), -1, np.int64)
@@ -184,6 +230,11 @@ def _at_risk(network: SupplyNetwork, hit: Mapping[int, list[tuple[tuple[date, fl
         place[arrays.link_bin[link]],
     )
     share, slack, usage = arrays.share[link], arrays.slack(days)[bins], arrays.usage[bins]
+    # What makes the goods of a closed link need not be short itself.
+    is_short = line_at[arrays.link_line[link]] >= 0
+    held = np.zeros(len(bins))
+    for at, some in closed.items():
+        held[place[arrays.link_bin[at]]] += arrays.share[at] * min(_held_days(network.links[at].lead, some, days), days)
     plan, capacity = arrays.per_day[cone], arrays.capacity[cone]
     dates = days_from(network.day, days)
     own = np.zeros(len(cone))
@@ -200,13 +251,17 @@ def _at_risk(network: SupplyNetwork, hit: Mapping[int, list[tuple[tuple[date, fl
     for _ in range(_ROUNDS):
         # Supply has no circles: this comes to rest after as many steps as the network has levels.
         while True:
-            missing = totals(link_bin, share * missed[link_line], len(bins)) + extra
+            missing = totals(link_bin, np.where(is_short, share * missed[link_line], 0.0), len(bins)) + extra + held
             following = own.copy()
             np.maximum.at(following, need_line, np.minimum(missing - slack, days)[need_at])
             if np.array_equal(following, missed):
                 break
             missed = following
-        asked = totals(link_line, (missing * np.where(np.isfinite(slack), usage, 0))[link_bin], len(cone))
+        asked = totals(
+            link_line[is_short],
+            (missing * np.where(np.isfinite(slack), usage, 0))[link_bin[is_short]],
+            len(cone),
+        )
         more = np.minimum(np.divide(asked, plan, out=np.zeros(len(cone)), where=plan > 0), most_extra)
         before, extra = extra, np.zeros(len(bins))
         np.maximum.at(extra, need_at, more[need_line])
@@ -235,12 +290,44 @@ def _hit_lines(
     return hit
 
 
+def _closed_links(network: SupplyNetwork, closures: Iterable[Closure]) -> dict[int, list[Closure]]:
+    """The closures of each link, by its place."""
+    closed: dict[int, list[Closure]] = defaultdict(list)
+    for closure in closures:
+        closure.check()
+        at = bisect_left(network.links, closure.link, key=lambda one: one.key)
+        if at == len(network.links) or network.links[at].key != closure.link:
+            raise MalformedFact("there is no such link to close", f"link {closure.link}")
+        closed[at].append(closure)
+    for some in closed.values():
+        some.sort(key=lambda one: (one.after_days, one.left))
+    return dict(closed)
+
+
+def _beyond(arrays: Arrays, links: Iterable[int]) -> list[int]:
+    """The lines that use what `links` bring."""
+    bins = arrays.link_bin[list(links)]
+    return sorted(set(arrays.need_line[np.isin(arrays.need_bin, bins)].tolist()))
+
+
+def _held_days(lead: Lead, closures: Iterable[Closure], days: int) -> int:
+    """How many days' goods such closures can keep away at most: a sailing or a weekend may be missed besides."""
+    span = 0
+    for closure in closures:
+        ends = [day for day, _ in closure.left[1:]]
+        for (start, share), end in zip(closure.left, [*ends, None], strict=True):
+            if share < 1:
+                span += days if end is None else (end - start).days
+    return span + (11 if lead.sails is not None else 4) if span else 0
+
+
 class Shape:
     """The part of a network that an outage can reach, by days: what passes over it and programs about it work on.
 
     `lines` and `bins` are their places in the network's arrays; all else counts within them. `open`, `capacity`: a row
     for each line and a column for each day. `arrival[link, t]` is the day on which what leaves on day t can be used,
-    the number of days where that is too late. `arriving[t, bin]` is on its way already.
+    the number of days where that is too late; the share `late[link, t]` of it comes on `late_arrival[link, t]`, where a
+    closure holds it up (None: nothing does). `carry[link, t]` bounds what leaves. `arriving[t, bin]` is on its way.
     """
 
     def __init__(
@@ -249,12 +336,14 @@ class Shape:
         hit: Mapping[int, list[tuple[tuple[date, float], ...]]],
         days: int,
         inner: Index | None = None,
+        closed: Mapping[int, Sequence[Closure]] | None = None,
     ) -> None:
         arrays = network.arrays
+        self.closed = closed or {}
         self.network = network
         self.days = days_from(network.day, days)
         self.arrays = arrays
-        cone = arrays.reach(hit) if inner is None else inner
+        cone = arrays.reach([*hit, *_beyond(arrays, self.closed)]) if inner is None else inner
         in_cone = np.zeros(len(arrays.lines), bool)
         in_cone[cone] = True
         need = np.flatnonzero(in_cone[arrays.need_line])
@@ -314,18 +403,130 @@ class Shape:
             since.append(0 if link.since is None else max((link.since - first).days, 0))
             for day, amount in link.in_transit.items():
                 at = (day - first).days
-                if at < days:
+                if at < days and int(self.links[place]) not in self.closed:
                     self.arriving[max(at, 0), self.link_bin[place]] += float(amount)
         self.arrival = np.array(arrival, np.int64).reshape(len(links), days)
         self.most, self.since = np.array(most), np.array(since, np.int64)
         # A share that nobody has named is taken to come as planned: it is not known to be hit.
         self.outside = np.clip(1 - totals(self.link_bin, self.share, len(self.bins)), 0, 1)
         self.outside[np.bincount(self.link_bin, minlength=len(self.bins)) == 0] = 1
+        self.carry = np.broadcast_to(self.most[:, None], (len(links), days))
+        self.late: Vector | None = None
+        self.late_arrival = self.arrival
+        if self.closed:
+            self._close()
+
+    def _close(self) -> None:
+        """What closures hold back, at the departure and on the way."""
+        self.carry = self.carry.copy()
+        self.late, self.late_arrival = np.zeros(self.arrival.shape), self.arrival.copy()
+        usage = totals(self.need_bin, self.need_amount * self.plan[self.need_line], len(self.bins))
+        ways: dict[tuple[Lead, Calendar, tuple[Closure, ...]], _Way] = {}
+        for place, at in enumerate(self.links.tolist()):
+            closures = self.closed.get(at)
+            if closures is None:
+                continue
+            link = self.network.links[at]
+            calendar = self.network.sites[link.customer].calendar
+            key = (link.lead, calendar, tuple(replace(one, link="") for one in closures))
+            if key not in ways:
+                ways[key] = _Way(link.lead, calendar, closures, self.days)
+            way = ways[key]
+            most = self.most[place]
+            if np.isinf(most):
+                planned = self.share[place] * usage[self.link_bin[place]]
+                most = planned or self.arrays.capacity[self.arrays.link_line[at]]
+            self.carry[place] = np.where(way.left < 1, way.left * most, self.most[place])
+            self.arrival[place], self.late[place], self.late_arrival[place] = way.arrival, way.late, way.late_arrival
+            for day, amount in link.in_transit.items():
+                for share, arrives in way.on_the_way(day):
+                    if arrives < len(self.days):
+                        self.arriving[arrives, self.link_bin[place]] += float(amount) * share
 
 
-def shape_of(network: SupplyNetwork, outages: Sequence[Outage], days: int) -> Shape:
-    """What `outages` can reach within `days` days; raises MalformedFact as `propagate` does."""
-    return Shape(network, _hit_lines(network, network.arrays, outages), days)
+class _Way:
+    """How goods go over a link that is closed somewhere, for each day on which they are sent.
+
+    `left` is what the port of departure takes on it. What is sent arrives on `arrival`, but the share `late` of it on
+    `late_arrival`; the number of days is too late.
+    """
+
+    def __init__(self, lead: Lead, calendar: Calendar, closures: Sequence[Closure], days: Sequence[date]) -> None:
+        self.lead, self.calendar, self.days = lead, calendar, days
+        self.port = [one for one in closures if one.after_days == 0]
+        self.further = [one for one in closures if one.after_days > 0]
+        self.left = np.ones(len(days))
+        for one in self.port:
+            self.left *= _profile(one.left, days)
+        self.arrival = np.full(len(days), len(days), np.int64)
+        self.late, self.late_arrival = np.zeros(len(days)), np.full(len(days), len(days), np.int64)
+        for at, day in enumerate(days):
+            leaves = self._sails(day)
+            if leaves is not None:
+                share, waits = self._held(leaves)
+                due = self._due(leaves)
+                self.late[at] = 1 - share
+                self.arrival[at] = self._comes(due)
+                self.late_arrival[at] = len(days) if waits is None else self._comes(due + timedelta(days=waits))
+
+    def on_the_way(self, due: date) -> list[tuple[float, int]]:
+        """What was to arrive on the day `due`, as (share of it, day): what has passed already is not held up."""
+        share, waits = self._held(due - timedelta(days=self.lead.days))
+        late = len(self.days) if waits is None else self._comes(due + timedelta(days=waits))
+        return [(share, self._comes(due)), (1 - share, late)]
+
+    def _sails(self, day: date) -> date | None:
+        """When that leaves which is sent on `day`: the port takes it then, but no ship sails from a closed one."""
+        while self.lead.sails is not None and (
+            day.weekday() not in self.lead.sails or any(_let_through(one, day) == 0 for one in self.port)
+        ):
+            if day > self.days[-1]:
+                return None
+            day += timedelta(days=1)
+        return day
+
+    def _held(self, leaves: date) -> tuple[float, int | None]:
+        """Which share comes through in time, and how many days the rest waits on the way; None: for good."""
+        share, waits = 1.0, 0
+        for one in self.further:
+            there = leaves + timedelta(days=min(one.after_days, self.lead.days))
+            if there < self.days[0]:
+                continue
+            share *= _let_through(one, there)
+            there += timedelta(days=waits)
+            if _let_through(one, there) < 1:
+                open_again = min((day for day, left in one.left if day > there and left == 1), default=None)
+                if open_again is None:
+                    return share, None
+                waits += (open_again - there).days
+        return share, waits
+
+    def _due(self, leaves: date) -> date:
+        if not self.lead.working:
+            return leaves + timedelta(days=self.lead.days)
+        left = self.lead.days
+        while left and leaves <= self.days[-1]:
+            leaves += timedelta(days=1)
+            left -= self.calendar.is_open(leaves)
+        return leaves
+
+    def _comes(self, day: date) -> int:
+        """The place of the first day from `day` on on which the customer works."""
+        at = max((day - self.days[0]).days, 0)
+        while at < len(self.days) and not self.calendar.is_open(self.days[at]):
+            at += 1
+        return min(at, len(self.days))
+
+
+def _let_through(closure: Closure, day: date) -> float:
+    """The share that a closure lets through on `day`."""
+    return next((share for start, share in reversed(closure.left) if start <= day), 1.0)
+
+
+def shape_of(network: SupplyNetwork, outages: Sequence[Outage], days: int, closures: Sequence[Closure] = ()) -> Shape:
+    """What `outages` and `closures` can reach within `days` days; raises MalformedFact as `propagate` does."""
+    hit = _hit_lines(network, network.arrays, outages)
+    return Shape(network, hit, days, closed=_closed_links(network, closures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +556,8 @@ class _Pass:
         self.need_line, self.need_bin, self.need_amount = shape.need_line, shape.need_bin, shape.need_amount
         self.link_line, self.link_bin, self.share = shape.link_line, shape.link_bin, shape.share
         self.plan, self.elsewhere, self.open, self.capacity = shape.plan, shape.elsewhere, shape.open, shape.capacity
-        self.arrival, self.most, self.since, self.outside = shape.arrival, shape.most, shape.since, shape.outside
+        self.arrival, self.since, self.outside = shape.arrival, shape.since, shape.outside
+        self.carry, self.late, self.late_arrival = shape.carry, shape.late, shape.late_arrival
         self.finished, self.inbound, self.arriving = shape.finished, shape.inbound, shape.arriving
         self.on_the_way = self.arriving.sum(axis=0)
         self.target = self.inbound + self.on_the_way
@@ -367,7 +569,7 @@ class _Pass:
             self.phases = [levels == one for one in np.unique(levels)]
         else:
             self.phases = [np.ones(len(levels), bool)]
-        self._orders: dict[tuple[bytes, bytes], _Orders] = {}
+        self._orders: dict[tuple[bytes, bytes, bytes], _Orders] = {}
 
     def run(self) -> Impact:
         count, days = len(self.lines), len(self.days)
@@ -393,7 +595,8 @@ class _Pass:
 
     def _orders_of(self, t: int) -> _Orders:
         is_open, in_force = self.open[:, t], self.since <= t
-        key = (is_open.tobytes(), in_force.tobytes())
+        most = self.carry[:, t]
+        key = (is_open.tobytes(), in_force.tobytes(), b"" if self.late is None else most.tobytes())
         if key not in self._orders:
             bins = len(self.bins)
             plan = totals(self.need_bin, self.need_amount * (self.plan * is_open)[self.need_line], bins)
@@ -410,7 +613,7 @@ class _Pass:
                 # What has no agreed share is asked for at once; the last phase is asked for all that is left.
                 falls = left if number == len(self.phases) - 1 else np.where(total > 0, np.minimum(falls, left), left)
                 left = left - falls
-                carry = np.where(links & in_force & (is_open[self.link_line] > 0), self.most, 0.0)
+                carry = np.where(links & in_force & (is_open[self.link_line] > 0), most, 0.0)
                 of_links = np.minimum(use[self.link_bin] * weights, carry)
                 outer = self.elsewhere * is_open * phase
                 due.append(falls)
@@ -499,6 +702,13 @@ class _Pass:
 
     def _send(self, t: int, shipped: Vector) -> None:
         moving = np.flatnonzero(shipped > 0)
+        if self.late is not None and self.late[moving, t].any():
+            held = moving[self.late[moving, t] > 0]
+            amount = shipped[held] * self.late[held, t]
+            np.add.at(self.arriving, (self.late_arrival[held, t], self.link_bin[held]), amount)
+            self.on_the_way += totals(self.link_bin[held], amount, len(self.bins))
+            shipped = shipped * (1 - self.late[:, t])
+            moving = np.flatnonzero(shipped > 0)
         arrives = self.arrival[moving, t]
         now, later = moving[arrives == t], moving[arrives > t]
         self.inbound += totals(self.link_bin[now], shipped[now], len(self.bins))

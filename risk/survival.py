@@ -17,7 +17,7 @@ from scipy import sparse
 
 from risk.errors import MalformedFact, RiskError
 from risk.network import Arrays, SupplyNetwork, totals
-from risk.propagation import Outage, Shape, shape_of
+from risk.propagation import Closure, Outage, Shape, shape_of
 
 Vector = NDArray[np.float64]
 
@@ -246,13 +246,17 @@ class Plan:
         return dict(sorted(weeks.items()))
 
 
-def plan(network: SupplyNetwork, outages: Sequence[Outage], *, days: int = 120) -> Plan:
-    """The least loss within `days` days under leads, sailings, calendars and ramps, over the lines an outage reaches.
+def plan(
+    network: SupplyNetwork, outages: Sequence[Outage], *, closures: Sequence[Closure] = (), days: int = 120
+) -> Plan:
+    """The least loss within `days` days under leads, sailings, calendars, ramps and closures, over what they reach.
 
     Products without a price count for nothing, or one cent each where none has a price. Raises NoSolution,
     MalformedFact.
     """
-    shape = shape_of(network, outages, days)
+    shape = shape_of(network, outages, days, closures)
+    if not len(shape.lines):
+        return Plan(0.0, {}, ())
     return _Expanded(network, shape).solve()
 
 
@@ -269,7 +273,7 @@ class _Expanded:
         program = _Program()
         made = program.variables(lines * days, upper=shape.capacity.ravel()).reshape(lines, days)
         can_carry = np.where(
-            (np.arange(days) >= shape.since[:, None]) & (shape.open[shape.link_line] > 0), shape.most[:, None], 0.0
+            (np.arange(days) >= shape.since[:, None]) & (shape.open[shape.link_line] > 0), shape.carry, 0.0
         )
         sent = program.variables(links * days, upper=can_carry.ravel()).reshape(links, days)
         finished = program.variables(lines * days).reshape(lines, days)
@@ -309,7 +313,14 @@ class _Expanded:
             )
         arrives = shape.arrival
         link, day = np.nonzero(arrives < days)
-        program.add(balance[shape.link_bin[link], arrives[link, day]], sent[link, day], 1.0)
+        if shape.late is None:
+            program.add(balance[shape.link_bin[link], arrives[link, day]], sent[link, day], 1.0)
+        else:
+            in_time = 1 - shape.late[link, day]
+            program.add(balance[shape.link_bin[link], arrives[link, day]], sent[link, day], in_time)
+            link, day = np.nonzero((shape.late > 0) & (shape.late_arrival < days))
+            held = shape.late[link, day]
+            program.add(balance[shape.link_bin[link], shape.late_arrival[link, day]], sent[link, day], held)
         # Of plans that lose the same, the one that loses latest: what can still be averted should not look lost.
         early = np.zeros(program.columns)
         early[lost] = np.arange(days, 0, -1)
