@@ -6,8 +6,9 @@ A report shows the reader's own lines in full, of sites that it may name when th
 their level shows; nobody else's need, price or share of an allocation is in it.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -32,6 +33,8 @@ CRITERIA = (
     Criterion("regions, ports and suppliers shared with what is hit", 1, more_is_better=False),
 )
 """What alternatives are ranked by, unless the consortium has agreed otherwise; the weights are in every report."""
+MAX_FIELDS = 4_000
+"""Fields of a report at most, so that it fits a signed statement; a longer one lists the worst and counts the rest."""
 ASSUMPTIONS = (
     "A share of a need that nobody has named comes as planned.",
     "What was hit makes nothing, or the stated share, until it is back, and everything from that day on.",
@@ -69,7 +72,13 @@ def assess(
         raise MalformedFact(f"there is no rule {rule!r}; the one there is is {PRO_RATA!r}")
     if len({one.status for one in view.hits}) > 1:
         raise MalformedFact("what is an exercise and what is not are assessed apart")
-    return Assessment(_Report(view, criteria, days).content())
+    report = _Report(view, criteria, days)
+    content = {**report.content(), "omitted": {}}
+    most = MAX_FIELDS // 8
+    while _fields(content | report.called(content)) > MAX_FIELDS and most:
+        content = _cut(content, most)
+        most //= 2
+    return Assessment({**content, **report.called(content)})
 
 
 class Urgency(StrEnum):
@@ -145,6 +154,23 @@ class _Report:
             "reader": view.reader,
             "status": self.hits[0].status if self.hits else None,
             "suppliers": self._suppliers(),
+            "view": view.digest,
+        }
+
+    def called(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """What the sites and parts in `content` are called and where they lie, as far as the reader may know that."""
+        said = set(_texts(content))
+        view = self.view
+        return {
+            "names": {
+                "parts": {one: name for one, name in sorted(view.part_names.items()) if one in said},
+                "sites": {one: name for one, name in sorted(view.site_names.items()) if one in said},
+            },
+            "places": {
+                one: _where(view.network.sites[one])
+                for one, seen in sorted(view.seen.items())
+                if one in said and one in view.network.sites and seen.level is Level.NAMED
+            },
         }
 
     def _outages(self, when: int) -> list[Outage]:
@@ -423,6 +449,70 @@ class _Report:
                     }
                 )
         return found
+
+
+_LISTS = (
+    ("alternatives", "refused"),
+    ("alternatives", "suggestions"),
+    ("bestPlan", "stockWorth"),
+    ("effect", "stops"),
+    ("oneMoreDay",),
+    ("origins",),
+    ("suppliers",),
+)
+_SUMS = (("alternatives", "after"), ("bestPlan",), ("effect",), ("interval", "least"), ("interval", "most"))
+"""Where it says of each part what is lost."""
+
+
+def _cut(content: Mapping[str, Any], most: int) -> dict[str, Any]:
+    """The report with at most `most` entries in each list: the stops that cost most, of all else the first.
+
+    `omitted` counts what is left out; sums of money are of all.
+    """
+    found: dict[str, Any] = json.loads(canonical(content))
+    for place in (*_LISTS, *((*one, "lost") for one in _SUMS)):
+        holder = found
+        for step in place[:-1]:
+            holder = holder[step] or {}
+        listed = holder.get(place[-1]) or []
+        if len(listed) <= most:
+            continue
+        name = "/".join(place)
+        found["omitted"][name] = found["omitted"].get(name, 0) + len(listed) - most
+        if isinstance(listed, dict):
+            holder[place[-1]] = dict(sorted(listed.items())[:most])
+            continue
+        kept = list(range(len(listed)))
+        if place[-1] == "stops":
+            kept.sort(key=lambda at: (-(listed[at]["revenueCents"] or 0), -listed[at]["standstillDays"], at))
+        holder[place[-1]] = [listed[at] for at in sorted(kept[:most])]
+    return found
+
+
+def _fields(value: Any) -> int:
+    """Scalars and empty containers, as a signed statement counts them."""
+    if isinstance(value, Mapping) and value:
+        return sum(map(_fields, value.values()))
+    return sum(map(_fields, value)) if isinstance(value, list) and value else 1
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in `value`, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _where(site: Site) -> dict[str, Any]:
+    """Where a site lies, its position in degrees (WGS 84)."""
+    degrees = [None if one is None else f"{one:.6f}".rstrip("0").rstrip(".") for one in (site.latitude, site.longitude)]
+    return {"latitude": degrees[0], "locode": site.locode, "longitude": degrees[1], "region": site.region}
 
 
 def _place(one: Alternative) -> tuple[str, str, str]:

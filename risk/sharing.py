@@ -14,16 +14,17 @@ import hmac
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self, get_type_hints
 
 from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.errors import MalformedFact
 from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.reading import parse, read
 
 
 class Level(StrEnum):
@@ -153,35 +154,54 @@ class View:
     coverage: Coverage
     link_hits: tuple[LinkHit, ...] = ()
     routes: tuple[RouteAlternative, ...] = ()
+    site_names: Mapping[str, str] = field(default_factory=dict)
+    part_names: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """The view whose text `data` is, in any layout; raises MalformedFact for anything that no view says."""
+        said = parse(data)
+        if not isinstance(said, dict):
+            raise MalformedFact("a view is an object")
+        types = get_type_hints(cls)
+        names = {one.name: _camel(one.name) for one in fields(cls) if one.name not in ("network", "doubts")}
+        wanted = {*names.values(), *_OF_NETWORK, "doubts"}
+        if said.keys() != wanted:
+            wrong = ", ".join(sorted(said.keys() ^ wanted))[:200]
+            raise MalformedFact(f"a view has {', '.join(sorted(wanted))}; one of these is missing or too many: {wrong}")
+        values = {name: read(types[name], said[shown], f"/{shown}") for name, shown in names.items()}
+        parts = {name: read(kind, said[name], f"/{name}") for name, kind in _OF_NETWORK.items()}
+        doubts = read(tuple[tuple[str, str, Fraction], ...], said["doubts"], "/doubts")
+        network = SupplyNetwork.of(
+            parts["day"], parts["sites"].values(), parts["lines"], parts["links"], parts["stocks"]
+        )
+        view = cls(network=network, doubts={(site, part): doubt for site, part, doubt in doubts}, **values)
+        if view.text != canonical(said) or not network.sites.keys() <= view.seen.keys():
+            raise MalformedFact("not as a view is written: something is missing, comes twice, or in another order")
+        return view
 
     @property
     def text(self) -> bytes:
-        """All of it in one text form: what two worlds are compared by."""
-        network = self.network
-        return canonical(
-            {
-                "alternatives": plain(self.alternatives),
-                "checkpoint": self.checkpoint,
-                "coverage": plain(self.coverage),
-                "day": network.day.isoformat(),
-                "doubts": [[*place, plain(doubt)] for place, doubt in sorted(self.doubts.items())],
-                "hits": plain(self.hits),
-                "knownParts": plain(self.known_parts),
-                "lines": plain(network.lines),
-                "linkHits": plain(self.link_hits),
-                "links": plain(network.links),
-                "qualifications": plain(self.qualifications),
-                "reader": self.reader,
-                "routes": plain(self.routes),
-                "seen": plain(self.seen),
-                "sites": plain(network.sites),
-                "stocks": plain(network.stocks),
-            }
-        )
+        """All of it in one text form: what two worlds are compared by, and what a report can be made of again."""
+        names = [one.name for one in fields(self) if one.name not in ("network", "doubts")]
+        said = {_camel(name): plain(getattr(self, name)) for name in names}
+        said |= {name: plain(getattr(self.network, name)) for name in _OF_NETWORK}
+        said["doubts"] = [[*place, plain(doubt)] for place, doubt in sorted(self.doubts.items())]
+        return canonical(said)
 
     @property
     def digest(self) -> str:
         return sha256(self.text).hexdigest()
+
+
+_OF_NETWORK: Mapping[str, Any] = {
+    "day": date,
+    "lines": tuple[Line, ...],
+    "links": tuple[SupplyLink, ...],
+    "sites": Mapping[str, Site],
+    "stocks": tuple[Stock, ...],
+}
+"""What a view says of its network."""
 
 
 def view(
@@ -196,16 +216,20 @@ def view(
     qualifications: Iterable[Qualification] = (),
     routes: Iterable[RouteAlternative] = (),
     doubts: Mapping[tuple[str, str], Fraction] | None = None,
+    site_names: Mapping[str, str] | None = None,
+    part_names: Mapping[tuple[str, str], str] | None = None,
     requests: int = 0,
 ) -> View:
     """What the member `reader` may see of `network` and of what happens in it.
 
     `exceptions` are levels for single readers: (key of the link, reader) → level. `doubts` say by what share each
-    stock (site, part) may be wrong. `key` (32 bytes) makes the ids of others; with it and the same facts they are the
-    same again. Raises MalformedFact for a level or a hit that is none.
+    stock (site, part) may be wrong. `site_names` and `part_names` are as in `facts.Known`. `key` (32 bytes) makes the
+    ids of others; with it and the same facts they are the same again. Raises MalformedFact for a level or a hit that
+    is none.
     """
     sight = Sight(network, reader, key=key, checkpoint=checkpoint, exceptions=exceptions, alternatives=alternatives,
-                  qualifications=qualifications, routes=routes, doubts=doubts)  # fmt: skip
+                  qualifications=qualifications, routes=routes, doubts=doubts, site_names=site_names,
+                  part_names=part_names)  # fmt: skip
     return sight.view(hits, requests)
 
 
@@ -227,17 +251,22 @@ class Sight:
         qualifications: Iterable[Qualification] = (),
         routes: Iterable[RouteAlternative] = (),
         doubts: Mapping[tuple[str, str], Fraction] | None = None,
+        site_names: Mapping[str, str] | None = None,
+        part_names: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
         self._mask: Callable[[], _Mask] = lambda: _Mask(network, reader, exceptions or {})
         self._id = (key, checkpoint)
         self._alternatives, self._qualifications = list(alternatives), list(qualifications)
         self._routes, self._doubts = list(routes), doubts or {}
+        self._site_names, self._part_names = site_names or {}, part_names or {}
 
     def view(self, hits: Iterable[Hit | LinkHit] = (), requests: int = 0) -> View:
         """The view with `hits` in it. Raises MalformedFact for one that is none."""
-        return self._mask().view(
+        mask = self._mask()
+        view = mask.view(
             *self._id, list(hits), self._alternatives, self._qualifications, self._routes, self._doubts, requests
         )
+        return replace(view, site_names=mask.site_names(self._site_names), part_names=mask.part_names(self._part_names))
 
 
 def plain(value: Any) -> Any:
@@ -296,6 +325,24 @@ class _Mask:
         known = {part for line in self.lines if line.site in self.own for part in (line.part, *line.needs)}
         known |= {one.part for one in self.links if self._is_known(one)}
         self.known_parts = frozenset(known)
+
+    def site_names(self, names: Mapping[str, str]) -> dict[str, str]:
+        """What the sites are called that the reader may see by their keys, and those that offer it what they have."""
+        shown = {one for one, seen in self.seen.items() if seen.level is Level.NAMED}
+        return {one: names[one] for one in sorted(shown | self.offering) if one in names}
+
+    def part_names(self, names: Mapping[tuple[str, str], str]) -> dict[str, str]:
+        """What the parts are called that the reader knows: by itself, else by who supplies or uses them beside it."""
+        owners: dict[str, set[str]] = defaultdict(set)
+        for link in self.links:
+            if self._is_known(link):
+                owners[link.part] |= {self.network.sites[one].owner for one in (link.supplier, link.customer)}
+        found = {}
+        for part in sorted(self.known_parts):
+            called = [names[part, one] for one in (self.reader, *sorted(owners[part])) if (part, one) in names]
+            if called:
+                found[part] = called[0]
+        return found
 
     def _is_known(self, link: SupplyLink) -> bool:
         """Whether the reader may see the link itself, ends and all."""
@@ -365,6 +412,7 @@ class _Mask:
         alternatives = [one for one in alternatives if one.customer in self.seen]
         offers = {("offer", one.supplier) for one in alternatives}
         self.named_offers = {("offer", one.supplier) for one in alternatives if one.customer in self.own}
+        self.offering = {one.supplier for one in alternatives if one.customer in self.own and one.consents}
         qualifications = [
             one for one in qualifications if ("offer", one.supplier) in offers and one.customer in self.seen
         ]
@@ -661,6 +709,11 @@ class _Mask:
         places = {(line.site, part) for line in self.lines if line.site in sites for part in line.needs}
         total = sum((min(named[place], Fraction(1)) for place in places), Fraction(0))
         return Coverage(len(places), total / len(places) if places else Fraction(0), requests)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _order(one: Any) -> bytes:
