@@ -146,10 +146,9 @@ class _Timeline:
 
     def drawn(self) -> Canvas:
         canvas = self.canvas
-        head = self._marks_height()
-        top = head + 38
+        top = 42.0 + 16 * len(self._marks())
         body = self._rows(top, measure_only=True)
-        self._axis(head, body)
+        self._axis(body)
         self._rows(top, measure_only=False)
         canvas.height = self._legend(body + 4)
         return canvas
@@ -181,12 +180,9 @@ class _Timeline:
         marks += [_Mark(onset, f"onset, {day_text(onset, year)}", "onset", "bad") for onset in onsets]
         return marks[:4]
 
-    def _marks_height(self) -> float:
-        return 16.0 * len(self._marks())
-
-    def _axis(self, top: float, bottom: float) -> None:
+    def _axis(self, bottom: float) -> None:
         """Months, weeks and the marks, above everything else; ticks go down to `bottom`."""
-        canvas = self.canvas
+        canvas, top = self.canvas, 0.0
         month = self.first
         starts = [self.first]
         while (month := _next_month(month)) < self.end:
@@ -206,18 +202,19 @@ class _Timeline:
             if number % step == 0 and number < weeks:
                 canvas.text(self.x(monday) + 2, top + 28, week_text(monday), "quiet", size=10.5)
         canvas.line(self.left, top + 34, self.left + self.room, top + 34, "axis")
-        for lane, mark in enumerate(self._marks()):
-            x, line = self.x(mark.day), 11.0 + 16 * lane
-            canvas.line(x, line - 9, x, top + 34, mark.role)
-            is_left = x + 4 + text_width(mark.text, _SMALL) <= canvas.width
-            canvas.text(x + 4 if is_left else x - 4, line, mark.text, mark.ink, size=_SMALL,
-                        anchor="start" if is_left else "end")  # fmt: skip
+        # The first day stands lowest, so that no line runs through a text.
+        marks = sorted(self._marks(), key=lambda one: one.day, reverse=True)
+        for lane, mark in enumerate(marks):
+            x, line = self.x(mark.day), top + 48.0 + 16 * lane
+            canvas.line(x, top + 34, x, line + 2, mark.role)
+            is_left = x + 5 + text_width(mark.text, _SMALL) <= canvas.width
+            self._words(line, mark.text, "", mark.ink, x + 4 if is_left else x - 6 - text_width(mark.text, _SMALL))
 
     def _rows(self, top: float, *, measure_only: bool) -> float:
         """Draw the rows from `top` on, or only see how far they go."""
         for title, rows in self.groups:
             if not measure_only:
-                self._words(top + 14, title, "", "quiet", is_bold=False)
+                self._words(top + 14, title, "", "quiet")
             top += 20
             for row in rows:
                 if not measure_only:
@@ -240,7 +237,7 @@ class _Timeline:
             self._words(top + 13, row.title, row.note, ink, is_bold=row.is_bold)
         else:
             self._words(top + 13, row.title, "", ink, is_bold=row.is_bold)
-            self._words(top + 29, "", row.note, ink, is_bold=False)
+            self._words(top + 29, "", row.note, ink)
         y = top + self._text_height(row)
         if row.bars or row.whisker:
             canvas.rectangle(Box(self.left, y, self.room, _BAR), "track", radius=2)
@@ -261,10 +258,12 @@ class _Timeline:
                 canvas.line(x, y + 2, x, y + _BAR - 2, "whisker")
             canvas.circle(likely, middle, 4, "quiet")
 
-    def _words(self, line: float, title: str, note: str, ink: str, *, is_bold: bool) -> None:
+    def _words(
+        self, line: float, title: str, note: str, ink: str, left: float | None = None, *, is_bold: bool = False
+    ) -> None:
         """Words over the ticks, on a ground of their own."""
-        canvas, x = self.canvas, self.left + 2
-        size = 12 if ink == "ink" else _SMALL
+        canvas, x = self.canvas, self.left + 2 if left is None else left
+        size = 12 if ink == "ink" and left is None else _SMALL
         for text, role, height, bold in ((title, ink, size, is_bold), (note, "quiet", _SMALL, False)):
             if not text:
                 continue

@@ -1,0 +1,182 @@
+"""The impact report as a page: one HTML file that needs nothing else, for screen, telephone and printer. Pure.
+
+It has no scripts and loads nothing. All that others wrote is put in as text. Drawings come twice, for wide sheets and
+for narrow ones; the style sheet shows one of them.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from api.impact.telling import (
+    Block,
+    Commands,
+    Facts,
+    Figure,
+    Listing,
+    Picture,
+    Section,
+    Sentence,
+    Table,
+    Telling,
+    Tile,
+    Words,
+)
+from api.pages.markup import Child, Element, e
+from api.texts import plain
+
+_STYLE = (Path(__file__).parent / "impact.css").read_text(encoding="utf-8")
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The Content-Security-Policy under which the page is served: nothing but its own style sheet."""
+_WIDE, _NARROW = 752.0, 358.0
+
+
+def page(telling: Telling) -> str:
+    """The report as one HTML file; the same report is the same text."""
+    title = f"{', '.join(one.name for one in telling.banners)}{' · ' if telling.banners else ''}{telling.title}"
+    head = e(
+        "head",
+        e("meta", charset="utf-8"),
+        e("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        e("meta", name="robots", content="noindex"),
+        e("meta", name="color-scheme", content="light dark"),
+        e("title", title),
+        _Raw(f"<style>{_STYLE}</style>"),
+    )
+    body = e(
+        "body",
+        e("a", "To the report", href="#report", class_="skip"),
+        [
+            e("div", e("b", one.name), one.text, class_="banner demo" if one.name == "DEMO" else "banner", role="note")
+            for one in telling.banners
+        ],
+        e(
+            "header",
+            e(
+                "div",
+                e("span", "TALLYSTICK"),
+                e("span", f"{telling.title}{' for ' + plain(telling.reader, 120) if telling.reader else ''}"),
+                class_="mark",
+            ),
+        ),
+        e(
+            "main",
+            e("h1", _words(telling.headline)),
+            [e("p", _words(one), class_="aside") for one in telling.asides],
+            e("dl", [_tile(one) for one in telling.tiles], class_="tiles") if telling.tiles else None,
+            [_section(telling, one) for one in telling.sections],
+            id="report",
+        ),
+        e(
+            "footer",
+            e(
+                "p",
+                "Figures are estimates from what members have stated; what is not known is said where it is missing.",
+            ),
+        ),
+    )
+    return f"<!doctype html>{e('html', head, body, lang='en')}"
+
+
+class _Raw(Element):
+    """Text of ours that goes in as it stands."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", (), (text,))
+
+    def __str__(self) -> str:
+        return str(self.children[0])
+
+
+def _section(telling: Telling, section: Section) -> Element:
+    return e(
+        "section",
+        e("h2", section.title, id=f"{section.id}-title"),
+        [child for block in section.blocks for child in _block(telling, block)],
+        id=section.id,
+        aria_labelledby=f"{section.id}-title",
+    )
+
+
+def _block(telling: Telling, block: Block) -> Iterable[Child]:
+    match block:
+        case Sentence(words, tone):
+            style = tone if tone == "quiet" else f"tone-{tone}" if tone else False
+            yield e("p", _words(words), class_=style)
+        case Facts(pairs):
+            yield e("dl", [part for name, said in pairs for part in _fact(name, said)], class_="facts")
+        case Listing(items):
+            yield e("ul", [e("li", _words(one)) for one in items], class_="plain")
+        case Commands(lines):
+            yield e("pre", "\n".join(lines))
+        case Picture(name, alt):
+            drawn = [(telling.drawing(name, width), kind) for width, kind in ((_WIDE, "wide"), (_NARROW, "narrow"))]
+            shown = [e("div", _Raw(one.svg(alt)), class_=kind) for one, kind in drawn if one is not None]
+            if shown:
+                yield e("figure", shown)
+        case Table():
+            yield from _table(block)
+
+
+def _table(table: Table) -> Iterable[Child]:
+    def style(column: int) -> str | bool:
+        return "number" if column in table.numbers else False
+
+    head = [e("th", name, scope="col", role="columnheader", class_=style(at)) for at, name in enumerate(table.head)]
+    rows = [
+        e(
+            "tr",
+            [
+                e("td", e("span", _words(one)), class_=style(at), role="cell", data_head=table.head[at])
+                for at, one in enumerate(row)
+            ],
+            role="row",
+        )
+        for row in table.rows
+    ]
+    # On a telephone rows are laid out as cards; the roles keep them a table for those who hear it.
+    made = e(
+        "table",
+        e("caption", table.caption) if table.caption and not table.is_closed else None,
+        e("thead", e("tr", head, role="row"), role="rowgroup"),
+        e("tbody", rows, role="rowgroup"),
+        class_="stack wide-table" if len(table.head) > 7 else "stack",
+        role="table",
+    )
+    more = e("p", f"and {table.more} more, which the report has", class_="quiet") if table.more else None
+    if table.is_closed:
+        yield e("details", e("summary", table.caption), made, more)
+    else:
+        yield e("div", made, more, class_="table")
+
+
+def _fact(name: str, said: Words) -> Iterable[Element]:
+    is_hash = any(isinstance(one, str) and len(one) >= 64 and " " not in one for one in said) or any(
+        isinstance(one, Figure) and len(one.shown) >= 64 for one in said
+    )
+    yield e("dt", name)
+    yield e("dd", _words(said), class_="hash" if is_hash else False)
+
+
+def _tile(tile: Tile) -> Element:
+    return e(
+        "div",
+        e("dt", tile.label),
+        e("dd", _words(tile.figure)),
+        e("dd", _words(tile.note)) if tile.note else None,
+        class_="tile bad" if tile.is_bad else "tile",
+    )
+
+
+def _words(words: Words) -> list[Child]:
+    return [_figure(one) if isinstance(one, Figure) else one for one in words]
+
+
+def _figure(one: Figure) -> Element:
+    if one.is_day:
+        return e("time", one.shown, datetime=one.value)
+    return e("data", one.shown, value=one.value, title=one.hint or False)
