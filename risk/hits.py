@@ -180,67 +180,70 @@ class _Reading:
         self.links: dict[tuple[str, int], list[_Word]] = defaultdict(list)
         self.back: set[str] = set()
         """Sites that their owners call back."""
-        idle = {one.sender for one in disruption.latest if not self._take(one)}
-        counting = tuple(one for one in disruption.reports if one.sender not in idle)
-        self.disruption = replace(disruption, reports=counting)
+        self.disruption = disruption
+        self.everywhere = {one.sender for one in disruption.latest if self._take(one)}
+        """Senders who say that it happens and not where."""
 
     def _tell(self, report: Report, what: str, members: Iterable[str] | None = None) -> None:
         whose = self.issuers.get(report.name, frozenset()) if members is None else members
         self.told += [Told(member, report.name, what) for member in sorted(whose)]
 
     def _take(self, report: Report) -> bool:
-        """Note what a report bears on; whether it counts for anything."""
+        """Note what a report bears on; whether it counts everywhere, as it names no place.
+
+        Whether an area covers anything is told to nobody: whoever asked in small circles would find others' sites.
+        """
         if report.format == CX and report.event != "capacity-reduction":
             self._tell(report, f"tells of a {report.event.replace('-', ' ')}, which stops no site")
             return False
-        is_found = False
         for area in report.areas:
             if isinstance(area, Named) and area.kind is Place.SITE:
-                is_found |= self._take_site(report, area)
+                self._take_site(report, area)
                 continue
             if report.is_over and report.format != GDACS:
-                is_found = True
                 continue
-            covered, passing = self.places.covered(area), self.places.passing(area)
-            for key in covered:
+            for key in self.places.covered(area):
                 self.sites[key].append(_Word(report, area, by_name=False, is_owner=False))
-            for link, after in passing:
+            for link, after in self.places.passing(area):
                 self.links[link.key, after].append(_Word(report, area, by_name=False, is_owner=False))
-            if not covered and not passing:
-                self._tell(report, f"{_written(area)[:80]} covers no site and no link that is known here")
-            is_found |= bool(covered or passing)
-        return is_found or not report.areas
+        return not report.areas
 
-    def _take_site(self, report: Report, area: Named) -> bool:
+    def _take_site(self, report: Report, area: Named) -> None:
+        """Of a site that nobody has described the issuer is told the same as of a stranger's."""
         key = self.places.named(area.name)
-        if key is None:
-            self._tell(report, f"names the site {area.name}, which nobody has described")
-            return False
         members = self.issuers.get(report.name, frozenset())
-        speak = {member for member in members if self.places.may_speak(member, key)}
+        speak = {member for member in members if key is not None and self.places.may_speak(member, key)}
         self._tell(report, f"names the site {area.name}, which its issuer neither owns nor deals with", members - speak)
-        if not speak:
-            return False
+        if key is None or not speak:
+            return
         is_owner = self.places.sites[key].owner in speak
         if not report.is_over:
             self.sites[key].append(_Word(report, area, by_name=True, is_owner=is_owner))
         elif is_owner:
             self.back.add(key)
-        return True
 
     def hits(self, reliabilities: Mapping[str, Fraction]) -> tuple[Hit | LinkHit, ...]:
-        probability = happens(self.disruption, reliabilities)
         day = self.places.known.network.day
         found: list[Hit | LinkHit] = []
         for key in sorted(self.sites.keys() - self.back):
-            hit = self._site_hit(self.places.sites[key], self.sites[key], probability)
+            words = self.sites[key]
+            hit = self._site_hit(self.places.sites[key], words, self._probability(words, reliabilities))
             if hit.back[-1] > day and hit.left < 1:
                 found.append(hit)
         for key, after in sorted(self.links):
-            closing = self._link_hit(key, after, self.links[key, after], probability)
+            ways = self.links[key, after]
+            closing = self._link_hit(key, after, ways, self._probability(ways, reliabilities))
             if closing.back[-1] > day and closing.left < 1:
                 found.append(closing)
         return tuple(found)
+
+    def _probability(self, words: Sequence[_Word], reliabilities: Mapping[str, Fraction]) -> Fraction:
+        """How sure it is here: a report that covers other sites alone makes nothing surer, or it would tell that they
+        are there.
+        """
+        senders = self.everywhere | {one.report.sender for one in words}
+        reports = tuple(one for one in self.disruption.reports if one.sender in senders)
+        return happens(replace(self.disruption, reports=reports), reliabilities)
 
     def _site_hit(self, site: Site, words: Sequence[_Word], probability: Fraction) -> Hit:
         own = [one.report for one in words if one.is_owner]
