@@ -8,7 +8,7 @@ formats. Reports of one disruption are gathered: it counts once and shows all it
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -321,6 +321,67 @@ def gather(reports: Iterable[Report]) -> list[Disruption]:
         first = found[0]
         disruptions.append(Disruption(key or f"{first.sender}/{first.identifier}", first.status, tuple(found)))
     return sorted(disruptions, key=lambda one: (one.reports[0].sent, one.key, one.status))
+
+
+class Gathering:
+    """The disruptions of reports as members state them, one after the other: `gather` of those that count.
+
+    Of two that differ under one name the first one stated holds. What a member reports itself (by the form or as a
+    notification) it says in its own name, and in a member's name nobody else says anything.
+    """
+
+    def __init__(self) -> None:
+        self.issuers: dict[tuple[str, str], frozenset[str]] = {}
+        self._reports: dict[tuple[str, str], Report] = {}
+        self._group_of: dict[tuple[str, ...], int] = {}
+        self._groups: dict[int, Disruption] = {}
+        self._tokens: dict[int, set[tuple[str, ...]]] = {}
+        self._count = 0
+
+    @property
+    def disruptions(self) -> tuple[Disruption, ...]:
+        """In the order of `gather`."""
+        return tuple(sorted(self._groups.values(), key=lambda one: (one.reports[0].sent, one.key, one.status)))
+
+    def check(self, report: Report, member: str) -> None:
+        """Raise MalformedFact, or Cancelled, if `report` would count for nothing, coming from `member` now."""
+        self._joined(report, member)
+
+    def take(self, report: Report, member: str) -> None:
+        """Count `report`, stated by `member`. Raises as `check` does, and then it counts for nothing."""
+        joined, tokens, groups = self._joined(report, member)
+        self.issuers[report.name] = self.issuers.get(report.name, frozenset()) | {member}
+        if report.name in self._reports:
+            return
+        self._reports[report.name] = report
+        self._count += 1
+        for group in groups:
+            tokens |= self._tokens.pop(group)
+            del self._groups[group]
+        self._groups[self._count], self._tokens[self._count] = joined, tokens
+        self._group_of |= dict.fromkeys(tokens, self._count)
+
+    def _joined(self, report: Report, member: str) -> tuple[Disruption, set[tuple[str, ...]], set[int]]:
+        """What `report` makes of the disruptions that it is about, by what it names and which groups these are."""
+        report.check()
+        if (report.format in _OWN_FORMATS or report.sender.startswith("0x")) and report.sender != member:
+            raise MalformedFact("a member reports in its own name alone", f"report {report.identifier}")
+        known = self._reports.get(report.name)
+        if known is not None and replace(known, original="", format="") != replace(report, original="", format=""):
+            raise MalformedFact(
+                f"another statement has report {report.identifier} of {report.sender} otherwise; the first one holds",
+                f"report {report.identifier}",
+            )
+        tokens: set[tuple[str, ...]] = {(report.status, "report", *report.name)}
+        tokens |= {(report.status, "report", *one) for one in report.references}
+        tokens |= set() if report.key is None else {(report.status, "key", report.key)}
+        groups = {self._group_of[one] for one in tokens if one in self._group_of}
+        reports = [one for group in groups for one in self._groups[group].reports]
+        (joined,) = gather([*reports, report])
+        return joined, tokens, groups
+
+
+_OWN_FORMATS = ("form", "cx-0146")
 
 
 class _Groups:
