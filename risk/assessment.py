@@ -35,6 +35,8 @@ CRITERIA = (
 """What alternatives are ranked by, unless the consortium has agreed otherwise; the weights are in every report."""
 MAX_FIELDS = 4_000
 """Fields of a report at most, so that it fits a signed statement; a longer one lists the worst and counts the rest."""
+ONE_MORE_DAY = 12
+"""Places at most of which it is said what one more day of stock would save."""
 ASSUMPTIONS = (
     "A share of a need that nobody has named comes as planned.",
     "What was hit makes nothing, or the stated share, until it is back, and everything from that day on.",
@@ -326,11 +328,13 @@ class _Report:
         }
 
     def _one_more_day(self, lost: Mapping[str, str]) -> list[dict[str, Any]]:
-        """What one more day's use of the scarcest part would have saved, at each own site that it stops."""
+        """What one more day's use of the scarcest part would have saved, at the own sites that it stops, the worst."""
         found = []
-        for site, part in sorted({(one.site, one.because_of or "") for one in self._own_stops(self.likely)}):
-            if not part:
-                continue
+        stops = [one for one in self._own_stops(self.likely) if one.because_of]
+        stops.sort(key=lambda one: (-(one.revenue_cents or 0), -one.standstill_days, one.site, one.part))
+        # Each takes a pass over the network.
+        places = list(dict.fromkeys((one.site, one.because_of or "") for one in stops))[:ONE_MORE_DAY]
+        for site, part in sorted(places):
             amount = _use(self.network, site, part)
             stocks = [*self.network.stocks, Stock(site, part, amount)]
             with_it = _amounts(self._own_stops(self._pass(_with(self.network, stocks=stocks), LIKELY)))
