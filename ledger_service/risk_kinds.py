@@ -41,6 +41,35 @@ class SharingLevel(Choice):
     NAMED = "named"
 
 
+class Mode(Choice):
+    """By what goods travel."""
+
+    SEA = "sea"
+    RAIL = "rail"
+    ROAD = "road"
+    AIR = "air"
+    INLAND_WATERWAY = "inland-waterway"
+
+
+class Passage(Choice):
+    """A canal, strait or cape that ships cannot well do without."""
+
+    SUEZ = "suez"
+    PANAMA = "panama"
+    MALACCA = "malacca"
+    SUNDA = "sunda"
+    BAB_EL_MANDEB = "bab-el-mandeb"
+    HORMUZ = "hormuz"
+    GIBRALTAR = "gibraltar"
+    BOSPORUS = "bosporus"
+    DARDANELLES = "dardanelles"
+    GOOD_HOPE = "good-hope"
+    MAGELLAN = "magellan"
+    BERING = "bering"
+    NORTHWEST = "northwest"
+    KIEL = "kiel"
+
+
 class Trigger(Choice):
     """What sets a continuity plan going."""
 
@@ -240,6 +269,44 @@ class BillOfMaterialFact:
         return cls(Stated.read(reader, latest), reader.place("site"), part, tuple(sorted(needs)))
 
 
+def _locode(reader: Reader, name: str) -> str | None:
+    code = reader.text_or_none(name, 5)
+    if code is not None and not _LOCODE.fullmatch(code):
+        raise MalformedInput("expected a UN/LOCODE, as CNNGB", reader.at(name))
+    return code
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStated:
+    """By which modes goods travel, from which port to which (UN/LOCODE), through which passages; `lane`: its name."""
+
+    modes: tuple[str, ...]
+    origin: str | None
+    destination: str | None
+    passages: tuple[str, ...]
+    lane: str | None
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        modes = [Reader({"mode": item}, at, "mode").choice("mode", Mode) for at, item in reader.items("modes", least=1)]
+        passages = [
+            Reader({"passage": item}, at, "passage").choice("passage", Passage) for at, item in reader.items("passages")
+        ]
+        if len(set(passages)) != len(passages):
+            raise MalformedInput("a route goes through a passage once", reader.at("passages"))
+        if passages and Mode.SEA not in modes:
+            raise MalformedInput("passages are of the sea, and no leg of this route is by sea", reader.at("passages"))
+        origin, destination = _locode(reader, "from"), _locode(reader, "to")
+        if origin is not None and origin == destination:
+            raise MalformedInput("a route does not end where it began", reader.at("to"))
+        return cls(
+            tuple(map(str, modes)), origin, destination, tuple(map(str, passages)), reader.text_or_none("lane", 100)
+        )
+
+
+ROUTE = "from to passages lane"
+
+
 @dataclass(frozen=True, slots=True)
 class SupplyLinkFact:
     """`supplier` sends `part` to `customer`: which share of the need, how long it takes, and who else may know.
@@ -260,10 +327,12 @@ class SupplyLinkFact:
     since: date | None
     level: str
     levels: tuple[tuple[bytes, str], ...]
+    route: RouteStated | None
 
     @classmethod
     def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
-        reader = _reader(content, where, "supplier customer part uom share lead level", "mostPerDay since levels")
+        reader = _reader(content, where, "supplier customer part uom share lead level",
+                         "mostPerDay since levels route")  # fmt: skip
         lead = reader.child("lead", "days", "working sails")
         working = lead.has("working") and content["lead"]["working"]
         if type(working) is not bool:
@@ -291,6 +360,7 @@ class SupplyLinkFact:
             since=_day(reader, "since") if reader.has("since") else None,
             level=str(reader.choice("level", SharingLevel)),
             levels=tuple(sorted(levels)),
+            route=RouteStated.read(reader.child("route", "modes", ROUTE)) if reader.has("route") else None,
         )
 
 
@@ -380,6 +450,70 @@ class QualificationFact:
             _day(reader, "expires"),
             reader.number("firstArrivalDays", most=MAX_DAYS),
             reader.number("extraMinorUnits", most=MAX_CENTS) if reader.has("extraMinorUnits") else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RouteQualificationFact:
+    """The issuer has qualified another way for what `supplier` sends to its site `customer`: how much that takes a
+    week at most, and in its first weeks (`ramp`, shares of it), how soon it first departs, when it departs at all
+    (`sails`, else daily), how long it takes, how often it departs at most, what one costs above the price today.
+    """
+
+    stated: Stated
+    supplier: str
+    part: str
+    customer: str
+    uom: str
+    scope: str
+    expires: date
+    route: RouteStated
+    a_week: Fraction
+    ramp: tuple[Fraction, ...]
+    first_days: int
+    lead_days: int
+    sails: tuple[int, ...] | None
+    loads: int | None
+    extra_cents: int
+
+    @property
+    def way(self) -> str:
+        """The route in one line: two qualifications that differ in it are about two ways."""
+        route = self.route
+        ports = [one for one in (route.origin, route.destination) if one is not None]
+        return " ".join([*route.modes, *ports, *route.passages, *([route.lane] if route.lane is not None else [])])
+
+    @classmethod
+    def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
+        reader = _reader(
+            content,
+            where,
+            "supplier part customer uom scope expires route mostAWeek firstDepartureDays lead",
+            "ramp loads extraMinorUnits",
+        )
+        lead = reader.child("lead", "days", "sails")
+        ramp = []
+        for at, item in reader.items("ramp"):
+            ramp.append(_share(Reader({"share": item}, at, "share"), "share"))
+        supplier, customer = reader.place("supplier"), reader.place("customer")
+        if supplier == customer:
+            raise MalformedInput("a site does not supply itself", reader.at("customer"))
+        return cls(
+            stated=Stated.read(reader, latest),
+            supplier=supplier,
+            part=reader.part("part"),
+            customer=customer,
+            uom=reader.measure(),
+            scope=reader.text("scope", 500),
+            expires=_day(reader, "expires"),
+            route=RouteStated.read(reader.child("route", "modes", ROUTE)),
+            a_week=_amount(reader, "mostAWeek"),
+            ramp=tuple(ramp),
+            first_days=reader.number("firstDepartureDays", most=MAX_DAYS),
+            lead_days=lead.number("days", most=MAX_DAYS),
+            sails=_weekdays(lead, "sails") if lead.has("sails") else None,
+            loads=reader.number("loads", least=1) if reader.has("loads") else None,
+            extra_cents=reader.number("extraMinorUnits", most=MAX_CENTS) if reader.has("extraMinorUnits") else 0,
         )
 
 
@@ -797,6 +931,7 @@ PARSERS: dict[str, Callable[..., Any]] = {
     "stock": StockFact.parse,
     "capacity": CapacityFact.parse,
     "qualification": QualificationFact.parse,
+    "route-qualification": RouteQualificationFact.parse,
     "product-price": ProductPriceFact.parse,
     "continuity-plan": ContinuityPlanFact.parse,
     "scenario-set": ScenarioSetFact.parse,

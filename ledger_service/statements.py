@@ -56,6 +56,7 @@ PURPOSE_OF_KIND = {
     "stock": EVENTS,
     "capacity": EVENTS,
     "qualification": EVENTS,
+    "route-qualification": EVENTS,
     "product-price": EVENTS,
     "continuity-plan": EVENTS,
     "scenario-set": EVENTS,

@@ -44,6 +44,7 @@ FACT_KINDS = (
     "stock",
     "capacity",
     "qualification",
+    "route-qualification",
     "product-price",
     "continuity-plan",
 )

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from ledger_service import facts
+from ledger_service import facts, risk_kinds
 from ledger_service.errors import MalformedInput
 from ledger_service.risk_kinds import PARSERS, FactAnswer, FactRequest, StockFact, SupplyLinkFact
+from risk import routes
 from tests.ledger_service.test_custody_kinds import NOW, drop, example, put
 
 GLN = "https://id.gs1.org/414/9521002000016"
@@ -35,6 +36,17 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
         lambda content: content["levels"].append({**content["levels"][0], "level": "tier"}),
         "/content/levels",
     ),
+    "a port that is no port": ("supply-link", put("route/from", "Bilbao"), "/content/route/from"),
+    "a route to where it began": ("supply-link", put("route/to", "ESBIO"), "/content/route/to"),
+    "a route by nothing": ("supply-link", put("route/modes", []), "/content/route/modes"),
+    "a route by swan": ("supply-link", put("route/modes", ["swan"]), "/content/route/modes/0/mode"),
+    "an unknown passage": ("supply-link", put("route/passages", ["styx"]), "/content/route/passages/0/passage"),
+    "a passage twice": ("supply-link", put("route/passages", ["suez", "suez"]), "/content/route/passages"),
+    "a canal by air": ("route-qualification", put("route/passages", ["suez"]), "/content/route/passages"),
+    "a ramp above 1": ("route-qualification", put("ramp", ["1.5"]), "/content/ramp/0/share"),
+    "no departure": ("route-qualification", put("loads", 0), "/content/loads"),
+    "less than nothing a week": ("route-qualification", put("mostAWeek", "-1"), "/content/mostAWeek"),
+    "a way to oneself": ("route-qualification", put("supplier", GLN), "/content/customer"),
     "more planned than possible": ("capacity", put("planned", "1201"), "/content/planned"),
     "a unit in words": ("capacity", put("uom", "piece"), "/content/uom"),
     "a latitude off the earth": ("site", put("latitude", "91"), "/content/latitude"),
@@ -206,3 +218,8 @@ def test_what_an_answer_says_goes_with_its_outcome() -> None:
     assert (forwarded.facts, forwarded.reason) == ((), None)
     declined = FactAnswer.parse({**content, "outcome": "declined", "reason": "not-known", "text": "Ask in May."})
     assert (declined.reason, declined.text) == ("not-known", "Ask in May.")
+
+
+def test_modes_and_passages_are_those_that_risk_knows() -> None:
+    assert list(map(str, risk_kinds.Mode)) == list(map(str, routes.Mode))
+    assert list(map(str, risk_kinds.Passage)) == list(map(str, routes.Passage))

@@ -40,7 +40,7 @@ def upgrade() -> None:
     )
     of_risk = sa.text(
         "kind IN ('site', 'part', 'bill-of-material', 'supply-link', 'stock', 'capacity', 'qualification', "
-        "'product-price', 'continuity-plan', 'disruption', 'fact-request', 'fact-answer')"
+        "'route-qualification', 'product-price', 'continuity-plan', 'disruption', 'fact-request', 'fact-answer')"
     )
     op.create_index(
         "ix_statement_risk", "statement", ["position"], unique=False, sqlite_where=of_risk, postgresql_where=of_risk
