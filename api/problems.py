@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from api import gateway, goods_in, outbound
 from api.backup import CannotWrite, FolderNotEmpty
+from api.impact.disruptions import UnknownDisruption
 from api.pages.notes import UnfitPin
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, UnfitStatement, UnknownRequest
 from api.paper import CannotPrint, NoRecord, NothingToPrint
@@ -44,6 +45,8 @@ from ledger_service.custody.packing import ImpossiblePacking
 from ledger_service.errors import LedgerError, MalformedInput, ProofError
 from ledger_service.evidence import BundleRefused
 from ledger_service.intake.epcis import NotEpcis, RefusedEvent
+from risk.disruption import Cancelled
+from risk.errors import MalformedFact, RiskError
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "https://tallystick.example.org/problems/"
@@ -228,6 +231,11 @@ KINDS: dict[type[Exception], Kind] = {
     TransactionRefused: Kind("chain-refuses", 409, "The contract refuses it"),
     ChainUnavailable: Kind("chain-unavailable", 503, "The chain does not answer"),
     anchoring.Divergence: Kind("divergence", 503, "Ledger and chain tell different histories"),
+    # risk
+    Cancelled: Kind("cancelled-before", 409, "It was cancelled before"),
+    MalformedFact: Kind("malformed-fact", 422, "Not a fact that can count"),
+    RiskError: Kind("risk-refused", 422, "This cannot be assessed"),
+    UnknownDisruption: Kind("not-found", 404, "Nothing here"),
     # webhooks
     outbound.UnfitAddress: Kind("unfit-address", 422, "This address is not called from here"),
     TooManyWebhooks: Kind("too-many-webhooks", 409, "As many webhooks as there may be"),
@@ -260,7 +268,7 @@ def kind_of(error: BaseException) -> Kind:
     return next(KINDS[one] for one in type(error).__mro__ if one in KINDS)
 
 
-def as_json(error: LedgerError) -> dict[str, Any]:
+def as_json(error: LedgerError | RiskError) -> dict[str, Any]:
     """The problem object of `error`: type, title, status, detail, and where it helps where, item, problems,
     retryAfter.
     """
@@ -286,14 +294,14 @@ def as_json(error: LedgerError) -> dict[str, Any]:
     return value
 
 
-def retry_after(error: LedgerError) -> int | None:
+def retry_after(error: LedgerError | RiskError) -> int | None:
     """After how many seconds it makes sense to try again, None where it makes none."""
     if isinstance(error, ledger.BacklogFull):
         return error.retry_after_seconds
     return next((seconds for kind, seconds in _RETRY_SECONDS.items() if isinstance(error, kind)), None)
 
 
-def answer(error: LedgerError, extra: Mapping[str, Any] | None = None) -> Response:
+def answer(error: LedgerError | RiskError, extra: Mapping[str, Any] | None = None) -> Response:
     """The response that says `error`."""
     value = as_json(error) | dict(extra or {})
     headers = dict(error.headers) if isinstance(error, ApiError) else {}
@@ -308,13 +316,14 @@ def answer(error: LedgerError, extra: Mapping[str, Any] | None = None) -> Respon
 def install(app: FastAPI) -> None:
     """Make `app` answer every error as a problem."""
     app.add_exception_handler(LedgerError, _of_ledger)
+    app.add_exception_handler(RiskError, _of_ledger)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(Exception, _of_bug)
 
 
 async def _of_ledger(request: Request, error: Exception) -> Response:
-    assert isinstance(error, LedgerError)
+    assert isinstance(error, LedgerError | RiskError)
     request.state.problem = kind_of(error).name
     return answer(error)
 

@@ -4,6 +4,7 @@ Here the ledger and the pure package `risk` meet. `shared` reads facts into a ne
 `reports` assesses disruptions, signs what comes of it as the service, and registers it like any statement.
 """
 
+from api.impact.disruptions import Disruptions
 from api.impact.reports import Reports
 from api.impact.requests import FactRequests
 from api.impact.shared import SharedNetwork
@@ -15,6 +16,7 @@ class Impact:
 
     def __init__(self, network: Network) -> None:
         keys = network.service
+        self.disruptions = Disruptions(network.ledger)
         self.requests = FactRequests(network.ledger)
         self.shared = SharedNetwork(network.ledger, keys.derive("risk view"))
         self.reports = Reports(
