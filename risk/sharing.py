@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Self, get_type_hints
 
@@ -189,7 +190,7 @@ class View:
         said["doubts"] = [[*place, plain(doubt)] for place, doubt in sorted(self.doubts.items())]
         return canonical(said)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return sha256(self.text).hexdigest()
 
@@ -218,18 +219,20 @@ def view(
     doubts: Mapping[tuple[str, str], Fraction] | None = None,
     site_names: Mapping[str, str] | None = None,
     part_names: Mapping[tuple[str, str], str] | None = None,
+    part_numbers: Mapping[tuple[str, str], str] | None = None,
     requests: int = 0,
 ) -> View:
     """What the member `reader` may see of `network` and of what happens in it.
 
     `exceptions` are levels for single readers: (key of the link, reader) → level. `doubts` say by what share each
-    stock (site, part) may be wrong. `site_names` and `part_names` are as in `facts.Known`. `key` (32 bytes) makes the
+    stock (site, part) may be wrong. `site_names`, `part_names` and `part_numbers` are as in `facts.Known`: the reader's
+    parts go by the numbers that it has for them, not by one that somebody else may have. `key` (32 bytes) makes the
     ids of others; with it and the same facts they are the same again. Raises MalformedFact for a level or a hit that
     is none.
     """
     sight = Sight(network, reader, key=key, checkpoint=checkpoint, exceptions=exceptions, alternatives=alternatives,
                   qualifications=qualifications, routes=routes, doubts=doubts, site_names=site_names,
-                  part_names=part_names)  # fmt: skip
+                  part_names=part_names, part_numbers=part_numbers)  # fmt: skip
     return sight.view(hits, requests)
 
 
@@ -253,8 +256,9 @@ class Sight:
         doubts: Mapping[tuple[str, str], Fraction] | None = None,
         site_names: Mapping[str, str] | None = None,
         part_names: Mapping[tuple[str, str], str] | None = None,
+        part_numbers: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        self._mask: Callable[[], _Mask] = lambda: _Mask(network, reader, exceptions or {})
+        self._mask: Callable[[], _Mask] = lambda: _Mask(network, reader, exceptions or {}, part_numbers or {})
         self._id = (key, checkpoint)
         self._alternatives, self._qualifications = list(alternatives), list(qualifications)
         self._routes, self._doubts = list(routes), doubts or {}
@@ -304,7 +308,13 @@ class _Fact:
 class _Mask:
     """One reader's sight of a network, worked out step by step."""
 
-    def __init__(self, network: SupplyNetwork, reader: str, exceptions: Mapping[tuple[str, str], Level]) -> None:
+    def __init__(
+        self,
+        network: SupplyNetwork,
+        reader: str,
+        exceptions: Mapping[tuple[str, str], Level],
+        numbers: Mapping[tuple[str, str], str],
+    ) -> None:
         self.network = network
         self.reader = reader
         self.own = frozenset(site.key for site in network.sites.values() if site.owner == reader)
@@ -325,6 +335,7 @@ class _Mask:
         known = {part for line in self.lines if line.site in self.own for part in (line.part, *line.needs)}
         known |= {one.part for one in self.links if self._is_known(one)}
         self.known_parts = frozenset(known)
+        self.numbers = {part: part for part in self.known_parts} | self._told(numbers)
 
     def site_names(self, names: Mapping[str, str]) -> dict[str, str]:
         """What the sites are called that the reader may see by their keys, and those that offer it what they have."""
@@ -332,12 +343,18 @@ class _Mask:
         return {one: names[one] for one in sorted(shown | self.offering) if one in names}
 
     def part_names(self, names: Mapping[tuple[str, str], str]) -> dict[str, str]:
-        """What the parts are called that the reader knows: by itself, else by who supplies or uses them beside it."""
+        """What the parts are called that the reader knows, by the numbers that it sees."""
+        return dict(sorted((self.numbers[part], name) for part, name in self._told(names).items()))
+
+    def _told(self, names: Mapping[tuple[str, str], str]) -> dict[str, str]:
+        """What of `names` (part, member) holds for the parts that the reader knows: its own, else that of who supplies
+        or uses them beside it.
+        """
         owners: dict[str, set[str]] = defaultdict(set)
         for link in self.links:
             if self._is_known(link):
                 owners[link.part] |= {self.network.sites[one].owner for one in (link.supplier, link.customer)}
-        found = {}
+        found: dict[str, str] = {}
         for part in sorted(self.known_parts):
             called = [names[part, one] for one in (self.reader, *sorted(owners[part])) if (part, one) in names]
             if called:
@@ -447,7 +464,7 @@ class _Mask:
             network=network,
             seen=dict(sorted((names["site", one], seen) for one, seen in self.seen.items()))
             | {names[one]: Seen(Level.NAMED) for one in sorted(self.named_offers) if one[1] not in self.seen},
-            known_parts=self.known_parts,
+            known_parts=frozenset(self.numbers.values()),
             hits=tuple(sorted({self._hit(node, one) for node, one in self.hits}, key=_order)),
             alternatives=tuple(sorted((self._alternative(one) for one in alternatives), key=_order)),
             qualifications=tuple(sorted((self._qualification(one) for one in qualifications), key=_order)),
@@ -492,7 +509,7 @@ class _Mask:
             site = self.network.sites[key]
             named = site if seen.level is Level.NAMED else None
             found.append(fact("site", (("site", key),), seen, site.calendar, named))
-        found += [fact("part", (("part", one),), one) for one in sorted(self.known_parts)]
+        found += [fact("part", (("part", one),), number) for one, number in sorted(self.numbers.items())]
         found += [fact("offer", (one,), one[1]) for one in sorted(self.named_offers)]
         for line in self.lines:
             here = (("site", line.site), ("part", line.part))
@@ -502,8 +519,8 @@ class _Mask:
                 found.append(fact("need", (*here, ("part", part)), amount * scale[part] / scale[line.part]))
         for link in self.links:
             ends = self._ends(link)
-            shown = replace(self._scaled(link), key=link.key if self._is_known(link) else "", supplier="", customer="",
-                            part="")  # fmt: skip
+            shown = replace(self._scaled(link), key=self._key(link) if self._is_known(link) else "", supplier="",
+                            customer="", part="")  # fmt: skip
             found.append(fact("link", ends, shown))
         for link, closing in self.link_hits:
             is_route = closing.link != link.key
@@ -557,7 +574,9 @@ class _Mask:
             colours[first] = sha256(f"first of {alike}".encode()).hexdigest()
         ranked = sorted(hidden, key=lambda node: (node[0], colours[node]))
         names = {node: fresh(node[0], rank) for rank, node in enumerate(ranked)}
-        return names | {node: node[1] for node in nodes if node not in names}
+        return names | {
+            node: self.numbers[node[1]] if node[0] == "part" else node[1] for node in nodes if node not in names
+        }
 
     def _price(self, line: Line) -> int | None:
         return line.revenue_cents if line.site in self.own else None
@@ -591,6 +610,12 @@ class _Mask:
             in_transit={day: amount * scale for day, amount in sorted(link.in_transit.items())},
             route=link.route if self._is_known(link) else None,
         )
+
+    def _key(self, link: SupplyLink) -> str:
+        """The key of a link that the reader may see itself: of its part it has the number that the reader knows."""
+        if not link.key.endswith(f": {link.part}"):
+            return link.key
+        return link.key.removesuffix(link.part) + self.numbers[link.part]
 
     def _ends(self, link: SupplyLink) -> tuple[Node, ...]:
         return ("site", link.supplier), ("site", link.customer), ("part", link.part)
@@ -639,8 +664,8 @@ class _Mask:
             )
             shown = replace(self._scaled(link), supplier=ends[0], customer=ends[1], part=ends[2])
             if self._is_known(link):
-                found.append(shown)
-                keys[link.key] = link.key
+                keys[link.key] = self._key(link)
+                found.append(replace(shown, key=keys[link.key]))
             else:
                 shown = replace(shown, key="")
                 # Links between the same ends are told apart by all that hangs on them, and by nothing else.
@@ -669,7 +694,10 @@ class _Mask:
         if node[0] == "site":
             level = self.seen[node[1]].level
         if level is Level.NAMED:
-            return hit
+            # A partner's own word would tell that it deals with the site.
+            site = self.network.sites.get(hit.site)
+            known = {self.reader} if site is None else {self.reader, site.owner}
+            return replace(hit, sources=tuple(one for one in hit.sources if one.is_public or one.name in known))
         if level.shows(Level.REGION_AND_CAUSE):
             return replace(hit, sources=tuple(one for one in hit.sources if one.is_public))
         return replace(hit, cause="", onset=None, sources=())

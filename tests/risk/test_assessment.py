@@ -30,7 +30,7 @@ QUALIFIED = [Qualification(one.supplier, "magnet", one.customer, one.customer, d
 
 
 WARNING = Source("weather.example.org", ("circle 29.47,121.97 120",), True)
-OWN_WORD = Source("0x" + "59" * 32, ("site yongjiang",), False)
+OWN_WORD = Source("yongjiang", ("site yongjiang",), False)
 SHOWN_TO_ALL = {"areas": ["circle 29.47,121.97 120"], "name": "weather.example.org"}
 
 

@@ -15,7 +15,7 @@ from risk.alternatives import Alternative, Qualification
 from risk.errors import MalformedFact
 from risk.network import EVERY_DAY, Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Outage, propagate
-from risk.sharing import Hit, Level, View, view
+from risk.sharing import Hit, Level, Source, View, view
 from tests.risk.networks import BACK, MONDAY, axle_circle
 
 KEY = bytes(range(32))
@@ -274,3 +274,25 @@ def test_what_is_not_withheld_counts_in_full(seed: int) -> None:
         ]
 
     assert own(seen.network, seen.hits[0].site) == own(network, site)
+
+
+def test_a_reader_is_shown_the_numbers_that_it_has_for_its_parts_and_nobody_elses() -> None:
+    numbers = {("magnet", "lariana"): "M-17", ("magnet", "yongjiang"): "magnet", ("rotor", "nordrand"): "R-5"}
+    keyed = [replace(one, key=f"{one.supplier} > {one.customer}: {one.part}") for one in axle_circle().links]
+    network = axle_circle()
+    network = SupplyNetwork.of(network.day, network.sites.values(), network.lines, keyed, network.stocks)
+
+    def text(reader: str) -> str:
+        return view(network, reader, key=KEY, checkpoint="c7", hits=[STORM], part_numbers=numbers).text.decode()
+
+    assert "yongjiang > lariana: M-17" in text("lariana")
+    assert '"magnet"' not in text("lariana")
+    # Vltava has no number of its own: it sees the one of its supplier.
+    assert "yongjiang > vltava: magnet" in text("vltava")
+    assert "M-17" not in text("vltava")
+
+
+def test_who_else_deals_with_a_site_is_not_told_by_what_it_says_of_it() -> None:
+    sources = (Source("vltava", ("site yongjiang",), is_public=False), Source("yongjiang", ("site yongjiang",), False))
+    seen = view(axle_circle(), "lariana", key=KEY, checkpoint="c7", hits=[replace(STORM, sources=sources)])
+    assert [[source.name for source in one.sources] for one in seen.hits if isinstance(one, Hit)] == [["yongjiang"]]
