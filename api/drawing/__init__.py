@@ -1,6 +1,6 @@
-"""Drawings of an impact report: the network, the map, the timeline of stops and what is lost by week, as SVG.
+"""An impact report drawn and told: what its content says as values, as drawings, and as sentences and tables.
 
-Pure: each drawing is a function of a `Reading`, which holds what one report says and nothing else; the same report
-gives the same bytes. No scripts, no references to elsewhere. The colours of paper are in the drawing itself; a page
-may set others for the classes named after their roles (`canvas.ROLES`).
+Pure: everything is a function of the content of one report; the same report gives the same bytes. Drawings are SVG
+without scripts or references to elsewhere. The colours of paper are in the drawing itself; a page may set others for
+the classes named after their roles (`canvas.ROLES`).
 """

@@ -137,23 +137,20 @@ class Reading:
 
     def name(self, key: str) -> str:
         """What people call a site or a part."""
-        for names in self._names:
-            found = names.get(key)
-            if isinstance(found, str) and plain(found):
-                return plain(found, MAX_NAME)
+        names = self.content["names"]
+        for kind in ("sites", "parts"):
+            found = plain(names[kind].get(key, ""), MAX_NAME)
+            if found:
+                return found
         return plain(identifier(key), MAX_NAME)
-
-    @cached_property
-    def _names(self) -> list[Mapping[str, Any]]:
-        names = self.content.get("names") or {}
-        return [names, *(one for one in names.values() if isinstance(one, Mapping))]
 
     @cached_property
     def own_sites(self) -> frozenset[str]:
         """The reader's own sites, of those that the report names."""
-        return frozenset(one["site"] for one in self.content["effect"]["stops"]) | frozenset(
-            one["site"] for one in self.content["oneMoreDay"]
-        )
+        content = self.content
+        found = {one["site"] for one in (*content["effect"]["stops"], *content["oneMoreDay"])}
+        said = content["alternatives"]
+        return frozenset(found | {one["customer"] for one in (*said["suggestions"], *said["refused"])})
 
     @cached_property
     def stops(self) -> tuple[Standstill, ...]:
@@ -257,12 +254,11 @@ class Reading:
     @cached_property
     def positions(self) -> tuple[Position, ...]:
         """Sites that may be named and whose position is known."""
-        found = []
-        for site, place in sorted((self.content.get("places") or {}).items()):
-            position = place.get("position", place) if isinstance(place, Mapping) else {}
-            if position.get("latitude") is not None and position.get("longitude") is not None:
-                found.append(Position(site, float(position["latitude"]), float(position["longitude"])))
-        return tuple(found)
+        return tuple(
+            Position(site, float(place["latitude"]), float(place["longitude"]))
+            for site, place in sorted(self.content["places"].items())
+            if place["latitude"] is not None and place["longitude"] is not None
+        )
 
     @cached_property
     def areas(self) -> tuple[Circle | Polygon, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from api.impact.telling import (
+from api.drawing.telling import (
     Block,
     Commands,
     Facts,

@@ -48,8 +48,8 @@ _RULES = {
     )
 }
 _SCORES = (
-    "Shared risks: regions, ports and suppliers that it shares with what is hit. Score: how close it comes to the best in "
-    "all criteria, from 0 to 1 (TOPSIS)."
+    "Shared risks: regions, ports and suppliers that it shares with what is hit. Score: how close it comes to the best "
+    "in all criteria, from 0 to 1 (TOPSIS)."
 )
 _WEIGHTINGS = " of the slightly different weightings that were tried."
 _SAME_BYTES = (

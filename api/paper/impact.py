@@ -1,0 +1,95 @@
+"""The impact report on paper: the same sentences, tables and drawings as the page, in the same order."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any
+
+from api.drawing.telling import Block, Commands, Facts, Listing, Picture, Sentence, Table, Telling, Tile, Words
+from api.paper import press
+from api.texts import plain, shortened
+
+TEMPLATE = "impact.typ"
+_WIDE = 752.0
+_NARROW = 16
+"""Letters: columns of more share the width that is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactPaper:
+    """A report to print."""
+
+    telling: Telling
+
+    def pdf(self) -> bytes:
+        """The report as PDF; the same report is the same bytes."""
+        return press.pdf(TEMPLATE, self.data(), at=self._at())
+
+    def pictures(self) -> list[bytes]:
+        """The pages of the report as PNG."""
+        return press.pictures(TEMPLATE, self.data(), at=self._at())
+
+    def _at(self) -> int:
+        telling = self.telling
+        if telling.registered is not None:
+            return telling.registered // 1000
+        return int(datetime.combine(telling.reading.day, time(), UTC).timestamp())
+
+    def data(self) -> dict[str, Any]:
+        """What the template is given. What a page keeps closed until it is opened is left to the page."""
+        telling = self.telling
+        status = next((one for one in telling.banners if one.name != "DEMO"), None)
+        return {
+            "demo": telling.is_demo,
+            "status": None if status is None else {"name": status.name, "text": status.text},
+            "title": telling.title,
+            "reader": plain(telling.reader, 120),
+            "digest": "" if telling.digest is None else shortened(telling.digest),
+            "headline": _text(telling.headline),
+            "asides": [_text(one) for one in telling.asides],
+            "tiles": [_tile(one) for one in telling.tiles],
+            "sections": [
+                {"title": one.title, "blocks": [made for block in one.blocks for made in self._block(block)]}
+                for one in telling.sections
+            ],
+        }
+
+    def _block(self, block: Block) -> list[dict[str, Any]]:
+        match block:
+            case Sentence(words, tone):
+                return [{"type": "sentence", "text": _text(words), "tone": tone}]
+            case Facts(pairs):
+                return [{"type": "facts", "pairs": [[name, _text(said)] for name, said in pairs]}]
+            case Listing(items):
+                return [{"type": "listing", "items": [_text(one) for one in items]}]
+            case Commands(lines):
+                return [{"type": "commands", "lines": list(lines)}]
+            case Picture(name, alt):
+                drawn = self.telling.drawing(name, _WIDE)
+                return [] if drawn is None else [{"type": "picture", "svg": drawn.svg(alt), "alt": alt}]
+            case Table():
+                return [] if block.is_closed else [_table(block)]
+
+
+def _table(table: Table) -> dict[str, Any]:
+    longest = [max(len(_text(row[at])) for row in table.rows) for at in range(len(table.head))]
+    return {
+        "type": "table",
+        "caption": table.caption,
+        "head": list(table.head),
+        "numbers": sorted(table.numbers),
+        "wide": [at for at, letters in enumerate(longest) if letters > _NARROW and at not in table.numbers] or [0],
+        # Paper cannot be pointed at, so tables have amounts of money to the cent.
+        "rows": [[_text(cell, exact=True) for cell in row] for row in table.rows],
+        "more": f"and {table.more} more, which the report has" if table.more else "",
+    }
+
+
+def _tile(tile: Tile) -> dict[str, Any]:
+    return {"label": tile.label, "figure": _text(tile.figure), "note": _text(tile.note), "bad": tile.is_bad}
+
+
+def _text(words: Words, *, exact: bool = False) -> str:
+    return "".join(
+        one if isinstance(one, str) else one.hint if exact and one.hint and not one.is_day else one.shown
+        for one in words
+    )
