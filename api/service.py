@@ -207,7 +207,7 @@ class Service:
         self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
         self.rounds.add("index of trails", self.trails.index)
         self.ledger.thing_mac = self.trails.mac
-        self.impact = Impact(network)
+        self.impact = Impact(network, self._registered)
         of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
         self.record_notices = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
         self.rounds.add("notices of requests", RequestNotices(self.ledger, self.notices).filed)

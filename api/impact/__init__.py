@@ -4,17 +4,20 @@ Here the ledger and the pure package `risk` meet. `shared` reads facts into a ne
 `reports` assesses disruptions, signs what comes of it as the service, and registers it like any statement.
 """
 
+from collections.abc import Callable, Sequence
+
 from api.impact.disruptions import Disruptions
 from api.impact.reports import Reports
 from api.impact.requests import FactRequests
 from api.impact.shared import SharedNetwork
 from api.network import Network
+from ledger_service.ledger import Registration
 
 
 class Impact:
     """All of it over one open network, as routes and rounds use it."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, on_registered: Callable[[Sequence[Registration]], None]) -> None:
         keys = network.service
         self.disruptions = Disruptions(network.ledger)
         self.requests = FactRequests(network.ledger)
@@ -22,7 +25,10 @@ class Impact:
         self.reports = Reports(
             network.ledger,
             self.shared,
+            self.disruptions,
+            self.requests,
             issuer=network.service_member,
             signer=keys.operator,
             key=keys.derive("impact reports"),
+            on_registered=on_registered,
         )

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
@@ -24,7 +25,7 @@ from ledger_service.store.risk_tables import FACT_KINDS, IS_RISK
 from ledger_service.store.tables import anchor, checkpoint, content, statement
 from ledger_service.store.trail_tables import forgotten
 from risk.facts import Facts, Known, Record, known
-from risk.sharing import Hit, Sight, View
+from risk.sharing import Hit, LinkHit, Sight, View
 
 BATCH = 5_000
 """Facts that are read at once."""
@@ -46,6 +47,11 @@ class Checkpointed:
     time: datetime
     day: date
     known: Known
+
+    @cached_property
+    def owners(self) -> frozenset[bytes]:
+        """The members who have sites in the network."""
+        return frozenset(bytes.fromhex(one.owner[2:]) for one in self.known.network.sites.values())
 
 
 class SharedNetwork:
@@ -77,7 +83,7 @@ class SharedNetwork:
             place = (size, day)
             return _kept(self._networks, place, KEPT_NETWORKS, lambda: self._known(size, root, registered, day))
 
-    def view(self, reader: bytes, at: Checkpointed, hits: Iterable[Hit] = (), requests: int = 0) -> View:
+    def view(self, reader: bytes, at: Checkpointed, hits: Iterable[Hit | LinkHit] = (), requests: int = 0) -> View:
         """What the member `reader` may see of it and of `hits`, while `requests` of its questions are open."""
         happening, whose = tuple(hits), (reader, at.size, at.day)
         with self._lane:
@@ -99,6 +105,8 @@ class SharedNetwork:
             alternatives=known.alternatives,
             qualifications=known.qualifications,
             doubts=known.doubts,
+            site_names=known.site_names,
+            part_names=known.part_names,
         )
 
     # -- reading -------------------------------------------------------------------------------------------------------
