@@ -4,7 +4,7 @@ Everything follows from `consortium.json` and `typhoon.json`. Each fact is state
 the service counts with it, and what others learn of it goes by the levels of the links.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -30,12 +30,9 @@ def story() -> dict[str, Any]:
     return data("typhoon.json")
 
 
-def facts(ids: Mapping[str, bytes], members: Callable[[str], bool] = lambda _: True) -> list[Saying]:
-    """What all members (or some) state, in an order in which nothing comes before what it speaks of.
-
-    `ids` are the members' ids: a level for one reader and a measure of a plan name a member by it.
-    """
-    return [one for one in _Facts(consortium(), ids).all() if members(one.company)]
+def facts() -> list[Saying]:
+    """What all members state, in an order in which nothing comes before what it speaks of."""
+    return list(_Facts(consortium()).all())
 
 
 def plan(ids: Mapping[str, bytes], agrees_to: bytes | None = None) -> list[Saying]:
@@ -136,9 +133,8 @@ def _home(company: Company) -> str:
 
 
 class _Facts:
-    def __init__(self, cast: Consortium, ids: Mapping[str, bytes]) -> None:
+    def __init__(self, cast: Consortium) -> None:
         self.cast = cast
-        self.ids = ids
         self.story = story()
         self.number = 0
 
@@ -150,6 +146,7 @@ class _Facts:
         yield from (self.link(one) for one in self.story["links"])
         for one in self.story["qualifications"]:
             yield from (self.qualification(one, customer) for customer in one["at"])
+        yield self.airlift(self.story["airlift"])
         yield from (self.stock(one) for one in self.story["stocks"])
 
     def say(self, site: str, kind: str, when: str, document: str, /, **content: Any) -> Saying:
@@ -214,17 +211,21 @@ class _Facts:
             share=row.get("share", "1"),
             lead=lead,
             level=row["level"],
-            **({"levels": self.levels(row["levels"])} if "levels" in row else {}),
+            **({"route": self.story["routes"][row["route"]]} if "route" in row else {}),
         )
-
-    def levels(self, levels: Mapping[str, str]) -> list[dict[str, str]]:
-        return [{"member": to_hex(self.ids[member]), "level": level} for member, level in levels.items()]
 
     def qualification(self, row: Mapping[str, Any], customer: str) -> Saying:
         terms = {name: row[name] for name in ("firstArrivalDays", "extraMinorUnits", "scope")}
         return self.say(customer, "qualification", "masters", "ppap", supplier=place(row["supplier"]),
                         customer=place(customer), part=part(self.story["qualified"]["part"]),
                         expires=self.story["qualified"]["expires"], **terms)  # fmt: skip
+
+    def airlift(self, row: Mapping[str, Any]) -> Saying:
+        terms = ("mostAWeek", "ramp", "firstDepartureDays", "loads", "extraMinorUnits", "expires", "scope", "route")
+        return self.say(row["customer"], "route-qualification", "masters", "transport-qualification",
+                        supplier=place(row["supplier"]), customer=place(row["customer"]), part=part(row["part"]),
+                        uom=self.uom(row["part"]), lead={"days": row["days"], "sails": row["sails"]},
+                        **{name: row[name] for name in terms})  # fmt: skip
 
     def stock(self, row: Mapping[str, Any]) -> Saying:
         coming = [

@@ -47,7 +47,7 @@ def records() -> list[Record]:
             NOW,
             PARSERS[one.kind](one.content, latest=CAST.starts_at),
         )
-        for number, one in enumerate(facts(IDS))
+        for number, one in enumerate(facts())
     ]
 
 
@@ -85,7 +85,7 @@ def test_every_fact_is_read_and_nothing_in_them_contradicts_anything() -> None:
     assert story_known().network.inconsistencies == ()
     assert story_known().aged == {}
     assert propagate(story_known().network, [], days=112).stops == ()
-    assert {one.kind for one in facts(IDS)} >= {"site", "part", "supply-link", "stock", "capacity", "qualification"}
+    assert {one.kind for one in facts()} >= {"site", "part", "supply-link", "stock", "capacity", "qualification"}
 
 
 def test_plan_set_and_questions_are_good_statements() -> None:
