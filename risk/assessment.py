@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from risk.alternatives import Alternative, Criterion, Reason, pro_rata, rank_stability, topsis, usable
 from risk.confidence import discounted
 from risk.errors import MalformedFact
-from risk.network import Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Impact, Outage, Stop, propagate
 from risk.sharing import Hit, Level, View, canonical
 from risk.survival import plan, time_to_survive
@@ -196,6 +196,7 @@ class _Report:
                 {
                     "becauseOf": one.because_of,
                     "byWeek": [{"amount": _decimal(amount), "week": week.isoformat()} for week, amount in one.by_week],
+                    "closed": _closed(self.network.sites[one.site].calendar, one.first, one.last),
                     "first": one.first.isoformat(),
                     "isOver": one.is_over,
                     "last": one.last.isoformat(),
@@ -532,6 +533,26 @@ def _use(network: SupplyNetwork, site: str, part: str) -> Fraction:
     return sum(
         (one.per_day * one.needs[part] for one in network.lines if one.site == site and part in one.needs), Fraction(0)
     )
+
+
+def _closed(calendar: Calendar, first: date, last: date) -> list[str]:
+    """Stretches from `first` to `last` with holidays in them, in which the site would not have worked anyway.
+
+    >>> christmas = Calendar(holidays=frozenset({date(2026, 12, 24), date(2026, 12, 25)}))
+    >>> _closed(christmas, date(2026, 12, 8), date(2027, 1, 7))
+    ['2026-12-24/2026-12-27']
+    """
+    found: list[str] = []
+    start: date | None = None
+    for number in range((last - first).days + 2):
+        day = first + timedelta(days=number)
+        if day <= last and not calendar.is_open(day):
+            start = start or day
+        elif start is not None:
+            if any(start <= one < day for one in calendar.holidays):
+                found.append(f"{start}/{day - timedelta(days=1)}")
+            start = None
+    return found
 
 
 def _with(
