@@ -115,9 +115,11 @@ class Custodian:
         kind: str,
         content: Mapping[str, Any],
         now: int,
+        *,
+        after: int = 0,
     ) -> bytes:
-        """One statement of `kind`, signed for `member`, under the next number of its stream; hold the `lane` until it
-        is registered.
+        """One statement of `kind`, signed for `member`, under the next number of its stream, or `after` so many that
+        are sealed already; hold the `lane` until they are registered.
         """
         key = self.key_of(member, ledger)
         stream = self.stream_of(member, source, audience)
@@ -130,7 +132,7 @@ class Custodian:
             issuer=member,
             kind=kind,
             stream=stream,
-            sequence=highest + 1,
+            sequence=highest + after + 1,
             issued_at=now,
             secret=self._randomness(32),
             signer=key,

@@ -47,6 +47,13 @@ class Action(StrEnum):
     KEEP_PINS = "set the PINs of own sites"
     READ_REQUESTS = "read own signing requests"
     SETTLE_REQUEST = "say what became of a signing request"
+    ASSESS = "have what disruptions do to itself assessed"
+    READ_REPORTS = "read own impact reports"
+    READ_VIEW = "read own view of the shared network"
+    READ_DISRUPTIONS = "read reports of disruptions"
+    KEEP_THRESHOLD = "say from which effect on to be interrupted"
+    READ_ALERTS = "read own alerts"
+    ACKNOWLEDGE = "acknowledge an alert"
     OPERATE = "operate the service"
 
 
@@ -116,6 +123,8 @@ REQUEST: Fields = frozenset(
     {"id", "state", "despatch", "asked", "kind", "content", "madeAt", "settledAt", "statement", "declined"}
 )
 
+REPORT: Fields = frozenset({"content", "digest", "number", "registeredAt", "state"})
+
 _ANYONE = {
     Action.SIGN_IN: DONE,
     Action.READ_NETWORK: frozenset(
@@ -172,6 +181,31 @@ _MEMBERS = {
     # It reaches as far as the caller's own sight of the trails does.
     Action.RAISE_RECALL: DONE,
     Action.KEEP_PINS: frozenset({"site", "setAt"}),
+    # A report is made of the caller's own view, and a view is `risk.sharing`'s rule of what a member may see.
+    Action.ASSESS: REPORT,
+    Action.READ_REPORTS: REPORT | {"summary"},
+    Action.READ_VIEW: frozenset(
+        {"aged", "checkpoint", "coverage", "day", "inconsistencies", "openRequests", "sites"}
+    ),
+    # Each disruption is made of the reports whose statements `Ledger.sight` shows the member, and of no other.
+    Action.READ_DISRUPTIONS: frozenset(
+        {
+            "certainty",
+            "ends",
+            "event",
+            "isCancelled",
+            "isOver",
+            "key",
+            "onset",
+            "reports",
+            "severity",
+            "sources",
+            "status",
+        }
+    ),
+    Action.KEEP_THRESHOLD: DONE,
+    Action.READ_ALERTS: DONE,
+    Action.ACKNOWLEDGE: DONE,
     Action.READ_REQUESTS: REQUEST,
     Action.SETTLE_REQUEST: REQUEST,
 }

@@ -183,11 +183,16 @@ class Disruptions:
         issuers, places = self.at(at.size).issuers, self._places_of(at)
         return [hit for one in disruptions for hit in striking.hits(one, at.known, issuers=issuers, places=places)]
 
-    def told(self, member: bytes, at: Checkpointed) -> list[Told]:
-        """What of the reports that `member` stated counts for nothing, as of a checkpoint."""
-        name, gathered, places = to_hex(member), self.at(at.size), self._places_of(at)
+    def told(self, member: bytes, at: Checkpointed | None) -> list[Told]:
+        """What of the reports that `member` stated counts for nothing, by the network of a checkpoint where there is
+        one already.
+        """
+        name, gathered = to_hex(member), self.at(None if at is None else at.size)
         own = [one for one in gathered.stated if one.issuer == member]
         found = [Told(name, one.report.name, one.trouble) for one in own if one.trouble is not None]
+        if at is None:
+            return found
+        places = self._places_of(at)
         whole = {id(one): one for one in (gathered.holding(each.report.name) for each in own) if one is not None}
         for one in whole.values():
             told = striking.told(one, at.known, issuers=gathered.issuers, places=places)

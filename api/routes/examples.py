@@ -150,3 +150,54 @@ EXPLAINED_STEP = {
     "why": "it was drawn for 2026-09-22 00:00 UTC, so that its time tells nothing",
 }
 WAITING_STEP = {"item": 0, "releaseAt": TIME + 86_400_000, "sequence": 1, "state": "waiting", "unit": UNIT}
+DISRUPTION_FORM = {
+    "about": [{"identifier": "TC26-1", "sender": "weather.example.org"}],
+    "from": "2026-10-12T06:00:00+08:00",
+    "left": "0",
+    "number": "YJ-2026-7",
+    "status": "Exercise",
+    "sure": "Observed",
+    "until": "2026-11-24T06:00:00+08:00",
+    "what": "typhoon",
+    "where": {"sites": ["https://id.gs1.org/414/9521006000012"]},
+}
+DISRUPTION = {
+    "action": "Alert",
+    "areas": [{"site": "https://id.gs1.org/414/9521006000012"}],
+    "cause": "other",
+    "certainty": "Observed",
+    "ends": "2026-11-24T06:00:00+08:00",
+    "event": "typhoon",
+    "format": "form",
+    "identifier": "YJ-2026-7",
+    "left": "0",
+    "onset": "2026-10-12T06:00:00+08:00",
+    "original": "{…}",
+    "parts": [],
+    "references": [{"identifier": "TC26-1", "sender": "weather.example.org"}],
+    "sender": MEMBER,
+    "sent": "2026-10-10T09:00:00+00:00",
+    "severity": "Unknown",
+    "status": "Exercise",
+    "to": [PARTNER],
+}
+DISRUPTION_VIEW = {
+    "certainty": "Observed",
+    "ends": "2026-11-24T06:00:00+08:00",
+    "event": "typhoon",
+    "isCancelled": False,
+    "isOver": False,
+    "key": f"{MEMBER}/YJ-2026-7",
+    "onset": "2026-10-12T06:00:00+08:00",
+    "reports": [
+        {
+            "issuer": MEMBER,
+            "registered": "2026-10-10T09:00:01.000Z",
+            "report": {name: one for name, one in DISRUPTION.items() if name not in ("to", "original")},
+            "statement": DIGEST,
+        }
+    ],
+    "severity": "Unknown",
+    "sources": [MEMBER],
+    "status": "Exercise",
+}

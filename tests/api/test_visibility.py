@@ -63,6 +63,15 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/webhooks/{webhook}/test"): OWNER,
     ("DELETE", "/v1/webhooks/{webhook}"): OWNER,
     ("POST", "/v1/epcis/capture"): set(),
+    ("POST", "/v1/risk/assess"): ALL,
+    ("GET", "/v1/risk/reports"): ALL,
+    ("GET", "/v1/risk/reports/{digest}"): set(),
+    ("GET", "/v1/risk/view"): ALL,
+    ("GET", "/v1/risk/network"): ALL,
+    ("POST", "/v1/risk/disruptions/read"): ALL,
+    ("POST", "/v1/risk/disruptions"): set(),
+    ("GET", "/v1/risk/disruptions"): ALL,
+    ("GET", "/v1/risk/disruptions/{key:path}"): PARTIES,
     ("POST", "/v1/custody/offers"): ALL,
     ("GET", "/v1/custody/offers"): ALL,
     ("GET", "/v1/custody/offers/{despatch}"): PARTIES,
@@ -102,6 +111,19 @@ PASSED = {200, 201, 202, 204, 400, 409, 422}
 NAMES = {"owner": "duero", "partner": "nordrand", "stranger": "oderland", "suspended": "havelmark"}
 
 
+FLOOD = {
+    "action": "Alert",
+    "cause": "natural-disaster",
+    "certainty": "Likely",
+    "format": "cap-1.2",
+    "identifier": "flood-7",
+    "sender": "weather.example.org",
+    "sent": "2026-01-01T00:00:00Z",
+    "severity": "Severe",
+    "status": "Actual",
+}
+
+
 def vote(service: House, kind: int, data: bytes, voters: tuple[str, ...]) -> Any:
     expires = service.clock.seconds() + 3600
     signatures = []
@@ -127,6 +149,8 @@ def scene(
         digest = running.send("duero", envelope.data).json()["digest"]
         offer = running.envelope(content=despatch("nordrand"), kind="despatch", stream="offers")
         despatch_id = running.send("duero", offer.data).json()["digest"]
+        flood = running.envelope(content=FLOOD, kind="disruption", stream="disruptions")
+        assert running.send("duero", flood.data).status_code == 201
         running.anchor()
         headers = {role: running.headers(name) for role, name in NAMES.items()}
         headers |= {"nobody": {}, "operator": {"Authorization": f"Bearer {operator_token(running.network)}"}}
@@ -136,6 +160,7 @@ def scene(
             "deed": "refuse",
             "despatch": despatch_id,
             "digest": digest,
+            "key:path": "weather.example.org/flood-7",
             "stream": to_hex(stream_id("duero to nordrand")),
             "member": to_hex(member_id("duero")),
             "level": "0",
@@ -186,6 +211,8 @@ def ask(running: House, names: dict[str, str], headers: dict[str, str], method: 
         kind = "application/x-ndjson" if path.endswith("batch") else kind
     elif path == "/v1/bundles":
         content = b'{"streams":[{"stream":"%s"}]}' % names["stream"].encode()
+    elif path.startswith("/v1/risk/disruptions") and method == "POST":
+        params = {"format": "form"}
     elif path == "/v1/streams/{stream}/explain":
         params = {"sequence": "1"}
     elif path in ("/v1/log/consistency", "/v1/log/inclusion"):
@@ -247,7 +274,7 @@ def test_lists_hold_only_what_the_reader_may_see(scene: tuple[House, Any, dict[s
     running, _, headers = scene
     for path in ("/v1/statements", "/v1/streams", "/v1/findings"):
         assert running.anyone.get(path, headers=headers["stranger"]).json()["items"] == []
-    assert len(running.anyone.get("/v1/statements", headers=headers["partner"]).json()["items"]) == 2
+    assert len(running.anyone.get("/v1/statements", headers=headers["partner"]).json()["items"]) == 3
 
 
 def test_the_operators_routes_are_for_the_machine_itself(scene: tuple[House, Any, dict[str, dict[str, str]]]) -> None:
@@ -266,6 +293,7 @@ def test_what_no_rule_names_is_denied() -> None:
             Action.READ_NOTICES, Action.KEEP_WEBHOOKS, Action.RAISE_RECALL,
             Action.READ_ADDRESSES, Action.HAND_OVER, Action.READ_STEPS,
             Action.READ_TRAIL,
+            Action.READ_DISRUPTIONS, Action.KEEP_THRESHOLD, Action.READ_ALERTS, Action.ACKNOWLEDGE,
             Action.READ_NOTE, Action.ANSWER_NOTE, Action.KEEP_PINS, Action.READ_REQUESTS, Action.SETTLE_REQUEST,
         }  # fmt: skip
         if action is not Action.OPERATE:
