@@ -5,16 +5,19 @@ newest holds; who may speak of a thing is its owner, for a link either of its en
 told to whoever stated it, never to anybody else. Facts older than agreed are used, and doubted in proportion.
 """
 
+from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from risk.alternatives import Alternative, Qualification
 from risk.confidence import doubt
 from risk.network import Calendar, Inconsistency, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.ordered import Ordered, Table
 from risk.sharing import Level
 
 AGREED_DAYS = {"stock": Fraction(1), "capacity": Fraction(30), "supply-link": Fraction(90)}
@@ -32,6 +35,10 @@ _ABOUT = {
 _SPEAKS = {"bill-of-material": "site", "stock": "site", "capacity": "site", "product-price": "site",
            "qualification": "customer"}  # fmt: skip
 """Whose site a fact must be about to count."""
+_CHANGES = ("capacity", "product-price", "stock", "supply-link", "qualification")
+"""What changes from day to day: one of these has only what hangs on it read again."""
+_COUNTS = ("capacity", "stock", "supply-link")
+"""Kinds that count one part in a unit; a bill of material counts several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,109 +84,159 @@ def known(
 
     `agreed_days` is how old each kind may be. Raises MalformedFact for a fact that is wrong in itself.
     """
-    return _Reading(records, at, day, {**AGREED_DAYS, **(agreed_days or {})}).known()
+    facts = Facts(agreed_days)
+    facts.take(records)
+    return facts.known(at, day)
 
 
 class Facts:
     """The facts of a log as it grows: what they come to at one checkpoint after the other.
 
     ``facts.take(records)`` as the log has more, in any order and each once; ``facts.known(at, day)`` is then equal to
-    ``known(all records, at, day)``. One changed link, stock, capacity or price costs milliseconds, whatever the size
-    of the network; what is new in kind (a site, a part, a bill of material, the next day, a checkpoint before the
-    last one) has everything read again. What it gave before stays as it was. Not for several threads at once.
+    ``known(all records, at, day)``. One changed link, stock, capacity, price or qualification costs milliseconds,
+    whatever the size of the network; what is new in kind (a site, a part, a bill of material, another day, a
+    checkpoint before the last one) has everything read again. What it gave before stays as it was. Not for several
+    threads at once.
     """
 
     def __init__(self, agreed_days: Mapping[str, Fraction] | None = None) -> None:
-        self._agreed_days = agreed_days
+        self._agreed_days = {**AGREED_DAYS, **(agreed_days or {})}
         self._records: list[Record] = []
+        self._waiting: list[Record] = []
+        self._reading: _Reading | None = None
 
     def take(self, records: Iterable[Record]) -> None:
         """Add what the log has more."""
-        self._records.extend(records)
+        some = [one for one in records if one.kind in _ABOUT]
+        self._records += some
+        self._waiting += some
 
     def known(self, at: datetime, day: date) -> Known:
         """What was registered up to `at` comes to on `day`. Raises MalformedFact as `known` does."""
-        return known(self._records, at, day, self._agreed_days)
+        # Where a fact is wrong in itself nothing half read may stay behind.
+        reading, self._reading = self._reading, None
+        waiting = self._waiting
+        if reading is None or reading.day != day or at < reading.at:
+            reading, waiting = None, self._records
+        due = [one for one in waiting if one.registered <= at]
+        if reading is None or not reading.goes_on(due, at):
+            waiting = self._records
+            reading = _Reading([one for one in waiting if one.registered <= at], at, day, self._agreed_days)
+        found = reading.known()
+        self._reading, self._waiting = reading, [one for one in waiting if one.registered > at]
+        return found
+
+
+Place = tuple[str, ...]
 
 
 class _Reading:
-    """Records on their way to a network, thing by thing."""
+    """Records of one day that have been read, thing by thing, and what they come to.
+
+    `current` is what holds of each thing by each issuer, `there` what of it counts at each place: the last one.
+    """
 
     def __init__(self, records: Iterable[Record], at: datetime, day: date, agreed_days: Mapping[str, Fraction]) -> None:
         self.at = at
         self.day = day
         self.agreed_days = agreed_days
-        self.found: list[Inconsistency] = []
-        there = [one for one in records if one.registered <= at and one.kind in _ABOUT]
-        by_id = {one.statement: one for one in there}
-        corrected = set()
-        for one in there:
-            before = by_id.get(_hex(one.fact.stated.corrects))
-            if before is not None and (before.kind, before.issuer) == (one.kind, one.issuer):
-                corrected.add(before.statement)
-        newest: dict[tuple[str, ...], Record] = {}
-        for one in sorted(there, key=lambda one: (one.fact.stated.as_of, one.registered, one.statement)):
-            if one.statement not in corrected:
-                newest[one.kind, one.issuer, *(getattr(one.fact, name) for name in _ABOUT[one.kind])] = one
-        self.of: dict[str, list[Record]] = defaultdict(list)
-        for one in sorted(newest.values(), key=lambda one: (one.registered, one.statement)):
-            self.of[one.kind].append(one)
+        self.told: dict[tuple[str, Place], tuple[Inconsistency, ...]] = {}
+        self.by_id: dict[str, Record] = {}
+        self.said: dict[Place, list[Record]] = {}
+        self.corrections: dict[str, list[tuple[str, str]]] = {}
+        for one in records:
+            self._note(one)
+        newest = {key: self._newest(key) for key in self.said}
+        self.current = {key: record for key, record in newest.items() if record is not None}
+        of: dict[str, list[Record]] = {kind: [] for kind in _ABOUT}
+        for one in sorted(self.current.values(), key=_when):
+            of[one.kind].append(one)
+        self.sites = self._sites(of["site"])
+        self.parts, self.units = self._parts(of["part"])
+        self.declared = frozenset(self.units)
+        self.counted: dict[str, list[tuple[datetime, str, str]]] = defaultdict(list)
+        self.there: dict[str, dict[Place, list[Record]]] = {kind: {} for kind in _SPEAKS | {"supply-link": ""}}
+        for kind in self.there:
+            for one in of[kind]:
+                self._put(one)
+        self.units |= {name: some[0][2] for name, some in self.counted.items()}
+        self.own_sites = [one for one in of["site"] if self.sites[one.fact.site].owner == one.issuer]
+        self.part_names = {
+            (self.name(one.fact.part), one.issuer): one.fact.name for one in of["part"] if one.fact.name is not None
+        }
+        self.by_age = {
+            kind: Ordered(sorted(map(_as_of, of.get(kind, ()))), _itself) for kind in sorted(self.agreed_days)
+        }
+        made = self.there["capacity"].keys() | self.there["bill-of-material"].keys()
+        lines = [self._line((site, part)) for site, part in made]
+        stocks = {(site, part): self._stock((site, part)) for site, part in self.there["stock"]}
+        links = {place: self._link(place) for place in self.there["supply-link"]}
+        self.network = SupplyNetwork.of(
+            day,
+            self.sites.values(),
+            [one for one in lines if one is not None],
+            [one[0] for one in links.values() if one is not None],
+            [one for one in stocks.values() if one is not None],
+        )
+        self.exceptions = Table({key: level for one in links.values() if one is not None for key, level in one[1]})
+        self.counts = Table(
+            {
+                place: self.there["stock"][place][-1].fact.stated.as_of
+                for place, one in stocks.items()
+                if one is not None
+            }
+        )
+        self._qualify()
 
-    def tell(self, record: Record, what: str) -> None:
-        about = " ".join(str(getattr(record.fact, name)) for name in _ABOUT[record.kind])
-        self.found.append(Inconsistency(record.issuer, f"{record.kind} {about}", what))
+    def goes_on(self, records: Iterable[Record], at: datetime) -> bool:
+        """Whether what is read can go on with `records`, up to `at`; if not, all has to be read again."""
+        self.at = at
+        some = list(records)
+        if any(one.kind not in _CHANGES for one in some):
+            return False
+        keys = {key for one in some for key in self._note(one)}
+        if any(key[0] not in _CHANGES for key in keys):
+            return False
+        places: set[tuple[str, Place]] = set()
+        names: set[str] = set()
+        for key in keys:
+            before, after = self.current.get(key), self._newest(key)
+            if before is after:
+                continue
+            some = [one for one in (before, after) if one is not None]
+            for one in some:
+                places.add((one.kind, self._place(one)))
+                names |= {self.name(part) for part, _ in _counts(one)}
+            if key[0] == "stock":
+                some += [other for one in some[:1] for other in self.there["stock"].get(self._place(one), ())]
+            # What is on the way over a link is said with the stock that it comes to.
+            places |= {
+                ("supply-link", (source, *self._place(one)))
+                for one in some
+                if one.kind == "stock"
+                for source, _, _ in one.fact.on_the_way
+            }
+            self._replace(key, before, after)
+        for name in names:
+            first = self.counted.get(name)
+            if first is not None and self.units.get(name) != (first[0][2] if first else None):
+                return False  # others count it differently now, or nobody does
+        return self._change(places)
 
     def known(self) -> Known:
-        sites = self._sites()
-        self.parts, self.units = self._parts()
-        records = {kind: [one for one in self.of[kind] if self._may_speak(one, sites)] for kind in _ABOUT}
-        capacities = self._by_place(records["capacity"])
-        lines = self._lines(records, capacities)
-        stocks = {place: one for place, one in self._by_place(records["stock"]).items() if self._fits(one)}
-        links, exceptions = self._links(records["supply-link"], sites, stocks)
-        network = SupplyNetwork.of(
-            self.day,
-            sites.values(),
-            lines,
-            links,
-            [Stock(site, part, one.fact.amount) for (site, part), one in stocks.items()],
-        )
-        told = {*network.inconsistencies, *self.found}
-        network = replace(
-            network, inconsistencies=tuple(sorted(told, key=lambda one: (one.owner, one.about, one.what)))
-        )
+        """What it comes to."""
         return Known(
-            network=network,
-            exceptions=exceptions,
-            doubts={place: doubt(self._age(one), self.agreed_days["stock"]) for place, one in sorted(stocks.items())},
+            network=self.network.telling(one for some in self.told.values() for one in some),
+            exceptions=self.exceptions,
+            doubts=_Doubts(self.counts, self.at, self.agreed_days["stock"]),
             recovery_days={
-                one.fact.site: one.fact.recovery_days
-                for one in self.of["site"]
-                if one.fact.recovery_days is not None and sites[one.fact.site].owner == one.issuer
+                one.fact.site: one.fact.recovery_days for one in self.own_sites if one.fact.recovery_days is not None
             },
-            alternatives=self._alternatives(records["qualification"], capacities, sites),
-            qualifications=tuple(
-                Qualification(
-                    one.fact.supplier, self.name(one.fact.part), one.fact.customer, one.issuer, one.fact.expires
-                )
-                for one in records["qualification"]
-            ),
-            aged={
-                one.statement: self._age(one)
-                for kind in sorted(self.agreed_days)
-                for one in self.of[kind]
-                if self._age(one) > self.agreed_days[kind]
-            },
-            site_names={
-                one.fact.site: one.fact.name
-                for one in self.of["site"]
-                if one.fact.name is not None and sites[one.fact.site].owner == one.issuer
-            },
-            part_names={
-                (self.name(one.fact.part), one.issuer): one.fact.name
-                for one in self.of["part"]
-                if one.fact.name is not None
-            },
+            alternatives=self.alternatives,
+            qualifications=self.qualifications,
+            aged=_Aged(self.by_age, self.at, self.agreed_days),
+            site_names={one.fact.site: one.fact.name for one in self.own_sites if one.fact.name is not None},
+            part_names=self.part_names,
         )
 
     def name(self, part: str) -> str:
@@ -188,17 +245,165 @@ class _Reading:
             part = self.parts[part]
         return part
 
-    def _age(self, record: Record) -> Fraction:
-        then = datetime.fromtimestamp(record.fact.stated.as_of // 1000, UTC)
-        return Fraction(max((self.at - then) // timedelta(seconds=1), 0), 86_400)
+    # --- which records hold -----------------------------------------------------------------------------------
 
-    def _sites(self) -> dict[str, Site]:
+    def _note(self, record: Record) -> list[Place]:
+        """Keep `record`; the things of which another one may hold now."""
+        key = _key(record)
+        self.by_id[record.statement] = record
+        self.said.setdefault(key, []).append(record)
+        if record.fact.stated.corrects is None:
+            return [key]
+        target = _hex(record.fact.stated.corrects)
+        self.corrections.setdefault(target, []).append((record.kind, record.issuer))
+        return [key, _key(self.by_id[target])] if target in self.by_id else [key]
+
+    def _newest(self, key: Place) -> Record | None:
+        return max(
+            (
+                one
+                for one in self.said[key]
+                if (one.kind, one.issuer) not in self.corrections.get(one.statement, ())
+            ),
+            key=lambda one: (one.fact.stated.as_of, *_when(one)),
+            default=None,
+        )  # fmt: skip
+
+    def _replace(self, key: Place, before: Record | None, after: Record | None) -> None:
+        """`after` holds of the thing `key` from now on, in place of `before`."""
+        if before is not None:
+            self._take_away(before)
+            del self.current[key]
+        if after is not None:
+            self.current[key] = after
+            self._put(after)
+        kind = key[0]
+        if kind in self.by_age:
+            changes: dict[tuple[int, str], list[tuple[int, str]]] = {}
+            if before is not None:
+                changes[_as_of(before)] = []
+            if after is not None:
+                changes[_as_of(after)] = [_as_of(after)]
+            self.by_age[kind] = self.by_age[kind].changed(changes)
+
+    def _place(self, record: Record) -> Place:
+        """Where it counts: things that are one under several numbers have one place."""
+        about = (self.name(getattr(record.fact, one)) if one == "part" else getattr(record.fact, one)
+                 for one in _ABOUT[record.kind])  # fmt: skip
+        return tuple(about)
+
+    def _put(self, record: Record) -> None:
+        """Let it count, if its issuer may speak of that."""
+        wrong = self._wrong(record)
+        if wrong is not None:
+            self.told["speaks", _key(record)] = (_tell(record, wrong),)
+            return
+        insort(self.there[record.kind].setdefault(self._place(record), []), record, key=_when)
+        for part, uom in _counts(record):
+            if self.name(part) not in self.declared:
+                insort(self.counted[self.name(part)], (*_when(record), uom))
+
+    def _take_away(self, record: Record) -> None:
+        if self.told.pop(("speaks", _key(record)), None) is not None:
+            return
+        place = self._place(record)
+        here = self.there[record.kind][place]
+        here.remove(record)
+        if not here:
+            del self.there[record.kind][place]
+        for part, uom in _counts(record):
+            if self.name(part) not in self.declared:
+                self.counted[self.name(part)].remove((*_when(record), uom))
+
+    def _wrong(self, record: Record) -> str | None:
+        """Why the issuer may not speak of what the fact is about, if so."""
+        sites = self.sites
+        if record.kind == "supply-link":
+            ends = [sites[one] for one in (record.fact.supplier, record.fact.customer) if one in sites]
+            if len(ends) < 2:
+                return "names a site that nobody has described"
+            if record.issuer not in (ends[0].owner, ends[1].owner):
+                return "is stated by somebody who is neither its supplier nor its customer"
+            return None
+        key = getattr(record.fact, _SPEAKS[record.kind])
+        if key not in sites:
+            return f"names the site {key}, which nobody has described"
+        return None if sites[key].owner == record.issuer else "is stated by somebody whose site it is not"
+
+    # --- what they come to ------------------------------------------------------------------------------------
+
+    def _change(self, places: set[tuple[str, Place]]) -> bool:
+        """Read what hangs on `places` (kind, place) again; False if a line comes or goes: then read everything."""
+        network = self.network
+        out = {_whose(one): one for one in network.left_out}
+        lines, stocks, links, unstocked, without = [], [], [], [], []
+        exceptions: dict[tuple[str, str], Level] = {}
+        unexcepted: set[tuple[str, str]] = set()
+        counts: dict[tuple[str, str], int] = {}
+        for kind, place in sorted(places):
+            where = (place[0], place[-1])
+            if kind in ("capacity", "product-price"):
+                line, old_lines = self._line(where), network.lines.of(where)
+                if (line is None) == bool(old_lines):
+                    return False
+                if line is not None and (line,) != old_lines:
+                    lines.append(line)
+            elif kind == "stock":
+                stock = self._stock(where)
+                if stock is None:
+                    unstocked.append(where)
+                    continue
+                counts[where] = self.there["stock"][where][-1].fact.stated.as_of
+                if stock not in (*network.stocks.of(where), out.get(("Stock", *where))):
+                    stocks.append(stock)
+            elif kind == "supply-link":
+                key, found = _link_key(place), self._link(place)
+                unexcepted |= set(self.exceptions.between((key, ""), (f"{key}\0", "")))
+                before = [*network.links.of(key), out.get(("SupplyLink", key))]
+                if found is None:
+                    without += [key] if any(before) else []
+                    continue
+                exceptions |= dict(found[1])
+                if found[0] not in before:
+                    links.append(found[0])
+        if lines or stocks or links or unstocked or without:
+            self.network = network.with_changes(
+                links=links, lines=lines, stocks=stocks, without=without, unstocked=unstocked
+            )
+        if exceptions or unexcepted:
+            self.exceptions = self.exceptions.changed(exceptions, unexcepted - exceptions.keys())
+        if counts or unstocked:
+            self.counts = self.counts.changed(counts, unstocked)
+        if any(kind == "qualification" or (kind == "capacity" and place in self.qualified) for kind, place in places):
+            self._qualify()
+        return True
+
+    def _say(self, about: str, place: Place, told: list[Inconsistency]) -> None:
+        if told:
+            self.told[about, place] = tuple(told)
+        else:
+            self.told.pop((about, place), None)
+
+    def _last(self, kind: str, place: Place) -> Record | None:
+        some = self.there[kind].get(place)
+        return some[-1] if some else None
+
+    def _misfit(self, record: Record, part: str | None = None, uom: str | None = None) -> list[Inconsistency]:
+        """What is wrong with the unit in which the fact counts the part, if anything."""
+        name = self.name(part or record.fact.part)
+        counted, stated = self.units[name], uom or record.fact.uom
+        return [] if counted == stated else [_tell(record, f"counts {name} in {stated}, which is counted in {counted}")]
+
+    def _sites(self, records: Iterable[Record]) -> dict[str, Site]:
         sites: dict[str, Site] = {}
-        for one in self.of["site"]:
+        kinds: dict[Calendar, Calendar] = {}
+        for one in records:
             fact = one.fact
             if fact.site in sites:
-                self.tell(one, "another member has described this site before: settle whose it is")
+                wrong = "another member has described this site before: settle whose it is"
+                self.told["speaks", _key(one)] = (_tell(one, wrong),)
                 continue
+            calendar = Calendar(frozenset(day - 1 for day in fact.weekdays), frozenset(fact.holidays))
             sites[fact.site] = Site(
                 fact.site,
                 one.issuer,
@@ -206,138 +411,110 @@ class _Reading:
                 None if fact.latitude is None else float(fact.latitude),
                 None if fact.longitude is None else float(fact.longitude),
                 fact.locode,
-                Calendar(frozenset(day - 1 for day in fact.weekdays), frozenset(fact.holidays)),
+                kinds.setdefault(calendar, calendar),
             )
         return sites
 
-    def _parts(self) -> tuple[dict[str, str], dict[str, str]]:
+    def _parts(self, records: Iterable[Record]) -> tuple[dict[str, str], dict[str, str]]:
         """Other numbers → the number that they go by here, and the unit of each part."""
         names: dict[str, str] = {}
         self.parts = names
         units: dict[str, str] = {}
-        for one in self.of["part"]:
+        for one in records:
             root = self.name(one.fact.part)
             for other in one.fact.same_as:
                 end = self.name(other)
                 if end != root:
                     names[max(end, root)] = min(end, root)
                     root = min(end, root)
-        for one in self.of["part"]:
+        for one in records:
             root = self.name(one.fact.part)
             if units.setdefault(root, one.fact.uom) != one.fact.uom:
-                self.tell(one, f"others count this part in {units[root]}, not in {one.fact.uom}")
+                wrong = f"others count this part in {units[root]}, not in {one.fact.uom}"
+                self.told["speaks", _key(one)] = (_tell(one, wrong),)
         return names, units
 
-    def _may_speak(self, record: Record, sites: Mapping[str, Site]) -> bool:
-        """Whether the issuer owns what the fact is about; sites that nobody has described are told later."""
-        if record.kind == "supply-link":
-            ends = [sites[one] for one in (record.fact.supplier, record.fact.customer) if one in sites]
-            if len(ends) == 2 and record.issuer not in (ends[0].owner, ends[1].owner):
-                self.tell(record, "is stated by somebody who is neither its supplier nor its customer")
-                return False
-            if len(ends) < 2:
-                self.tell(record, "names a site that nobody has described")
-                return False
-            return True
-        if record.kind not in _SPEAKS:
-            return True
-        key = getattr(record.fact, _SPEAKS[record.kind])
-        if key not in sites:
-            self.tell(record, f"names the site {key}, which nobody has described")
-            return False
-        if sites[key].owner != record.issuer:
-            self.tell(record, "is stated by somebody whose site it is not")
-            return False
-        return True
+    def _line(self, place: tuple[str, str]) -> Line | None:
+        """What is made at `place`, if anybody says how much of it."""
+        told: list[Inconsistency] = []
+        bill, capacity = self._last("bill-of-material", place), self._last("capacity", place)
+        line = None
+        if capacity is not None:
+            line = self._line_of(place, capacity, bill, told)
+        elif bill is not None:
+            told.append(_tell(bill, "says what goes into it, and nobody says how much of it is made"))
+        self._say("line", place, told)
+        return line
 
-    def _fits(self, record: Record, part: str | None = None, uom: str | None = None) -> bool:
-        """Whether the fact counts the part in the unit that the part is counted in."""
-        name = self.name(part or record.fact.part)
-        counted, stated = self.units.get(name), uom or record.fact.uom
-        if counted is None:
-            self.units[name] = stated  # the first to count it says how
-        elif counted != stated:
-            self.tell(record, f"counts {name} in {stated}, which is counted in {counted}")
-            return False
-        return True
+    def _line_of(
+        self, place: tuple[str, str], capacity: Record, bill: Record | None, told: list[Inconsistency]
+    ) -> Line | None:
+        site, part = place
+        told += self._misfit(capacity)
+        if told:
+            return None
+        needs: dict[str, Fraction] = {}
+        if bill is not None:
+            told += [wrong for need, _, uom in bill.fact.needs for wrong in self._misfit(bill, need, uom)]
+            if told:
+                return None  # made of the rest alone it would look safe
+            for need, amount, _ in bill.fact.needs:
+                needs[self.name(need)] = needs.get(self.name(need), Fraction(0)) + amount
+            if part in needs:
+                told.append(_tell(bill, "is made of itself, under another number"))
+                return None
+        price = self._last("product-price", place)
+        cents = None if price is None else price.fact.minor_units
+        return Line(site, part, capacity.fact.planned, capacity.fact.most, needs, cents)
 
-    def _by_place(self, records: Iterable[Record]) -> dict[tuple[str, str], Record]:
-        return {(one.fact.site, self.name(one.fact.part)): one for one in records}
+    def _stock(self, place: tuple[str, str]) -> Stock | None:
+        one = self._last("stock", place)
+        told = [] if one is None else self._misfit(one)
+        self._say("stock", place, told)
+        return None if one is None or told else Stock(*place, one.fact.amount)
 
-    def _lines(self, records: Mapping[str, list[Record]], capacities: Mapping[tuple[str, str], Record]) -> list[Line]:
-        bills = self._by_place(records["bill-of-material"])
-        prices = self._by_place(records["product-price"])
-        for place, bill in bills.items():
-            if place not in capacities:
-                self.tell(bill, "says what goes into it, and nobody says how much of it is made")
-        lines = []
-        for (site, part), one in capacities.items():
-            if not self._fits(one):
-                continue
-            needs: dict[str, Fraction] = {}
-            one_bill = bills.get((site, part))
-            if one_bill is not None:
-                fitting = [self._fits(one_bill, need, uom) for need, _, uom in one_bill.fact.needs]
-                if not all(fitting):
-                    continue  # made of the rest alone it would look safe
-                for need, amount, _ in one_bill.fact.needs:
-                    needs[self.name(need)] = needs.get(self.name(need), Fraction(0)) + amount
-                if part in needs:
-                    self.tell(one_bill, "is made of itself, under another number")
-                    continue
-            price = prices.get((site, part))
-            lines.append(
-                Line(
-                    site,
-                    part,
-                    one.fact.planned,
-                    one.fact.most,
-                    needs,
-                    None if price is None else price.fact.minor_units,
-                )
-            )
-        return lines
+    def _link(self, place: Place) -> tuple[SupplyLink, list[tuple[tuple[str, str], Level]]] | None:
+        """The link, and who is shown how much of it; where both ends state one, the customer's figures hold and the
+        lower of the two levels.
+        """
+        supplier, customer, part = place
+        stated = self.there["supply-link"].get(place, [])
+        self._say("link", place, [wrong for one in stated for wrong in self._misfit(one)])
+        facts = [one for one in stated if not self._misfit(one)]
+        if not facts:
+            return None
+        fact = next((one for one in facts if one.issuer == self.sites[customer].owner), facts[0]).fact
+        key = _link_key(place)
+        level = min((Level(one.fact.level) for one in facts), key=lambda one: one.rank)
+        exceptions = []
+        for member in {member for one in facts for member, _ in one.fact.levels}:
+            each = [Level(dict(one.fact.levels).get(member, one.fact.level)) for one in facts]
+            exceptions.append(((key, _hex(member)), min(each, key=lambda one: one.rank)))
+        coming: dict[date, Fraction] = defaultdict(Fraction)
+        stock = self._last("stock", (customer, part))
+        if stock is not None and not self._misfit(stock):
+            for source, arrives, amount in stock.fact.on_the_way:
+                if source == supplier:
+                    coming[max(arrives, self.day)] += amount
+        sails = None if fact.sails is None else frozenset(day - 1 for day in fact.sails)
+        lead = Lead(fact.lead_days, fact.is_working_days, sails)
+        link = SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, dict(coming), fact.since,
+                          str(level))  # fmt: skip
+        return link, exceptions
 
-    def _links(
-        self, records: Iterable[Record], sites: Mapping[str, Site], stocks: Mapping[tuple[str, str], Record]
-    ) -> tuple[list[SupplyLink], dict[tuple[str, str], Level]]:
-        """The links; where both ends state one, the customer's figures hold and the lower of the two levels."""
-        stated: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
-        for one in records:
-            if self._fits(one):
-                stated[one.fact.supplier, one.fact.customer, self.name(one.fact.part)].append(one)
-        links = []
-        exceptions: dict[tuple[str, str], Level] = {}
-        for (supplier, customer, part), facts in sorted(stated.items()):
-            fact = next((one for one in facts if one.issuer == sites[customer].owner), facts[0]).fact
-            key = f"{supplier} > {customer}: {part}"
-            level = min((Level(one.fact.level) for one in facts), key=lambda one: one.rank)
-            members = {member for one in facts for member, _ in one.fact.levels}
-            for member in members:
-                each = [Level(dict(one.fact.levels).get(member, one.fact.level)) for one in facts]
-                exceptions[key, _hex(member)] = min(each, key=lambda one: one.rank)
-            coming: dict[date, Fraction] = defaultdict(Fraction)
-            if (customer, part) in stocks:
-                for source, arrives, amount in stocks[customer, part].fact.on_the_way:
-                    if source == supplier:
-                        coming[max(arrives, self.day)] += amount
-            sails = None if fact.sails is None else frozenset(day - 1 for day in fact.sails)
-            lead = Lead(fact.lead_days, fact.is_working_days, sails)
-            links.append(
-                SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, dict(coming), fact.since,
-                           str(level))
-            )  # fmt: skip
-        return links, exceptions
-
-    def _alternatives(
-        self, records: Iterable[Record], capacities: Mapping[tuple[str, str], Record], sites: Mapping[str, Site]
-    ) -> tuple[Alternative, ...]:
+    def _qualify(self) -> None:
         """What qualified suppliers have to spare a week, by their own word; without that it is nothing."""
+        records = sorted((one for some in self.there["qualification"].values() for one in some), key=_when)
+        self.qualified = {(one.fact.supplier, self.name(one.fact.part)) for one in records}
+        self.qualifications = tuple(
+            Qualification(one.fact.supplier, self.name(one.fact.part), one.fact.customer, one.issuer, one.fact.expires)
+            for one in records
+        )
         found = []
         for one in records:
             fact, part = one.fact, self.name(one.fact.part)
-            spare = capacities.get((fact.supplier, part))
-            week = len(sites[fact.supplier].calendar.weekdays) if fact.supplier in sites else 0
+            spare = self._last("capacity", (fact.supplier, part))
+            week = len(self.sites[fact.supplier].calendar.weekdays) if fact.supplier in self.sites else 0
             found.append(
                 Alternative(
                     fact.supplier,
@@ -349,7 +526,98 @@ class _Reading:
                     consents=spare is not None and spare.fact.is_offered,
                 )
             )
-        return tuple(sorted(found, key=lambda one: (one.supplier, one.part, one.customer)))
+        self.alternatives = tuple(sorted(found, key=lambda one: (one.supplier, one.part, one.customer)))
+
+
+class _Doubts(Mapping[tuple[str, str], Fraction]):
+    """By what share each stock (site, part) may be wrong at `at`, by when it was counted (ms)."""
+
+    def __init__(self, counts: Table[tuple[str, str], int], at: datetime, agreed: Fraction) -> None:
+        self._counts, self._at, self._agreed = counts, at, agreed
+
+    def __getitem__(self, place: tuple[str, str]) -> Fraction:
+        return doubt(_age(self._counts[place], self._at), self._agreed)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+
+class _Aged(Mapping[str, Fraction]):
+    """The statements that are older than agreed at `at`, with their age in days; found when somebody asks."""
+
+    def __init__(
+        self, by_age: Mapping[str, Ordered[tuple[int, str]]], at: datetime, agreed_days: Mapping[str, Fraction]
+    ) -> None:
+        self._by_age, self._at, self._agreed_days = dict(by_age), at, agreed_days
+
+    @cached_property
+    def _found(self) -> dict[str, Fraction]:
+        found = {}
+        for kind, statements in self._by_age.items():
+            for as_of, statement in statements:
+                age = _age(as_of, self._at)
+                if age <= self._agreed_days[kind]:
+                    break
+                found[statement] = age
+        return found
+
+    def __getitem__(self, statement: str) -> Fraction:
+        return self._found[statement]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def _age(as_of: int, at: datetime) -> Fraction:
+    """In days, to the second."""
+    then = datetime.fromtimestamp(as_of // 1000, UTC)
+    return Fraction(max((at - then) // timedelta(seconds=1), 0), 86_400)
+
+
+def _key(record: Record) -> Place:
+    """What the record is about, and who says it: the newest of each holds."""
+    return (record.kind, record.issuer, *(getattr(record.fact, name) for name in _ABOUT[record.kind]))
+
+
+def _when(record: Record) -> tuple[datetime, str]:
+    return record.registered, record.statement
+
+
+def _as_of(record: Record) -> tuple[int, str]:
+    return record.fact.stated.as_of, record.statement
+
+
+def _itself(one: tuple[int, str]) -> tuple[int, str]:
+    return one
+
+
+def _link_key(place: Place) -> str:
+    supplier, customer, part = place
+    return f"{supplier} > {customer}: {part}"
+
+
+def _whose(fact: Site | Line | SupplyLink | Stock) -> Place:
+    if isinstance(fact, Line | Stock):
+        return (type(fact).__name__, fact.site, fact.part)
+    return (type(fact).__name__, fact.key)
+
+
+def _counts(record: Record) -> list[tuple[str, str]]:
+    """Which parts the fact counts in which units."""
+    if record.kind == "bill-of-material":
+        return [(part, uom) for part, _, uom in record.fact.needs]
+    return [(record.fact.part, record.fact.uom)] if record.kind in _COUNTS else []
+
+
+def _tell(record: Record, what: str) -> Inconsistency:
+    about = " ".join(str(getattr(record.fact, name)) for name in _ABOUT[record.kind])
+    return Inconsistency(record.issuer, f"{record.kind} {about}", what)
 
 
 def _hex(value: Any) -> str:

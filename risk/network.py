@@ -282,7 +282,7 @@ class _Assembly:
         lines = self.known_lines()
         links = self.known_links(lines)
         links = self.without_cycles(lines, links)
-        stocks = [one for one in self.stocks if self.is_known(one.site, f"stock of {one.part}", one.site)]
+        stocks = self.known_stocks(lines)
         kept = {id(one) for some in (lines.values(), links, stocks) for one in some}
         self.left_out += [one for some in (self.lines, self.links, self.stocks) for one in some if id(one) not in kept]
         return SupplyNetwork(
@@ -338,6 +338,18 @@ class _Assembly:
                 links.append(link)
         return links
 
+    def known_stocks(self, lines: Mapping[tuple[str, str], Line]) -> list[Stock]:
+        useful = {(line.site, part) for line in lines.values() for part in (line.part, *line.needs)}
+        stocks = []
+        for stock in self.stocks:
+            if not self.is_known(stock.site, f"stock of {stock.part}", stock.site):
+                continue
+            if (stock.site, stock.part) in useful:
+                stocks.append(stock)
+            else:
+                self.found.append(_useless(stock.site, stock.part, self.sites[stock.site].owner))
+        return stocks
+
     def without_cycles(self, lines: Mapping[tuple[str, str], Line], links: list[SupplyLink]) -> list[SupplyLink]:
         """Leave out the links by which a part would be made of itself."""
         graph = nx.DiGraph()
@@ -359,6 +371,10 @@ class _Assembly:
             if link.key in circular:
                 self.tell(self.sites[link.customer].owner, f"link {link.key}", CIRCLE)
         return [link for link in links if link.key not in circular]
+
+
+def _useless(site: str, part: str, owner: str) -> Inconsistency:
+    return Inconsistency(owner, f"stock of {part} at {site}", "nobody there makes or needs it: it counts for nothing")
 
 
 def _check_site(site: Site) -> None:
@@ -650,30 +666,57 @@ class _Changes:
             return None
         gone_links = [one for key in (*self.links, *self.without) for one in network.links.of(key)]
         gone_lines = [one for place in self.lines for one in network.lines.of(place)]
-        gone_stocks = [one for place in self.stocks for one in network.stocks.of(place)]
+        useful = {place: some for place, some in self.stocks.items() if place not in self.useless}
+        gone_stocks = [one for place in useful for one in network.stocks.of(place)]
         links, lines, stocks = network.links, network.lines, network.stocks
         if self.links or self.without:
             links = links.changed({key: [one] for key, one in self.links.items()} | {key: [] for key in self.without})
         if self.lines:
             lines = lines.changed({place: [one] for place, one in self.lines.items()})
         if self.stocks:
-            stocks = stocks.changed(self.stocks)
-        changed = SupplyNetwork(
-            network.day, network.sites, lines, links, stocks, network.inconsistencies, network.left_out
-        )
-        new = _Patch(network.arrays, changed, gone_links, list(self.links.values()), self.lines, self.stocks).arrays()
+            stocks = stocks.changed(useful)
+        changed = SupplyNetwork(network.day, network.sites, lines, links, stocks, *self.left_out(network))
+        new = _Patch(network.arrays, changed, gone_links, list(self.links.values()), self.lines, useful).arrays()
         if new is None:
             return None
         # Where others would compute once and keep, what is known already is put there.
         changed.__dict__["arrays"] = new
-        if network.left_out:
+        if network.left_out and not self.useless:
             changed.__dict__["left_out_places"] = network.left_out_places
         if "fact_digests" in network.__dict__:
             changed.__dict__["fact_digests"] = network.fact_digests.changed(
                 [*gone_links, *gone_lines, *gone_stocks],
-                [*self.links.values(), *self.lines.values(), *(one for some in self.stocks.values() for one in some)],
+                [*self.links.values(), *self.lines.values(), *(one for some in useful.values() for one in some)],
             )
         return changed
+
+    @cached_property
+    def useless(self) -> frozenset[tuple[str, str]]:
+        """The places of stocks that are of no use, before and after."""
+        network = self.network
+        return frozenset(
+            place
+            for place in self.stocks
+            if place[0] in network.sites
+            and place not in self.lines
+            and place not in network.arrays.line_index
+            and place not in network.arrays.bin_index
+        )
+
+    def left_out(
+        self, network: SupplyNetwork
+    ) -> tuple[tuple[Inconsistency, ...], "tuple[Site | Line | SupplyLink | Stock, ...]"]:
+        """What is told and left out afterwards: of what is not patched anew only stocks that are of no use change."""
+        if not self.useless:
+            return network.inconsistencies, network.left_out
+        stocks = [one for one in network.left_out if isinstance(one, Stock) and place_of(one) not in self.useless]
+        stocks += [one for place in self.useless for one in self.stocks[place]]
+        told = {place: _useless(*place, network.sites[place[0]].owner) for place in self.useless}
+        found = {*network.inconsistencies} - {*told.values()} | {told[place] for place in told if self.stocks[place]}
+        return (
+            tuple(sorted(found, key=lambda one: (one.owner, one.about, one.what))),
+            (*(one for one in network.left_out if not isinstance(one, Stock)), *sorted(stocks, key=place_of)),
+        )
 
     def may_mend(self) -> bool:
         """Whether facts that were left out may fit after this, or others than before be left out."""
@@ -682,7 +725,8 @@ class _Changes:
             return False
         links = [*self.links.values(), *(one for key in self.without for one in network.links.of(key))]
         before = [one for key in self.links for one in network.links.of(key)]
-        touched: set[tuple[str, ...]] = {*self.lines, *self.stocks, *((key, "", "") for key in self.sites)}
+        touched: set[tuple[str, ...]] = {*self.lines, *(self.stocks.keys() - self.useless)}
+        touched |= {(key, "", "") for key in self.sites}
         touched |= {(key,) for key in self.without | self.links.keys()}
         touched |= {(one.customer, one.part) for one in (*links, *before)}
         if touched & network.left_out_places:
@@ -698,7 +742,7 @@ class _Changes:
         for place, line in self.lines.items():
             if arrays.lines[arrays.line_index[place]].needs.keys() != line.needs.keys():
                 return False
-        if any(some and not (one in arrays.line_index or one in arrays.bin_index) for one, some in self.stocks.items()):
+        if any(some and place[0] not in network.sites for place, some in self.stocks.items()):
             return False
         added: dict[tuple[str, str], list[SupplyLink]] = defaultdict(list)
         for link in self.links.values():

@@ -6,6 +6,8 @@ from itertools import accumulate
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 _SIZE = 512
 
@@ -51,7 +53,8 @@ class Ordered(Sequence[T], Generic[T]):
     def __getitem__(self, at: slice) -> tuple[T, ...]: ...
     def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
         if isinstance(at, slice):
-            return tuple(self)[at]
+            places = range(*at.indices(len(self)))
+            return tuple(self)[at] if len(places) == len(self) else tuple(self[one] for one in places)
         if at < 0:
             at += len(self)
         if not 0 <= at < len(self):
@@ -116,6 +119,42 @@ class Ordered(Sequence[T], Generic[T]):
         other: Ordered[T] = object.__new__(Ordered)
         other._key, other._blocks, other._firsts, other._starts = self._key, blocks, self._firsts, self._starts
         return other
+
+
+class Table(Mapping[K, V], Generic[K, V]):
+    """A mapping in the order of its keys, of which a few change: what was there before stays as it was."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[K, V]) -> None:
+        self._items: Ordered[tuple[K, V]] = Ordered(sorted(items.items(), key=_first), _first)
+
+    def __getitem__(self, key: K) -> V:
+        for _, value in self._items.of(key):
+            return value
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[K]:
+        return (key for key, _ in self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def between(self, low: K, high: K) -> tuple[K, ...]:
+        """The keys from `low` on, before `high`."""
+        places = slice(self._items.place(low).start, self._items.place(high).start)
+        return tuple(key for key, _ in self._items[places])
+
+    def changed(self, items: Mapping[K, V], without: Iterable[K] = ()) -> "Table[K, V]":
+        """With `items` instead or besides, and without some keys."""
+        other: Table[K, V] = object.__new__(Table)
+        changes: dict[K, list[tuple[K, V]]] = {key: [] for key in without}
+        other._items = self._items.changed(changes | {key: [(key, value)] for key, value in items.items()})
+        return other
+
+
+def _first(item: tuple[Any, Any]) -> Any:
+    return item[0]
 
 
 def _blocks_of(items: tuple[T, ...], key: Callable[[T], Any]) -> list[tuple[T, ...]]:

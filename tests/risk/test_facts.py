@@ -5,11 +5,14 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger_service.risk_kinds import PARSERS
 from risk.assessment import assess
-from risk.facts import Known, Record, known
+from risk.facts import Facts, Known, Record, known
 from risk.sharing import Hit, Level, view
 
 NOON = datetime(2026, 10, 12, 12, tzinfo=UTC)
@@ -149,3 +152,93 @@ def test_facts_become_a_report() -> None:
     assert (stop["site"], stop["first"]) == (PLANT, "2026-10-16")
     assert told["effect"]["revenueCents"] == stop["revenueCents"]
     assert told["alternatives"]["suggestions"][0]["supplier"] == SPARE
+
+
+# --- one checkpoint after the other ---------------------------------------------------------------------------------
+
+MEMBERS = [f"0x{number:064x}" for number in range(3)]
+PLACES = [f"https://s{number}.example.org/site" for number in range(5)]
+PARTS = [f"did:web:s0.example.org/part/{number}" for number in range(5)]
+UNITS = ["H87", "H87", "H87", "KGM"]
+
+
+def some_record(random: Random, number: int, before: list[Record], daily: bool) -> Record:
+    """A fact about few things, by somebody who may be anybody: much of it fits, some does not."""
+    always = [] if daily else ["site", "part", "bill-of-material"] * 2
+    kind = random.choice([*always, "supply-link", "stock", "capacity", "qualification", "product-price"])
+    site, other = random.sample(range(len(PLACES)), 2)
+    part, need = random.sample(range(len(PARTS)), 2)
+    if random.random() < 0.8:  # supply goes one way
+        site, other, part, need = min(site, other), max(site, other), min(part, need), max(part, need)
+    owner = MEMBERS[site % 3] if random.random() < 0.9 else random.choice(MEMBERS)
+    amount = str(random.randint(0, 9))
+    uom = random.choice(UNITS)
+    content: dict[str, Any] = {"site": PLACES[site], "part": PARTS[part], "uom": uom}
+    if kind == "site":
+        content = {"site": PLACES[site], "weekdays": random.choice([[1, 2, 3], [1, 2, 3, 4, 5]])}
+    elif kind == "part":
+        content = {"part": PARTS[part], "uom": uom, "sameAs": random.choice([[], [PARTS[need]]])}
+    elif kind == "bill-of-material":
+        content = {"site": PLACES[site], "part": PARTS[part],
+                   "needs": [{"part": PARTS[need], "quantity": str(random.randint(1, 3)), "uom": uom}]}  # fmt: skip
+    elif kind == "capacity":
+        content |= {
+            "planned": amount,
+            "most": str(int(amount) + random.randint(0, 3)),
+            "offered": random.random() < 0.5,
+        }
+    elif kind == "stock":
+        coming = [{"from": PLACES[other], "arrives": f"2026-10-{random.randint(10, 20)}", "quantity": "4"}]
+        content |= {"quantity": amount, "part": PARTS[random.choice([part, need])],
+                    "onTheWay": random.choice([[], coming])}  # fmt: skip
+    elif kind == "product-price":
+        content = {"site": PLACES[site], "part": PARTS[part], "minorUnits": int(amount), "currency": "EUR"}
+    elif kind == "qualification":
+        content = {"supplier": PLACES[other], "customer": PLACES[site], "part": PARTS[need], "scope": "all",
+                   "expires": "2027-06-30", "firstArrivalDays": int(amount)}  # fmt: skip
+    else:
+        levels = [] if random.random() < 0.6 else [{"member": MEMBERS[int(amount) % 3], "level": "named"}]
+        content = {"supplier": PLACES[other], "customer": PLACES[site], "part": PARTS[need], "uom": uom,
+                   "share": random.choice(["0", "0.5", "1"]), "lead": {"days": int(amount)}, "level": "tier",
+                   "levels": levels}  # fmt: skip
+    same = [one for one in before if (one.kind, one.issuer) == (kind, owner)]
+    corrects = random.choice(before if random.random() < 0.1 else same or before) if before else None
+    if corrects is not None and random.random() < 0.2:
+        content["corrects"] = corrects.statement
+    record = say(kind, owner, hours=-random.randint(1, 4000) / 4, **content)
+    registered = NOON - timedelta(minutes=random.randint(-400, 400))
+    return Record(f"0x{number:064x}", kind, owner, registered, record.fact)
+
+
+def check_equal(one: Known, other: Known) -> None:
+    assert one.network == other.network
+    assert one.network.digest == other.network.digest
+    assert np.array_equal(one.network.arrays.share, other.network.arrays.share)
+    for name in ("exceptions", "doubts", "recovery_days", "aged", "site_names", "part_names"):
+        assert dict(getattr(one, name)) == dict(getattr(other, name)), name
+    assert (one.alternatives, one.qualifications) == (other.alternatives, other.qualifications)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**9))
+def test_facts_that_come_one_after_the_other_come_to_what_all_of_them_come_to(seed: int) -> None:
+    random = Random(seed)
+    records: list[Record] = []
+    for number in range(random.randint(20, 80)):
+        records.append(some_record(random, number, records, daily=False))
+    facts, taken, at, day = Facts(), 0, NOON - timedelta(hours=7), DAY
+    past: list[tuple[Known, Known]] = []
+    for _ in range(random.randint(1, 12)):
+        if random.random() < 0.7:
+            for _ in range(random.randint(1, 3)):
+                records.append(some_record(random, len(records), records, daily=True))
+        until = random.randint(taken, len(records)) if random.random() < 0.5 else len(records)
+        facts.take(records[taken:until])
+        taken = until
+        at += timedelta(minutes=random.choice([-30, 0, 10, 60, 600]))
+        day += timedelta(days=random.random() < 0.1)
+        found, expected = facts.known(at, day), known(records[:taken], at, day)
+        check_equal(found, expected)
+        past.append((found, expected))
+    for found, expected in past:
+        check_equal(found, expected)
