@@ -66,7 +66,7 @@ class Standstill:
     revenue_cents: int | None = None
     by_week: tuple[tuple[date, Fraction], ...] = ()
     path: tuple[Step, ...] = ()
-    closed: tuple[date, ...] = ()
+    closed: tuple[tuple[date, date], ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -168,7 +168,7 @@ class Reading:
                 revenue_cents=one["revenueCents"],
                 by_week=tuple((date.fromisoformat(each["week"]), Fraction(each["amount"])) for each in one["byWeek"]),
                 path=tuple(self._step(each) for each in one["path"]),
-                closed=tuple(map(date.fromisoformat, one.get("closed", ()))),
+                closed=tuple(map(_stretch, one["closed"])),
             )
             for one in self.content["effect"]["stops"]
         ]
@@ -280,6 +280,11 @@ class Reading:
             return self.step(label["site"])
         region = label.get("region")
         return Step(tier=label.get("tier"), region=plain(region, 60) if region else None)
+
+
+def _stretch(text: str) -> tuple[date, date]:
+    first, last = text.split("/")
+    return date.fromisoformat(first), date.fromisoformat(last)
 
 
 def _source(said: Mapping[str, Any]) -> Source:

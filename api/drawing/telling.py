@@ -42,6 +42,16 @@ _NOT_ACTUAL = {
     "System": "This concerns the way of messages itself, nothing in the world.",
 }
 _MEANT = {"Exercise": "In this exercise, ", "Test": "In this test, ", "Draft": "In this draft, ", "System": "Here, "}
+_OMITTED = {
+    "alternatives/refused": "alternatives left out",
+    "alternatives/suggestions": "suggestions",
+    "bestPlan/stockWorth": "values of stocks",
+    "effect/stops": "stops of yours",
+    "effect/lost": "parts that are lost",
+    "oneMoreDay": "values of one more day",
+    "origins": "places that were hit",
+    "suppliers": "stops of suppliers",
+}
 _RULES = {
     "pro-rata-to-need": (
         "What alternatives have to spare is promised once: all who are hit share it in proportion to what they miss"
@@ -58,7 +68,8 @@ _SAME_BYTES = (
 )
 _TOLD = frozenset(
     {"alternatives", "assumptions", "bestPlan", "checkpoint", "confidence", "currency", "day", "days", "effect",
-     "interval", "names", "oneBucket", "oneMoreDay", "origins", "places", "reader", "status", "suppliers", "view"}
+     "interval", "names", "omitted", "oneBucket", "oneMoreDay", "origins", "places", "reader", "status", "suppliers",
+     "to", "view"}
 )  # fmt: skip
 _TOLD_OF = {
     "alternatives": frozenset({"after", "refused", "rule", "suggestions", "weights"}),
@@ -234,6 +245,10 @@ class Telling:
             found.append(("The one-bucket calculation, which knows no lead times, would call this safe.",))
         if reading.stops and reading.revenue_cents is None:
             found.append(("No price of what you make is known here, so what it costs is not known either.",))
+        omitted = {name: count for name, count in self.content["omitted"].items() if count}
+        if omitted:
+            told = [f"{count} {_OMITTED.get(name, plain(name, 80))}" for name, count in omitted.items()]
+            found.append((f"The report lists what is worst. Not listed: {listed(told, 9)}. Sums of money are of all.",))
         if not reading.stops and Fraction(self.content["confidence"]["coverage"]) < 1:
             found.append(("That holds for what is known: parts of your supply are not known or not shown to you.",))
         return tuple(found)
@@ -409,6 +424,7 @@ class Telling:
             numbers = [4, 5, 6] if has_money else [4, 5]
             rows = [self._stop(one, has_money=has_money) for one in reading.stops]
             blocks.append(_table("Yours", head, rows, numbers))
+            blocks += self._closed()
         if reading.suppliers:
             rows = [
                 ((reading.name(one.site),), (reading.name(one.part),), (self._day(one.first),), self._until(one))
@@ -431,6 +447,18 @@ class Telling:
             row.append(("not known",) if one.revenue_cents is None else (self._money(one.revenue_cents),))
         row.append((reading.name(one.because_of),) if one.because_of is not None else ("hit itself",))
         return tuple(row)
+
+    def _closed(self) -> list[Block]:
+        """Days on which plants would not have worked anyway."""
+        plants: dict[tuple[date, date], list[str]] = {}
+        for one in self.reading.stops:
+            for stretch in one.closed:
+                plants.setdefault(stretch, []).append(self.reading.name(one.site))
+        words: list[str | Figure] = []
+        for (first, last), names in plants.items():
+            words += ["; " if words else "", f"{listed(names, 4)} ", self._day(first)]
+            words += [" to ", self._day(last)] if first != last else []
+        return [Sentence(("Closed anyway, and not counted: ", *words, "."), "quiet")] if words else []
 
     def _until(self, one: Standstill) -> Words:
         if one.is_over:
@@ -504,7 +532,24 @@ class Telling:
             pairs.append(("Named by the sources", (listed(places, 8),)))
         if not reading.stops and not reading.origins and not names:
             return []
-        return [*blocks, Facts(tuple(pairs))] if pairs else list(blocks)
+        if pairs:
+            blocks.append(Facts(tuple(pairs)))
+        rows = [
+            (
+                (reading.name(site),),
+                (plain(place["region"] or "", 120) or "not stated",),
+                (plain(place["locode"] or "", 20) or "not stated",),
+                ("not stated",) if place["latitude"] is None else (f"{place['latitude']}, {place['longitude']}",),
+            )
+            for site, place in self.content["places"].items()
+        ]
+        if rows:
+            blocks.append(
+                _table(
+                    "Places, in numbers", ("Site", "Region", "UN/LOCODE", "Latitude, longitude"), rows, is_closed=True
+                )
+            )
+        return blocks
 
     def _sites(self) -> set[str]:
         """All that the report names."""

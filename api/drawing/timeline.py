@@ -29,7 +29,7 @@ class _Bar:
     first: date
     last: date
     role: str
-    closed: tuple[date, ...] = ()
+    closed: tuple[tuple[date, date], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +244,11 @@ class _Timeline:
         for bar in row.bars:
             x, end = self.x(bar.first), self.x(bar.last + _DAY)
             canvas.rectangle(Box(x, y, max(end - x, 2), _BAR), bar.role, radius=2)
-            for closed in bar.closed:
-                middle = (self.x(closed) + self.x(closed + _DAY)) / 2
-                canvas.line(middle, y + 1, middle, y + _BAR - 1, "hatch")
+            for start, stop in bar.closed:
+                place, right = self.x(start) + 1, self.x(stop + _DAY) - 1
+                while place <= right:
+                    canvas.line(place, y + 1, place, y + _BAR - 1, "hatch")
+                    place += 3.5
         if row.bars or row.whisker:
             for mark in self._marks():
                 canvas.line(self.x(mark.day), y - 2, self.x(mark.day), y + _BAR + 2, mark.role)

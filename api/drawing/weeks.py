@@ -6,7 +6,7 @@ from fractions import Fraction
 from api.drawing.canvas import Box, Canvas, text_width
 from api.drawing.reading import MONTHS, Reading, amount_text, week_text
 
-_ROW = 24
+_ROW = 21
 _SIZE = 12.5
 MAX_PARTS = 4
 """Parts that are drawn, those of which most is lost; the table has them all."""
@@ -37,9 +37,9 @@ def _series(canvas: Canvas, top: float, series: list[tuple[date, Fraction]], yea
         canvas.text(0, line, week_text(week), size=_SIZE, bold=True)
         canvas.text(42, line, name, "quiet", size=_SIZE)
         long = float(amount / most) * room
-        canvas.rectangle(Box(left, top + 4, room, _ROW - 8), "track", radius=2)
+        canvas.rectangle(Box(left, top + 3, room, _ROW - 6), "track", radius=2)
         if amount:
-            canvas.rectangle(Box(left, top + 4, max(long, 2), _ROW - 8), "bar-bad", radius=2)
+            canvas.rectangle(Box(left, top + 3, max(long, 2), _ROW - 6), "bar-bad", radius=2)
         canvas.text(
             left + room + right, line, amount_text(amount), "ink" if amount else "quiet", size=_SIZE, anchor="end",
             bold=bool(amount),

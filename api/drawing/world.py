@@ -46,7 +46,7 @@ def draw(reading: Reading, width: float) -> Canvas | None:
     points = [(one.longitude, one.latitude) for one in reading.positions]
     if not points and not shapes:
         return None
-    frame = _frame(points, shapes, width, tallest=0.52 if width >= 560 else 0.85)
+    frame = _frame(points, shapes, width, tallest=0.46 if width >= 560 else 0.85)
     canvas = Canvas(width)
     canvas.height = frame.up * frame.scale_y
     sheet = Box(0, 0, width, canvas.height)
