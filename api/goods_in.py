@@ -136,7 +136,7 @@ def rows_of(data: bytes, needed: Sequence[str], known: Sequence[str]) -> Iterabl
 
     Raises UnfitRows where it is no such file or lacks a column.
     """
-    table = iter(_sheet(data) if workbook.is_workbook(data) else _text_table(data))
+    table = iter(_sheet(data) if workbook.is_workbook(data) else text_table(data))
     _, names = next(table, (1, []))
     heading = [name.strip().casefold().replace("-", "_").replace(" ", "_") for name in names]
     missing = [name for name in needed if name not in heading]
@@ -161,7 +161,7 @@ def _sheet(data: bytes) -> list[tuple[int, list[str]]]:
         raise UnfitRows([str(error)]) from error
 
 
-def _text_table(data: bytes) -> list[tuple[int, list[str]]]:
+def text_table(data: bytes) -> list[tuple[int, list[str]]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -119,6 +119,8 @@ def _marked_text(cell: Any) -> str:
     is_number = isinstance(cell.value, int | float) and not isinstance(cell.value, bool)
     if is_number and text != TOO_LONG and "%" in (cell.number_format or ""):
         return f"{Decimal(text) * 100:f} %"
+    if isinstance(cell.value, float) and len(text.partition(".")[2]) == 3:
+        return f"{text}0"  # or who reads it could take its point for one that parts thousands
     return text
 
 

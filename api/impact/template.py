@@ -28,6 +28,8 @@ class Sort(StrEnum):
     NUMBER = "number"
     DEGREES = "degrees"
     SHARE = "share"
+    SHARES = "shares"
+    WORDS = "words"
     DAYS = "days"
     WHOLE = "whole"
     MONEY = "money"
@@ -94,6 +96,17 @@ def _site(name: str, en: str, de: str, example: str = "9521002000016", path: str
 
 def _part(en: str = "Part", de: str = "Teil", example: str = "09521004100011") -> Column:
     return Column("part", Sort.PART, "/part", example, en, de, is_needed=True, is_key=True, asks=True)
+
+
+def _route(*, is_needed: bool = False) -> tuple[Column, ...]:
+    return (
+        Column("route_modes", Sort.WORDS, "/route/modes", "road, sea, road", "Route: by", "Weg: womit",
+               is_needed=is_needed, is_key=is_needed),
+        Column("route_from", Sort.PORT, "/route/from", "ESBIO", "Route: from port", "Weg: ab Hafen", is_key=is_needed),
+        Column("route_to", Sort.PORT, "/route/to", "DEHAM", "Route: to port", "Weg: bis Hafen", is_key=is_needed),
+        Column("route_passages", Sort.WORDS, "/route/passages", "", "Route: through", "Weg: durch"),
+        Column("route_lane", Sort.TEXT, "/route/lane", "Biscay", "Route: its name", "Weg: sein Name"),
+    )  # fmt: skip
 
 
 _UNIT = Column("uom", Sort.UNIT, "/uom", "pcs", "Unit", "Einheit", is_needed=True, asks=True)
@@ -176,6 +189,7 @@ SHEETS = (
                    is_needed=True),
             Column("levels", Sort.LEVELS, "/levels", "Havelmark: named", "Other levels for single members",
                    "Andere Stufen für einzelne"),
+            *_route(),
             *_STATED,
         ),
     ),
@@ -234,6 +248,35 @@ SHEETS = (
         ),
     ),
     Sheet(
+        "route-qualification", "Routes", "Wege",
+        "Other ways by which you may get what a supplier sends you, an airlift for example.",
+        "Andere Wege, auf denen Sie bekommen können, was ein Lieferant Ihnen schickt, etwa eine Luftbrücke.",
+        (
+            _site("supplier", "Supplier's site (GLN)", "Standort des Lieferanten (GLN)", "9521004000014"),
+            _part(),
+            _site("customer", "To your site (GLN)", "An Ihren Standort (GLN)"),
+            *_route(is_needed=True),
+            Column("scope", Sort.TEXT, "/scope", "airlift, full pallets", "For what exactly", "Wofür genau",
+                   is_needed=True, asks=True),
+            Column("expires", Sort.DAY, "/expires", "2027-06-30", "Until", "Bis", is_needed=True, asks=True),
+            Column("most_a_week", Sort.NUMBER, "/mostAWeek", "4800", "At most a week", "Höchstens in der Woche",
+                   is_needed=True, asks=True),
+            _UNIT,
+            Column("ramp", Sort.SHARES, "/ramp", "50 %; 75 %", "Shares of that in the first weeks, %",
+                   "Anteile davon in den ersten Wochen, %"),
+            Column("first_days", Sort.DAYS, "/firstDepartureDays", "3", "Days from order to first departure",
+                   "Tage von der Bestellung bis zur ersten Abfahrt", is_needed=True, asks=True),
+            Column("lead_days", Sort.DAYS, "/lead/days", "7", "Days on the way", "Tage unterwegs", is_needed=True,
+                   asks=True),
+            Column("sails", Sort.WEEKDAYS, "/lead/sails", "Mon", "Leaves on (if not daily)",
+                   "Geht ab am (wenn nicht täglich)"),
+            Column("loads", Sort.WHOLE, "/loads", "5", "Departures at most", "Höchstens so viele Abfahrten"),
+            Column("extra_cents", Sort.WHOLE, "/extraMinorUnits", "12", "Extra price of one, in cents",
+                   "Aufpreis für eines, in Cent"),
+            *_STATED,
+        ),
+    ),
+    Sheet(
         "product-price", "Prices", "Preise",
         "What one of a product is sold for. Only you see revenue in your report.",
         "Wofür ein Erzeugnis verkauft wird. Umsatz sehen nur Sie in Ihrem Bericht.",
@@ -287,6 +330,8 @@ _SORTS = {
     Sort.PARTS: ("several apart by ;", "mehrere durch ; getrennt"),
     Sort.NUMBER: ("a number, not below 0", "eine Zahl, nicht unter 0"),
     Sort.SHARE: ("0 to 100 %", "0 bis 100 %"),
+    Sort.SHARES: ("as 50 %; 75 %", "wie 50 %; 75 %"),
+    Sort.WORDS: ("several apart by ,", "mehrere durch , getrennt"),
     Sort.DAYS: ("whole days", "ganze Tage"),
     Sort.WHOLE: ("a whole number", "eine ganze Zahl"),
     Sort.MONEY: ("as 32000.00", "wie 32000,00"),
@@ -349,13 +394,10 @@ def workbook(language: str) -> bytes:
     grey, head = Font(italic=True, color="5A6572"), PatternFill("solid", fgColor="E4ECF4")
     for sheet in SHEETS:
         page = book.create_sheet(sheet.title(language))
-        page.append([f"{NOTE} {sheet.about(language)}"])
+        page.append(explaining_rows(sheet, language)[0])
         page.append(["", *(f"{one.title(language)}{' *' if one.is_needed else ''}" for one in sheet.columns)])
-        what, example = _HEADINGS[language]
-        page.append([f"{NOTE} {what}", *(_hint(one, at) for one in sheet.columns)])
-        page.append([f"{NOTE} {example}", *(_shown(one, one.example, at) for one in sheet.columns)])
-        for row in sheet.more_example_rows:
-            page.append([f"{NOTE} {example}", *(_shown(one, row.get(one.name, ""), at) for one in sheet.columns)])
+        for row in explaining_rows(sheet, language)[1:]:
+            page.append(row)
         last = 4 + len(sheet.more_example_rows)
         page["A1"].font = Font(bold=True)
         page.column_dimensions["A"].width = 16
@@ -377,6 +419,21 @@ def workbook(language: str) -> bytes:
     out = BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def explaining_rows(sheet: Sheet, language: str) -> list[list[str]]:
+    """The rows of a sheet that begin with #: what it is for, what goes into each column, and examples."""
+    at = LANGUAGES.index(language)
+    what, example = _HEADINGS[language]
+    examples = [{one.name: one.example for one in sheet.columns}, *sheet.more_example_rows]
+    return [
+        [f"{NOTE} {sheet.about(language)}"],
+        [f"{NOTE} {what}", *(_hint(one, at) for one in sheet.columns)],
+        *(
+            [f"{NOTE} {example}", *(_shown(one, row.get(one.name, ""), at) for one in sheet.columns)]
+            for row in examples
+        ),
+    ]
 
 
 def _offer_choices(page: Any, column: Column, letter: str, last: int, at: int) -> None:
@@ -418,7 +475,7 @@ def _shown(column: Column, example: str, at: int) -> str:
     if column.sort is Sort.YES:
         return YES[at] if example == YES[0] else NO[at]
     if column.sort is Sort.WEEKDAYS:
-        return example.replace("Mon", "Mo").replace("Fri", "Fr")
+        return example.replace("Mon", "Mo").replace("Fri", "Fr").replace("Wed", "Mi")
     if column.sort is Sort.LEVELS:
         member, _, level = example.partition(": ")
         return f"{member}: {LEVELS[SharingLevel(level)][at]}"
