@@ -52,6 +52,7 @@ ROUTERS = (
     paper,
     capture,
     disruptions,
+    impact,
     health,
     operator,
     docs,

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from api import gateway, goods_in, outbound
 from api.backup import CannotWrite, FolderNotEmpty
 from api.impact.disruptions import UnknownDisruption
+from api.impact.reports import NoSites
 from api.pages.notes import UnfitPin
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, UnfitStatement, UnknownRequest
 from api.paper import CannotPrint, NoRecord, NothingToPrint
@@ -235,6 +236,7 @@ KINDS: dict[type[Exception], Kind] = {
     Cancelled: Kind("cancelled-before", 409, "It was cancelled before"),
     MalformedFact: Kind("malformed-fact", 422, "Not a fact that can count"),
     RiskError: Kind("risk-refused", 422, "This cannot be assessed"),
+    NoSites: Kind("no-sites", 409, "No site of the network is yours"),
     UnknownDisruption: Kind("not-found", 404, "Nothing here"),
     # webhooks
     outbound.UnfitAddress: Kind("unfit-address", 422, "This address is not called from here"),

@@ -184,9 +184,7 @@ _MEMBERS = {
     # A report is made of the caller's own view, and a view is `risk.sharing`'s rule of what a member may see.
     Action.ASSESS: REPORT,
     Action.READ_REPORTS: REPORT | {"summary"},
-    Action.READ_VIEW: frozenset(
-        {"aged", "checkpoint", "coverage", "day", "inconsistencies", "openRequests", "sites"}
-    ),
+    Action.READ_VIEW: frozenset({"aged", "checkpoint", "coverage", "day", "inconsistencies", "openRequests", "sites"}),
     # Each disruption is made of the reports whose statements `Ledger.sight` shows the member, and of no other.
     Action.READ_DISRUPTIONS: frozenset(
         {

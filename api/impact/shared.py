@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -54,6 +55,15 @@ class Checkpointed:
         return frozenset(bytes.fromhex(one.owner[2:]) for one in self.known.network.sites.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """A fact that is older than agreed, by the id of its statement."""
+
+    statement: str
+    kind: str
+    days: Fraction
+
+
 class SharedNetwork:
     """Keeps what members have stated current, checkpoint by checkpoint; `view_key` (32 bytes) makes ids in views."""
 
@@ -93,6 +103,13 @@ class SharedNetwork:
             return _kept(
                 self._views, (*whose, happening, requests), KEPT_VIEWS, lambda: sight.view(happening, requests)
             )
+
+    def aged(self, member: bytes, at: Checkpointed) -> list[Aged]:
+        """Which facts of `member` are older than agreed, those first that were registered first."""
+        name, days = to_hex(member), at.known.aged
+        with self._lane:
+            own = [one for one in self._records.values() if one.issuer == name and one.statement in days]
+        return [Aged(one.statement, one.kind, days[one.statement]) for one in own]
 
     def _sight(self, reader: bytes, at: Checkpointed) -> Sight:
         known = at.known

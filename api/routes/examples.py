@@ -201,3 +201,44 @@ DISRUPTION_VIEW = {
     "sources": [MEMBER],
     "status": "Exercise",
 }
+
+_CHECKPOINT = "ledger.example.org 128 5f1c9a7e2b3d4c5e6f7081921a2b3c4d5f1c9a7e2b3d4c5e6f7081921a2b3c4d"
+_SITE, _VEHICLE = "https://id.gs1.org/414/9521001000017", "https://id.gs1.org/01/09521001100014"
+REPORT = {
+    "content": {
+        "alternatives": {"after": None, "refused": [], "rule": "pro-rata-to-need", "suggestions": []},
+        "checkpoint": _CHECKPOINT,
+        "confidence": {"coverage": "0.8", "needs": 5, "openRequests": 1, "stockDoubt": "0.05",
+                       "probability": {"least": "0.42", "most": "0.62"}},
+        "day": "2026-10-12",
+        "effect": {"lost": {_VEHICLE: "15360"}, "revenueCents": 49_152_000_000, "stops": []},
+        "names": {"parts": {_VEHICLE: "Vehicle"}, "sites": {_SITE: "Magdeburg"}},
+        "places": {_SITE: {"latitude": "52.13", "locode": "DEMAG", "longitude": "11.62", "region": "Central Europe"}},
+        "reader": MEMBER,
+        "status": "Exercise",
+        "view": "9f" * 32,
+    },
+    "digest": DIGEST,
+    "number": 3,
+    "registeredAt": TIME,
+    "state": "registered",
+}  # fmt: skip
+REPORT_LINE = {name: value for name, value in REPORT.items() if name != "content"} | {
+    "summary": {"checkpoint": _CHECKPOINT, "day": "2026-10-12", "first": "2026-12-08", "revenueCents": 49_152_000_000,
+                "status": "Exercise", "stops": 2}
+}  # fmt: skip
+VIEW = {
+    "checkpoint": _CHECKPOINT,
+    "day": "2026-10-12",
+    "reader": MEMBER,
+    "seen": {"site-5f1c9a7e2b3d4c5e6f708192": {"is_own": False, "level": "tier", "region": "East Asia", "tier": 3}},
+}
+NETWORK_STANDING = {
+    "aged": [{"days": 3, "kind": "stock", "statement": DIGEST}],
+    "checkpoint": _CHECKPOINT,
+    "coverage": {"needs": 5, "requests": 1, "share": "4/5"},
+    "day": "2026-10-12",
+    "inconsistencies": [{"about": f"stock {_SITE} {_VEHICLE}", "what": "is stated by somebody whose site it is not"}],
+    "openRequests": 1,
+    "sites": 2,
+}
