@@ -1,6 +1,6 @@
-"""The tables of risk: pages on which requests for facts are answered, and what was passed on. Times are ms UTC."""
+"""The tables of risk: pages on which requests for facts are answered, what was passed on, and alerts. Times are ms UTC."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
 from ledger_service.store.tables import metadata, statement
 
@@ -24,6 +24,44 @@ fact_passed_on = Table(
     Column("member", LargeBinary(32), nullable=False),
 )
 """Which request a custodial `member` made for which one that it was asked: its gateway here knows it, nobody else."""
+
+alert_threshold = Table(
+    "alert_threshold",
+    metadata,
+    Column("member", LargeBinary(32), primary_key=True),
+    Column("standstill_days", Integer, nullable=False),
+    Column("revenue_cents", BigInteger),
+    Column("exercises", Integer, nullable=False),
+    Column("summary_at", String(16), nullable=False),
+    Column("remind_after", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""From which effect on a member wants to be interrupted, at what hour (as 06:00+00:00) it reads the rest, and after how
+many ms it is reminded of an alert that nobody has acknowledged (NULL: never)."""
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("member", LargeBinary(32), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("status", String(16), nullable=False),
+    Column("what", String(16), nullable=False),
+    Column("urgency", String(16), nullable=False),
+    Column("report", LargeBinary(32)),
+    Column("effect", LargeBinary(32)),
+    Column("at", BigInteger, nullable=False),
+    Column("told_at", BigInteger),
+    Column("acknowledged_at", BigInteger),
+    Column("role", Text),
+    Column("remind_at", BigInteger),
+)
+"""What disruptions of one status came to for a member, each time that changed: `effect` is a hash of what counts in the
+report, NULL once nothing is left of it. `told_at` is NULL while it waits for the summary, `remind_at` once nobody needs
+reminding."""
+
+Index("ix_alert_waiting", alert.c.member, sqlite_where=alert.c.told_at.is_(None),
+      postgresql_where=alert.c.told_at.is_(None))  # fmt: skip
+Index("ix_alert_remind_at", alert.c.remind_at)
 
 IS_QUESTION = text("statement.kind IN ('fact-request', 'fact-answer')")
 """As the index has it, word for word, or SQLite would not see that it serves."""

@@ -1,4 +1,4 @@
-"""risk: pages of requests for facts, and what was passed on"""
+"""risk: pages of requests for facts, what was passed on, and alerts"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,6 +29,43 @@ def upgrade() -> None:
         sa.Column("member", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("request", "upward", name=op.f("pk_fact_passed_on")),
     )
+    op.create_table(
+        "alert_threshold",
+        sa.Column("member", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("standstill_days", sa.Integer(), nullable=False),
+        sa.Column("revenue_cents", sa.BigInteger(), nullable=True),
+        sa.Column("exercises", sa.Integer(), nullable=False),
+        sa.Column("summary_at", sa.String(length=16), nullable=False),
+        sa.Column("remind_after", sa.BigInteger(), nullable=True),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("member", name=op.f("pk_alert_threshold")),
+    )
+    op.create_table(
+        "alert",
+        sa.Column("member", sa.LargeBinary(length=32), nullable=False),
+        sa.Column(
+            "number",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("what", sa.String(length=16), nullable=False),
+        sa.Column("urgency", sa.String(length=16), nullable=False),
+        sa.Column("report", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("effect", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
+        sa.Column("role", sa.Text(), nullable=True),
+        sa.Column("remind_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("member", "number", name=op.f("pk_alert")),
+    )
+    waiting = sa.text("told_at IS NULL")
+    op.create_index(
+        "ix_alert_waiting", "alert", ["member"], unique=False, sqlite_where=waiting, postgresql_where=waiting
+    )
+    op.create_index("ix_alert_remind_at", "alert", ["remind_at"], unique=False)
     questions = sa.text("kind IN ('fact-request', 'fact-answer')")
     op.create_index(
         "ix_statement_fact_questions",
@@ -50,5 +87,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_statement_risk", table_name="statement")
     op.drop_index("ix_statement_fact_questions", table_name="statement")
+    op.drop_index("ix_alert_remind_at", table_name="alert")
+    op.drop_index("ix_alert_waiting", table_name="alert")
+    op.drop_table("alert")
+    op.drop_table("alert_threshold")
     op.drop_table("fact_passed_on")
     op.drop_table("fact_page")
