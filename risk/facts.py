@@ -60,6 +60,7 @@ class Known:
     """What the records of a checkpoint come to. `aged` are statements older than agreed, with their age in days.
 
     `site_names` are what sites are called by their owners, `part_names` what parts are called: (part, member) → name.
+    `part_numbers` are what members write for parts that go by several numbers: (part, member) → the first of its own.
     """
 
     network: SupplyNetwork
@@ -71,6 +72,7 @@ class Known:
     aged: Mapping[str, Fraction]
     site_names: Mapping[str, str] = field(default_factory=dict)
     part_names: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    part_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def inconsistencies_of(self, member: str) -> tuple[Inconsistency, ...]:
         """What `member` should put right; nobody else is told."""
@@ -164,6 +166,13 @@ class _Reading:
         self.part_names = {
             (self.name(one.fact.part), one.issuer): one.fact.name for one in of["part"] if one.fact.name is not None
         }
+        self.several = {self.name(one) for one in self.parts}
+        self.part_numbers: dict[tuple[str, str], str] = {}
+        for one in self.current.values():
+            for part in _numbers(one):
+                here = (self.name(part), one.issuer)
+                if here[0] in self.several:
+                    self.part_numbers[here] = min(part, self.part_numbers.get(here, part))
         self.by_age = {
             kind: Ordered(sorted(map(_as_of, of.get(kind, ()))), _itself) for kind in sorted(self.agreed_days)
         }
@@ -204,6 +213,8 @@ class _Reading:
             if before is after:
                 continue
             some = [one for one in (before, after) if one is not None]
+            if len(some) == 1 and any(self._is_renamed(part, some[0].issuer, after) for part in _numbers(some[0])):
+                return False
             for one in some:
                 places.add((one.kind, self._place(one)))
                 names |= {self.name(part) for part, _ in _counts(one)}
@@ -237,7 +248,13 @@ class _Reading:
             aged=_Aged(self.by_age, self.at, self.agreed_days),
             site_names={one.fact.site: one.fact.name for one in self.own_sites if one.fact.name is not None},
             part_names=self.part_names,
+            part_numbers=self.part_numbers,
         )
+
+    def _is_renamed(self, part: str, issuer: str, after: Record | None) -> bool:
+        """Whether what `issuer` writes for a part may be another number, now that a fact with `part` comes or goes."""
+        name = self.name(part)
+        return name in self.several and (after is None or self.part_numbers.get((name, issuer)) != part)
 
     def name(self, part: str) -> str:
         """The one name of a part that goes by several numbers."""
@@ -390,9 +407,11 @@ class _Reading:
 
     def _misfit(self, record: Record, part: str | None = None, uom: str | None = None) -> list[Inconsistency]:
         """What is wrong with the unit in which the fact counts the part, if anything."""
-        name = self.name(part or record.fact.part)
-        counted, stated = self.units[name], uom or record.fact.uom
-        return [] if counted == stated else [_tell(record, f"counts {name} in {stated}, which is counted in {counted}")]
+        number = part or record.fact.part
+        counted, stated = self.units[self.name(number)], uom or record.fact.uom
+        if counted == stated:
+            return []
+        return [_tell(record, f"counts {number} in {stated}, which is counted in {counted}")]
 
     def _sites(self, records: Iterable[Record]) -> dict[str, Site]:
         sites: dict[str, Site] = {}
@@ -613,6 +632,13 @@ def _counts(record: Record) -> list[tuple[str, str]]:
     if record.kind == "bill-of-material":
         return [(part, uom) for part, _, uom in record.fact.needs]
     return [(record.fact.part, record.fact.uom)] if record.kind in _COUNTS else []
+
+
+def _numbers(record: Record) -> list[str]:
+    """The numbers by which the fact's issuer calls parts; those that others have are theirs."""
+    if record.kind == "site":
+        return []
+    return [record.fact.part, *(part for part, _, _ in getattr(record.fact, "needs", ()))]
 
 
 def _tell(record: Record, what: str) -> Inconsistency:

@@ -98,6 +98,14 @@ def test_the_newest_fact_holds_and_a_corrected_one_does_not() -> None:
     assert read(later).network.stocks[0].amount == 300
 
 
+def test_each_member_is_known_to_write_its_own_number_for_a_part() -> None:
+    found = read()
+    root = found.network.links[0].part
+    # The buyer says SAME in its bill and SHAFT in its link; whoever made it and whoever could make it say SHAFT.
+    assert found.part_numbers == {(root, A): min(SHAFT, SAME), (root, B): SHAFT, (root, C): SHAFT}
+    assert read(without="part").part_numbers == {}
+
+
 def test_an_old_fact_is_used_doubted_and_named() -> None:
     found = read(stock(-72), without="stock")
     assert found.network.stocks[0].amount == 300
