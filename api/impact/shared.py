@@ -124,6 +124,7 @@ class SharedNetwork:
             doubts=known.doubts,
             site_names=known.site_names,
             part_names=known.part_names,
+            part_numbers=known.part_numbers,
         )
 
     # -- reading -------------------------------------------------------------------------------------------------------
