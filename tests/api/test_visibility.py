@@ -293,6 +293,7 @@ def test_what_no_rule_names_is_denied() -> None:
             Action.READ_NOTICES, Action.KEEP_WEBHOOKS, Action.RAISE_RECALL,
             Action.READ_ADDRESSES, Action.HAND_OVER, Action.READ_STEPS,
             Action.READ_TRAIL,
+            Action.ASSESS, Action.READ_REPORTS, Action.READ_VIEW,
             Action.READ_DISRUPTIONS, Action.KEEP_THRESHOLD, Action.READ_ALERTS, Action.ACKNOWLEDGE,
             Action.READ_NOTE, Action.ANSWER_NOTE, Action.KEEP_PINS, Action.READ_REQUESTS, Action.SETTLE_REQUEST,
         }  # fmt: skip
