@@ -4,8 +4,14 @@ import re
 from datetime import UTC, datetime
 from fractions import Fraction
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""Control characters, and those that turn the direction of what follows: a text could pass for another by them."""
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff]"
+)
+"""Control characters, those that turn the direction of what follows, by which a text could pass for another, and those
+that XML does not know.
+"""
+_STACKED = re.compile(r"([\u0300-\u036f]{3})[\u0300-\u036f]+")
+"""Marks on a letter beyond those that any language needs: they would cover the lines around."""
 _GS1 = {"00": "SSCC", "01": "GTIN", "414": "GLN", "417": "GLN", "8003": "GRAI", "8004": "GIAI"}
 _QUALIFIERS = {"21": "serial", "10": "batch", "254": "extension"}
 _PIECES = frozenset({"C62", "EA", "H87", "NAR", "PCE"})
@@ -15,7 +21,7 @@ _LAST_SECOND = 253_402_300_799
 
 def plain(text: str, longest: int = 2000) -> str:
     """`text` without characters that hide or turn others, on one line, cut with … beyond `longest`."""
-    shown = " ".join(_CONTROLS.sub("", text).split())
+    shown = _STACKED.sub(r"\1", " ".join(_CONTROLS.sub("", text).split()))
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 

@@ -61,8 +61,8 @@ _REGULAR = (
     551, 380, 572,
 )  # fmt: skip
 """Advance widths of the ASCII letters of Noto Sans, in thousandths of the size."""
-_BOLD = 1.06
-_TO_SPARE = 1.1
+_BOLD = 1.14
+_TO_SPARE = 1.12
 _OTHER = 640
 LINE = 1.3
 """From one line to the next, in sizes."""

@@ -133,7 +133,8 @@ def _hit_notes(reading: Reading, origin: Origin | None) -> list[tuple[str, str]]
     if origin is None:
         return []
     onset = f" {day_text(origin.onset, reading.day.year)}" if origin.onset is not None else ""
-    return [(f"{origin.cause or 'hit'}{onset}", "bad")]
+    what = "way closed" if origin.way is not None else origin.cause or "hit"
+    return [(f"{what}{onset}", "bad")]
 
 
 def _first_stops(reading: Reading) -> dict[str, date]:

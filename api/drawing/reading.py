@@ -85,13 +85,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What was hit, as far as the reader may know it; `back`: at the earliest, most likely, at the latest."""
+    """What was hit, as far as the reader may know it; `back`: at the earliest, most likely, at the latest. Of a way
+    that is closed `way` says what goes from where to where, and `step` is its supplier.
+    """
 
     step: Step
     cause: str | None
     onset: date | None
     back: tuple[date, date, date] | None
     sources: tuple[Source, ...]
+    way: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +197,22 @@ class Reading:
         found = []
         for one in self.content["origins"]:
             back = [date.fromisoformat(each) for each in one.get("back", ())]
-            onset = one.get("onset")
+            onset, link = one.get("onset"), one.get("link")
             found.append(
                 Origin(
-                    self._step(one),
+                    self._step(one) if link is None else self.step(link["supplier"]),
                     plain(one["cause"], MAX_NAME) if one.get("cause") else None,
                     date.fromisoformat(onset) if onset else None,
                     (back[0], back[1], back[2]) if len(back) == 3 else None,
                     tuple(map(_source, one.get("sources", ()))),
+                    None if link is None else self._way(link),
                 )
             )
         return tuple(found)
+
+    def _way(self, link: Mapping[str, str]) -> str:
+        part, supplier, customer = (self.name(link[end]) for end in ("part", "supplier", "customer"))
+        return f"{part} from {supplier} to {customer}"
 
     @cached_property
     def least(self) -> Bound:

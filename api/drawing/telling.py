@@ -7,7 +7,7 @@ stand, so that nothing of a report is silently left out.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
@@ -34,6 +34,7 @@ from risk.sharing import canonical
 
 MAX_ROWS = 400
 """Rows of a table that are shown; how many more there are is said."""
+_LONG, _SHORT = 14, 10
 _DRAWINGS = {"weeks": weeks.draw, "timeline": timeline.draw, "network": network.draw, "map": world.draw}
 _NOT_ACTUAL = {
     "Exercise": "Nothing of this has happened: it was reported for practice.",
@@ -44,6 +45,8 @@ _NOT_ACTUAL = {
 _MEANT = {"Exercise": "In this exercise, ", "Test": "In this test, ", "Draft": "In this draft, ", "System": "Here, "}
 _OMITTED = {
     "alternatives/refused": "alternatives left out",
+    "alternatives/refusedRoutes": "ways left out",
+    "alternatives/routes": "other ways",
     "alternatives/suggestions": "suggestions",
     "bestPlan/stockWorth": "values of stocks",
     "effect/stops": "stops of yours",
@@ -57,6 +60,7 @@ _RULES = {
         "What alternatives have to spare is promised once: all who are hit share it in proportion to what they miss"
     )
 }
+_ALONE = (("other suppliers", "afterSuppliers"), ("other ways", "afterRoutes"))
 _SCORES = (
     "Shared risks: regions, ports and suppliers that it shares with what is hit. Score: how close it comes to the best "
     "in all criteria, from 0 to 1 (TOPSIS)."
@@ -72,7 +76,19 @@ _TOLD = frozenset(
      "to", "view"}
 )  # fmt: skip
 _TOLD_OF = {
-    "alternatives": frozenset({"after", "refused", "rule", "suggestions", "weights"}),
+    "alternatives": frozenset(
+        {
+            "after",
+            "afterRoutes",
+            "afterSuppliers",
+            "refused",
+            "refusedRoutes",
+            "routes",
+            "rule",
+            "suggestions",
+            "weights",
+        }
+    ),
     "confidence": frozenset({"coverage", "needs", "openRequests", "probability", "stockDoubt"}),
 }
 
@@ -233,7 +249,7 @@ class Telling:
                 if are_many
                 else f" and is not back within {self.content['days']} days"
             ]
-        lost = self._losses(reading.lost, reading.revenue_cents)
+        lost = self._losses(reading.lost, reading.revenue_cents, most=2)
         return (*words, *((": ", *lost) if lost else ()), ".")
 
     @property
@@ -272,10 +288,9 @@ class Telling:
             part, amount = max(lost, key=lambda one: (one[1], one[0]))
             less, more = (one.lost.get(part, Fraction(0)) for one in (reading.least, reading.most))
             note: Words = (self._number(less), " to ", self._number(more))
-            others = f"; and of {len(lost) - 1} more" if len(lost) > 1 else ""
-            tiles.append(
-                Tile(f"Lost: {_several(reading.name(part), Fraction(2))}{others}", (self._number(amount),), note)
-            )
+            others = f", and of {len(lost) - 1} more" if len(lost) > 1 else ""
+            name = _several(reading.name(part), Fraction(2)).removeprefix("× ")
+            tiles.append(Tile(f"Lost: {name}{others}", (self._number(amount),), note))
         if reading.revenue_cents is None:
             tiles.append(Tile("Revenue lost", ("not known",), ("no price is known here",)))
         else:
@@ -350,7 +365,34 @@ class Telling:
             )
         pairs.append(("Age of facts", aged))
         pairs += self._rest("confidence", said)
-        return [Facts(tuple(pairs))]
+        return [Facts(tuple(pairs)), *self._by_part()]
+
+    def _by_part(self) -> list[Block]:
+        """What is lost of each part by every way of counting, where sentences would not name them all."""
+        reading = self.reading
+        plan, after = self.content["bestPlan"], self.content["alternatives"]["after"]
+        ways: list[tuple[str, Mapping[str, Fraction]]] = [
+            ("Likely", reading.lost),
+            ("At best", reading.least.lost),
+            ("At worst", reading.most.lost),
+        ]
+        for name, said in (
+            ("With what could stand in", after),
+            ("With other suppliers", self.content["alternatives"]["afterSuppliers"]),
+            ("By other ways", self.content["alternatives"]["afterRoutes"]),
+            ("Best plan", plan),
+        ):
+            if said is not None:
+                ways.append((name, {part: Fraction(amount) for part, amount in said["lost"].items()}))
+        parts = sorted({part for _, lost in ways for part in lost})
+        if len(parts) < 2:
+            return []
+        rows: list[tuple[Words, ...]] = [
+            ((reading.name(part),), *((self._number(lost.get(part, Fraction(0))),) for _, lost in ways))
+            for part in parts
+        ]
+        head = ("Part", *(name for name, _ in ways))
+        return [_table("What is lost of each part", head, rows, range(1, len(head)), is_closed=True)]
 
     def _bound(self, bound: Bound) -> Words:
         if bound.first is None or bound.last is None:
@@ -500,6 +542,8 @@ class Telling:
         what = one.cause[0].upper() + one.cause[1:] if one.cause else "What was hit"
         where = one.step.title if one.step.is_named or one.step.region or one.step.tier is not None else ""
         words: list[str | Figure] = [f"{what}: {where}" if where else f"{what}: where is not shown to you"]
+        if one.way is not None:
+            words = [f"{what}: the way of {one.way}"]
         if one.onset is not None:
             words += [", from ", self._day(one.onset)]
         if one.back is None:
@@ -561,65 +605,113 @@ class Telling:
     def _alternatives(self) -> list[Block]:
         said, reading = self.content["alternatives"], self.reading
         blocks: list[Block] = []
-        after = said["after"]
-        if after is not None and reading.stops:
+        if said["after"] is not None and reading.stops:
             now = self._losses(reading.lost, reading.revenue_cents)
-            then = {part: Fraction(amount) for part, amount in after["lost"].items()}
-            left: Words = ("nothing is lost",)
-            if any(then.values()):
-                left = (*self._losses(then, after["revenueCents"]), " are still lost")
+            left = self._left(said["after"])
             blocks.append(
-                Sentence(("With all that the consortium has to spare: ", *left, ", instead of ", *now, "."), "good")
+                Sentence(("With all that the consortium has to offer: ", *left, ", instead of ", *now, "."), "good")
             )
+            if said["suggestions"] and said["routes"]:
+                alone = [(name, said[key]) for name, key in _ALONE if said[key] is not None]
+                words = [one for name, after in alone for one in (f"With {name} alone: ", *self._left(after), ". ")]
+                blocks.append(Sentence(tuple(words)))
         rule = plain(said["rule"], 60)
-        if said["suggestions"] or after is not None:
+        if said["suggestions"] or said["after"] is not None:
             blocks.append(
                 Sentence((f"{_RULES.get(rule, 'Shared by the rule that the consortium signed')} (rule {rule}).",))
             )
-        if said["suggestions"]:
-            head = ("Rank", "Supplier", "For", "Covers", "A week", "From", "Costs more a week", "Shared risks", "Score")
-            rows = [self._suggestion(one) for one in said["suggestions"]]
-            blocks.append(_table("Suggestions for your plants", head, rows, [3, 4, 6, 8]))
-            holds = dict.fromkeys((self._for(one), one["stability"]) for one in said["suggestions"] if one["rank"] == 1)
-            words: list[str | Figure] = []
-            for what, stability in holds:
-                words += [f" For {what} the first stays the first in ", _percent(Fraction(stability)), _WEIGHTINGS]
-            blocks.append(Sentence((_SCORES, *words), "quiet"))
-        else:
-            blocks.append(
-                Sentence(
-                    (
-                        "No pre-qualified alternative for parts of yours has anything to spare."
-                        if reading.stops
-                        else "None is needed or known for parts of yours.",
-                    )
-                )
-            )
-        if said["refused"]:
-            rows = [
-                ((reading.name(one["supplier"]),), (self._for(one),), (plain(one["reason"], 200),))
-                for one in said["refused"]
-            ]
-            blocks.append(_table("Looked at and left out", ("Supplier", "For", "Because"), rows))
+        blocks += self._suggestions(said)
+        blocks += self._routes(said["routes"])
+        refused = [
+            ((reading.name(one["supplier"]),), (self._for(one),), (plain(one["reason"], 200),))
+            for one in said["refused"]
+        ]
+        refused += [
+            ((f"the way {plain(one['key'], 200)} from {reading.name(one['supplier'])}",), (self._for(one),),
+             (plain(one["reason"], 200),))
+            for one in said["refusedRoutes"]
+        ]  # fmt: skip
+        if refused:
+            blocks.append(_table("Looked at and left out", ("What", "For", "Because"), refused))
         if said.get("weights") and said["suggestions"]:
             rows = [((plain(name, 200),), (self._number(Fraction(one)),)) for name, one in said["weights"].items()]
             blocks.append(_table("Weights of the ranking", ("Criterion", "Weight"), rows, [1]))
         rest = self._rest("alternatives", said)
         return [*blocks, Facts(tuple(rest))] if rest else blocks
 
+    def _suggestions(self, said: Mapping[str, Any]) -> list[Block]:
+        if not said["suggestions"]:
+            nothing = "No pre-qualified supplier for parts of yours has anything to spare."
+            return [Sentence((nothing if self.reading.stops else "None is needed or known for parts of yours.",))]
+        targets = list(dict.fromkeys(self._for(one) for one in said["suggestions"]))
+        is_one = len(targets) == 1
+        head: tuple[str, ...] = (
+            "Rank",
+            "Supplier",
+            "For",
+            "Covers",
+            "From",
+            "Costs more a week",
+            "Shared risks",
+            "Alone still lost",
+            "Score",
+        )
+        rows = [self._suggestion(one) for one in said["suggestions"]]
+        if is_one:
+            head, rows = (*head[:2], *head[3:]), [(*row[:2], *row[3:]) for row in rows]
+        words: list[str | Figure] = []
+        for one in said["suggestions"]:
+            if one["rank"] == 1:
+                stays = _percent(Fraction(one["stability"]))
+                words += [f" For {self._for(one)} the first stays the first in ", stays, _WEIGHTINGS]
+        title = f"Suggestions for {targets[0]}" if is_one else "Suggestions for your plants"
+        table = _table(
+            title, head, rows, [at for at, name in enumerate(head) if name in ("Costs more a week", "Score")]
+        )
+        return [table, Sentence((_SCORES, *words), "quiet")]
+
     def _suggestion(self, one: Mapping[str, Any]) -> tuple[Words, ...]:
-        cents = one["extraCentsAWeek"]
         return (
             (str(one["rank"]),),
             (self.reading.name(one["supplier"]),),
             (self._for(one),),
-            (_percent(Fraction(one["covers"])),),
-            (self._number(Fraction(one["aWeek"])),),
+            (_percent(Fraction(one["covers"])), ": ", self._number(Fraction(one["aWeek"])), " a week"),
             (self._day(date.fromisoformat(one["firstArrival"])),),
-            (self._money(cents),) if cents is not None else ("not known",),
+            (self._money(one["extraCentsAWeek"]),),
             ("; ".join(plain(each, 120) for each in one["shared"]) or "nothing",),
+            self._left(one["alone"], ""),
             (self._number(Fraction(one["closeness"])),),
         )
+
+    def _routes(self, routes: Sequence[Mapping[str, Any]]) -> list[Block]:
+        """Other ways for what usually comes by another."""
+        rows = [
+            (
+                (f"{self._for(one)}: {_way(one)}",),
+                (
+                    "leaves ", self._day(date.fromisoformat(one["firstDeparture"])),
+                    ", there ", self._day(date.fromisoformat(one["firstArrival"])),
+                    ", last there ", self._day(date.fromisoformat(one["lastArrival"])),
+                ),
+                (
+                    self._number(Fraction(one["amount"])), " in all, in ", self._number(Fraction(one["loads"])),
+                    " loads; at most ", self._number(Fraction(one["aWeek"])), " a week, ",
+                    _percent(Fraction(one["covers"])), " of the need",
+                ),
+                (self._money(one["extraCents"]),),
+                self._left(one["alone"], ""),
+            )
+            for one in routes
+        ]  # fmt: skip
+        head = ("Way", "When", "Brings", "Costs more in all", "Alone still lost")
+        return [_table("Other ways to you", head, rows, [3])] if rows else []
+
+    def _left(self, after: Mapping[str, Any] | None, verb: str = " are still lost") -> Words:
+        """What is lost all the same."""
+        if after is None:
+            return ("not worked out",)
+        lost = {part: Fraction(amount) for part, amount in after["lost"].items()}
+        return (*self._losses(lost, after["revenueCents"]), verb) if any(lost.values()) else ("nothing is lost",)
 
     def _for(self, one: Mapping[str, Any]) -> str:
         return f"{self.reading.name(one['part'])} at {self.reading.name(one['customer'])}"
@@ -638,7 +730,7 @@ class Telling:
             )
         if not rows:
             return []
-        return [_table("", ("At", "One more day's use", "Would have saved"), rows)]
+        return _opened("", ("At", "One more day's use", "Would have saved"), rows)
 
     def _best_plan(self) -> list[Block]:
         plan, reading = self.content["bestPlan"], self.reading
@@ -666,8 +758,8 @@ class Telling:
             for one in plan["stockWorth"]
         ]
         if rows:
-            blocks.append(
-                _table("What a day's use of your own stocks is worth in that plan", ("At", "Of", "Worth"), rows, [2])
+            blocks += _opened(
+                "What a day's use of your own stocks is worth in that plan", ("At", "Of", "Worth"), rows, [2]
             )
         return blocks
 
@@ -696,7 +788,7 @@ class Telling:
         rows = [
             (
                 (each.name,),
-                (one.step.title,),
+                (one.way or one.step.title,),
                 ("; ".join([*map(_shape_text, each.shapes), *each.places]) or "not stated",),
             )
             for one in self.reading.origins
@@ -797,15 +889,16 @@ class Telling:
         currency = plain(self.content.get("currency") or "EUR", 3)
         return Figure(money_text(cents, currency), str(cents), exact_money(cents, currency))
 
-    def _losses(self, lost: Mapping[str, Fraction], revenue_cents: int | None) -> Words:
+    def _losses(self, lost: Mapping[str, Fraction], revenue_cents: int | None, most: int = 3) -> Words:
         """Amounts of parts, the most first, and money: `15,360 vehicles, EUR 491.5 M`."""
         found = sorted(((part, amount) for part, amount in lost.items() if amount), key=lambda one: (-one[1], one[0]))
         words: list[str | Figure] = []
-        for part, amount in found[:3]:
+        shown = found if len(found) <= most else found[: most - 1]
+        for part, amount in shown:
             words += [", "] if words else []
             words += [self._number(amount), f" {_several(self.reading.name(part), amount)}"]
-        if len(found) > 3:
-            words.append(f" and {len(found) - 3} more parts")
+        if len(found) > len(shown):
+            words.append(f" and {len(found) - len(shown)} more parts")
         if revenue_cents:
             words += [*([", "] if words else []), self._money(revenue_cents)]
         return tuple(words)
@@ -821,6 +914,17 @@ def _table(
 ) -> Table:
     shown = tuple(rows[:MAX_ROWS])
     return Table(caption, tuple(head), shown, frozenset(numbers), is_closed, len(rows) - len(shown))
+
+
+def _opened(
+    caption: str, head: Sequence[str], rows: Sequence[tuple[Words, ...]], numbers: Iterable[int] = ()
+) -> list[Block]:
+    """A table of which, when it is long, only the first rows are open to the eye."""
+    table = _table(caption, head, rows, numbers)
+    if len(rows) <= _LONG:
+        return [table]
+    first = replace(table, rows=table.rows[:_SHORT], more=len(rows) - _SHORT)
+    return [first, replace(table, caption=f"All {len(rows)}", is_closed=True)]
 
 
 def _several(name: str, amount: Fraction) -> str:
@@ -844,6 +948,19 @@ def _percent(share: Fraction) -> Figure:
     rough = whole in (0, 100) and share not in (0, 1)
     shown = amount_text(round(share * 1000) / Fraction(10)) if rough else str(whole)
     return Figure(f"{shown} %", amount_text(share).replace(",", ""))
+
+
+def _way(one: Mapping[str, Any]) -> str:
+    """A route by what is stated of it: how, from where to where, through what."""
+    said = one["route"]
+    if said is None:
+        return plain(one["key"], 200)
+    ends = [plain(said[end] or "", 60) for end in ("from", "to")]
+    steps = [" and ".join(plain(mode, 40) for mode in said["modes"]) or "another way"]
+    steps += [" to ".join(filter(None, ends))] if any(ends) else []
+    steps += [f"lane {plain(said['lane'], 60)}"] if said["lane"] else []
+    steps += [f"through {listed([plain(each, 40) for each in said['passages']], 9)}"] if said["passages"] else []
+    return ", ".join(steps)
 
 
 def _shape_text(shape: Any) -> str:

@@ -75,11 +75,15 @@ def _hit(reading: Reading, one: Origin) -> _Row:
     year = reading.day.year
     if one.back is None:
         return _Row(
-            one.step.title, f"{one.cause or 'hit'} from {day_text(one.onset, year)}; when it is back is not shown", ()
+            one.way or one.step.title,
+            f"{one.cause or 'hit'} from {day_text(one.onset, year)}; when it is back is not shown",
+            (),
         )
     early, middle, late = (day_text(day, year) for day in one.back)
     likely = f"back {middle}, between {early} and {late}"
-    return _Row(one.step.title, likely, (_Bar(one.onset, max(one.back[1] - _DAY, one.onset), "bar-hit"),), one.back)
+    return _Row(
+        one.way or one.step.title, likely, (_Bar(one.onset, max(one.back[1] - _DAY, one.onset), "bar-hit"),), one.back
+    )
 
 
 def _stops(reading: Reading, stops: Sequence[Standstill], most: int, what: str) -> list[_Row]:

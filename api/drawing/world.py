@@ -11,15 +11,16 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from api.drawing.canvas import Box, Canvas, text_box
+from api.drawing.canvas import Box, Canvas, fitted, text_box
 from api.drawing.reading import Position, Reading
 from risk.disruption import EARTH_KM, Circle, Polygon
 
 _UNIT = 20
 _SIZE = 12
 _LEAST_DEGREES = 16.0
-MAX_NAMED = 24
-"""Sites that get their names; the others are dots, and in the table."""
+_LONGEST = 190.0
+MAX_CROWD = 12
+"""Sites that may have their names further off, with a line to them; of more, only those are named that have room."""
 
 Point = tuple[float, float]
 """Longitude and latitude in degrees, or x and y."""
@@ -75,9 +76,9 @@ def _sites(canvas: Canvas, reading: Reading, frame: _Frame, sheet: Box) -> None:
     dots = [Box(x - 6, y - 6, 12, 12) for _, (x, y) in placed]
     taken = list(dots)
     for number, (one, (x, y)) in enumerate(placed):
-        name = reading.name(one.site)
+        name = fitted(reading.name(one.site), _LONGEST, _SIZE, bold=True)
         others = taken[:number] + taken[number + 1 :]
-        free = None if number >= MAX_NAMED else _free_place(name, x, y, others, sheet)
+        free = _free_place(name, x, y, others, sheet, far=len(placed) <= MAX_CROWD)
         if free is not None:
             left, line, anchor = free
             box = text_box(left, line, name, _SIZE, anchor=anchor, bold=True)
@@ -92,9 +93,11 @@ def _sites(canvas: Canvas, reading: Reading, frame: _Frame, sheet: Box) -> None:
         canvas.circle(x, y, 6 if one.site in hit else 5, role)
 
 
-def _free_place(name: str, x: float, y: float, taken: Sequence[Box], sheet: Box) -> tuple[float, float, str] | None:
+def _free_place(
+    name: str, x: float, y: float, taken: Sequence[Box], sheet: Box, *, far: bool
+) -> tuple[float, float, str] | None:
     """Where `name` can stand near a dot without touching anything; None where there is no room."""
-    for away in (0, 16, 32, 48):
+    for away in (0, 16, 32, 48) if far else (0,):
         for left, line, anchor in (
             (x + 9, y + 4 - away, "start"),
             (x + 9, y + 4 + away, "start"),
