@@ -143,11 +143,13 @@ class Fact:
     sheet: str
     row: int
 
-    @property
-    def said(self) -> bytes:
-        """What it says, in one text form: the same again says nothing twice."""
-        left_out = () if self.is_dated else ("asOf", "document")
-        return canonical.dump({name: one for name, one in self.content.items() if name not in left_out})
+    def says_the_same(self, content: Mapping[str, Any]) -> bool:
+        """Whether a statement with this content says the same: said again it would say nothing new."""
+        left_out = {"to", "corrects", "replaces"} | (set() if self.is_dated else {"asOf", "document"})
+        mine, other = (
+            {name: one for name, one in each.items() if name not in left_out} for each in (self.content, content)
+        )
+        return canonical.dump(mine) == canonical.dump(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,44 @@ class Table:
 
     facts: tuple[Fact, ...]
     left_out: tuple[tuple[str, int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was said before: the id of a statement and its content."""
+
+    id: bytes
+    content: Mapping[str, Any]
+
+
+def about(kind: str, content: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a fact is about, as its issuer has written that: of two facts about the same the newer one holds."""
+    found = [kind]
+    for column in BY_KIND[kind].columns:
+        if column.is_key:
+            value: Any = content
+            for step in column.path.strip("/").split("/"):
+                value = value.get(step, "") if isinstance(value, Mapping) else ""
+            if isinstance(value, Mapping):
+                value = value.get("number", "")
+            found.append(" ".join(value) if isinstance(value, list) else str(value))
+    return tuple(found)
+
+
+def to_say(facts: Iterable[Fact], known: Mapping[tuple[str, ...], Known]) -> list[tuple[Fact, dict[str, Any]]]:
+    """Those of `facts` that say something new, with the contents to sign; `known` is what was said of each thing last.
+
+    What is no newer than what it changes corrects that, or the earlier one would still hold.
+    """
+    found = []
+    for fact in facts:
+        before = known.get(fact.about)
+        if before is None:
+            found.append((fact, dict(fact.content)))
+        elif not fact.says_the_same(before.content):
+            is_newer = instant(fact.content["asOf"]) > instant(before.content["asOf"])
+            found.append((fact, {**fact.content, **({} if is_newer else {"corrects": to_hex(before.id)})}))
+    return found
 
 
 def read(data: bytes, rules: Rules, kind: str | None = None) -> Table:
@@ -286,19 +326,19 @@ class _Reading:
         keys = [one for one in sheet.columns if one.is_key]
         is_list = any(one.repeats for one in sheet.columns)
         for row in rows:
-            about = tuple(row.key(one) for one in keys)
-            if not all(name for name, one in zip(about, keys, strict=True) if one.is_needed):
+            key = tuple(row.key(one) for one in keys)
+            if not all(name for name, one in zip(key, keys, strict=True) if one.is_needed):
                 for one in sheet.columns:
                     if not one.is_key:
                         row.value(one)  # tell of all that is wrong at once
                 continue
-            if about in groups and not is_list:
-                row.complain(keys[0].name, f"says the same again as row {groups[about][0].number}: keep one of them")
+            if key in groups and not is_list:
+                row.complain(keys[0].name, f"says the same again as row {groups[key][0].number}: keep one of them")
                 continue
-            groups[about].append(row)
-        for about, some in groups.items():
+            groups[key].append(row)
+        for some in groups.values():
             before = len(self.problems)
-            fact = _Group(self, sheet, some).fact(about)
+            fact = _Group(self, sheet, some).fact()
             if len(self.problems) == before:
                 self.facts.append(fact)
 
@@ -370,7 +410,7 @@ class _Group:
         self.sheet = sheet
         self.rows = rows
 
-    def fact(self, about: tuple[str, ...]) -> Fact:
+    def fact(self) -> Fact:
         """The fact; where something was complained of it is not to be used."""
         values = {one.name: self._one(one) for one in self.sheet.columns if not one.repeats}
         now = self.reading.rules.now
@@ -387,7 +427,7 @@ class _Group:
             except MalformedInput as error:
                 self._complain_at(error)
         name = self.sheet.kind
-        return Fact(name, content, (name, *about), is_dated, self.rows[0].sheet, self.rows[0].number)
+        return Fact(name, content, about(name, content), is_dated, self.rows[0].sheet, self.rows[0].number)
 
     def _one(self, column: Column) -> Any:
         """The one value of a column that all rows of the fact share."""

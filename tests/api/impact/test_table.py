@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from api.impact.table import Rules, UnfitTable, number_text, read
-from api.impact.template import BY_KIND, LANGUAGES, SHEETS, Sort, explaining_rows, workbook
+from api.impact.table import Known, Rules, UnfitTable, number_text, read, to_say
+from api.impact.template import LANGUAGES, SHEETS, Sort, explaining_rows, workbook
 from ledger_service import facts
 from ledger_service.errors import MalformedInput
 from ledger_service.instants import instant
 from ledger_service.risk_kinds import PARSERS
-from tests.api.impact.workbooks import LINK, OTHER_SITE, OWN_SITE, PART, SITE, SITE_KEY, STOCK, cell, filled
+from tests.api.impact.workbooks import LINK, OWN_SITE, PART, SITE, SITE_KEY, STOCK, cell, filled
 from tests.consortium import member_id
 
 NOW = instant("2026-10-12T06:00:00Z") or 0
@@ -403,10 +403,22 @@ def test_a_row_that_is_longer_than_the_heading_is_told() -> None:
 def test_what_a_fact_says_does_not_change_with_the_day_on_which_it_is_read() -> None:
     later = Rules(now=NOW + 86_400_000)
     (first,), (second,) = (read(filled({"stock": [STOCK]}), one).facts for one in (RULES, later))
-    assert first.said == second.said
     assert first.content != second.content
-    (dated,) = read(filled({"stock": [STOCK | {"as_of": "2026-10-11"}]}), RULES).facts
-    assert dated.said != first.said
-    assert dated.about == first.about == ("stock", SITE_KEY, "https://id.gs1.org/01/09521004100011")
-    assert BY_KIND["stock"].column("quantity").name in first.said.decode()
-    assert OTHER_SITE not in first.said.decode()
+    known = {first.about: Known(b"\x01" * 32, {**first.content, "to": []})}
+    assert to_say([second], known) == []
+    assert first.about == ("stock", SITE_KEY, "https://id.gs1.org/01/09521004100011")
+
+
+def test_a_changed_fact_is_said_anew_and_corrects_what_is_no_older() -> None:
+    (first,) = read(filled({"stock": [STOCK | {"as_of": "2026-10-11"}]}), RULES).facts
+    known = {first.about: Known(b"\x01" * 32, first.content)}
+
+    def said(**changes: Any) -> list[Any]:
+        facts = read(filled({"stock": [STOCK | {"as_of": "2026-10-11"} | changes]}), RULES).facts
+        return [content.get("corrects") for _, content in to_say(facts, known)]
+
+    assert said() == []
+    assert said(quantity=7) == ["0x" + "01" * 32], "the same day, another stock"
+    assert said(as_of="2026-10-12") == [None], "counted anew, and the same"
+    assert said(as_of="2026-10-10") == ["0x" + "01" * 32], "or the one that is newer would hold"
+    assert said(part="9521004100028") == [None]
