@@ -463,6 +463,38 @@ class LedgerClient:
         """The directory with each member's keys."""
         return list(self._pages("/v1/members"))
 
+    def assess(self, **asked: Any) -> dict[str, Any]:
+        """Our report of what disruptions do to us, held to its signature: `digest` and `content`.
+
+        `asked` may name disruptions, status, day and size. Raises ServiceRefused, and as `checked_statement` does.
+        """
+        told = self._json("POST", "/v1/risk/assess", asked)
+        return {**told, "content": self.impact_report(from_hex(told.get("digest"), 32, "/digest"))}
+
+    def impact_reports(self) -> Iterator[dict[str, Any]]:
+        """Our reports with what each comes to, the oldest first."""
+        return self._pages("/v1/risk/reports")
+
+    def impact_report(self, digest: bytes) -> dict[str, Any]:
+        """The content of a report of ours, held to its signature, as `risk` computes it; raises as
+        `checked_statement` does.
+        """
+        envelope = self.checked_statement(digest)
+        if envelope.header.kind != "impact-report" or envelope.content is None:
+            raise UnfitAnswer(f"{to_hex(digest)} is no impact report, or its content was erased")
+        return {name: value for name, value in envelope.content.items() if name != "to"}
+
+    def risk_view(self, **asked: Any) -> bytes:
+        """Our view of the shared network and of what happens in it, as the reports are made of it; canonical JSON."""
+        answer = self._answer("GET", f"/v1/risk/view?{urlencode(asked, doseq=True)}")
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        return answer.content
+
+    def risk_network(self) -> dict[str, Any]:
+        """How our part of the shared network stands."""
+        return self._json("GET", "/v1/risk/network")
+
     def custody_policy(self) -> dict[str, Any]:
         """By what records of custody are judged now, by the service's word: `policy`, its `statement`, `since`."""
         return self._json("GET", "/v1/custody/policy")

@@ -1,6 +1,25 @@
 """A member's risk: what disruptions do to it, and what it and others can do about that (`risk`)."""
 
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+
+from api.cli.gateway import HOME, Gateway, Home, Json, Out, PassphraseFile, _id
+from api.cli.terminal import REFUSED, WrongUsage, note, say, say_json, table
+
+Url = Annotated[str | None, typer.Option(help="Another address of the service.")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--disruption", help="The key of a disruption; may be repeated. All that may still matter if left out."
+    ),
+]
+Status = Annotated[
+    str | None, typer.Option(help="Actual by default; or Exercise, Test, Draft, which are assessed apart.")
+]
+Day = Annotated[str | None, typer.Option(help="On which day, as 2026-10-12; today if left out.")]
+Size = Annotated[int | None, typer.Option(min=1, help="By what was known at the checkpoint of this size.")]
 
 
 def add_to(app: typer.Typer) -> typer.Typer:
@@ -8,10 +27,166 @@ def add_to(app: typer.Typer) -> typer.Typer:
     group = typer.Typer(
         help="What disruptions do to you, by when, how sure that is, and what can be done.", no_args_is_help=True
     )
-    group.callback()(_top)
+    for command in (assess, reports, report, view, network, recompute):
+        group.command()(command)
     app.add_typer(group, name="risk")
     return group
 
 
-def _top() -> None:
-    pass  # a group without commands of its own needs one
+def assess(
+    disruption: Keys = None,
+    status: Status = None,
+    day: Day = None,
+    size: Size = None,
+    home: Home = HOME,
+    url: Url = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Have the service report what disruptions do to us: signed, registered, and for us alone."""
+    with Gateway(home, passphrase_file).client(url) as client:
+        told = client.assess(**_asked(disruption, status, day, size))
+    if as_json:
+        say_json(told)
+        return
+    _say_report(told["content"])
+    say(told["digest"])
+
+
+def reports(home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile = None, as_json: Json = False) -> None:
+    """List our reports with what each comes to, the oldest first."""
+    with Gateway(home, passphrase_file).client(url) as client:
+        found = list(client.impact_reports())
+    if as_json:
+        say_json(found)
+        return
+    rows = []
+    for one in found:
+        summary = one["summary"] or {}
+        first = summary.get("first") or "–"
+        what = (summary.get("status") or "nothing hit", summary.get("day", "erased"), str(summary.get("stops", "")))
+        rows.append((str(one["number"]), *what, first, one["state"], one["digest"]))
+    table(("no.", "status", "day", "stops", "first", "state", "report"), rows)
+
+
+def report(
+    digest: Annotated[str, typer.Argument(help="The report's id: 0x and 64 digits.")],
+    home: Home = HOME,
+    out: Out = None,
+    url: Url = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show one of our reports, held to its signature; with --out write its canonical JSON."""
+    from risk.sharing import canonical
+
+    with Gateway(home, passphrase_file).client(url) as client:
+        content = client.impact_report(_id(digest, "the report's id"))
+    if out is not None:
+        out.write_bytes(canonical(content))
+    if as_json:
+        say_json(content)
+    elif out is None:
+        _say_report(content)
+
+
+def view(
+    disruption: Keys = None,
+    status: Status = None,
+    day: Day = None,
+    size: Size = None,
+    home: Home = HOME,
+    out: Out = None,
+    url: Url = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Fetch our view of the shared network and of what happens in it: what our report is made of, all of it."""
+    import sys
+
+    with Gateway(home, passphrase_file).client(url) as client:
+        found = client.risk_view(**_asked(disruption, status, day, size))
+    if out is not None:
+        out.write_bytes(found)
+    else:
+        sys.stdout.buffer.write(found + b"\n")
+
+
+def network(home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile = None, as_json: Json = False) -> None:
+    """Show how our part of the shared network stands: what is known of it, what does not fit, what has grown old."""
+    with Gateway(home, passphrase_file).client(url) as client:
+        told = client.risk_network()
+    if as_json:
+        say_json(told)
+        return
+    coverage = told["coverage"]
+    say(f"{told['sites']} sites of ours are in the network on {told['day']}", "bold")
+    if coverage is not None:
+        say(f"of {coverage['needs']} needs that count the share {coverage['share']} is known where it comes from")
+    say(f"{told['openRequests']} requests of ours for facts are open")
+    for one in told["inconsistencies"]:
+        say(f"  {one['about']}: {one['what']}", "bold red")
+    for one in told["aged"]:
+        say(f"  {one['kind']} {one['statement'][:10]}… is {one['days']} days old: state it anew")
+
+
+def recompute(
+    view_file: Annotated[Path, typer.Argument(metavar="VIEW", help="What `risk view --out` wrote.")],
+    report_file: Annotated[Path, typer.Argument(metavar="REPORT", help="What `risk report --out` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Make a report again from its view alone, offline, and compare. Exit 0: the same to the byte; 1: it differs."""
+    from api.impact.recomputing import first_difference
+    from risk.errors import RiskError
+
+    try:
+        found = first_difference(_file(view_file), _file(report_file))
+    except RiskError as error:
+        raise WrongUsage(f"{error}") from error
+    if as_json:
+        say_json({"difference": found, "same": found is None})
+    elif found is None:
+        say("The report follows from the view, to the byte.", "bold green")
+    else:
+        say(f"The report does not follow from the view: {found}", "bold red")
+    if found is not None:
+        raise typer.Exit(REFUSED)
+
+
+def _asked(keys: list[str] | None, status: str | None, day: str | None, size: int | None) -> dict[str, Any]:
+    asked = {"disruptions": keys or None, "status": status, "day": day, "size": size}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _file(path: Path) -> bytes:
+    if not path.is_file():
+        raise WrongUsage(f"there is no file {path}")
+    return path.read_bytes()
+
+
+def _say_report(content: dict[str, Any]) -> None:
+    """What a report comes to, in a few lines; the whole is in its JSON, page and PDF."""
+    parts, sites = content["names"]["parts"], content["names"]["sites"]
+    status, effect = content["status"], content["effect"]
+    if status not in (None, "Actual"):
+        say(f"{status.upper()}: nothing of this is happening", "bold yellow")
+    if not effect["stops"]:
+        say(f"As of {content['day']} nothing of ours stops within {content['days']} days.", "bold green")
+    for one in effect["stops"]:
+        what = f"{sites.get(one['site'], one['site'])} stops making {parts.get(one['part'], one['part'])}"
+        say(f"{what} on {one['first']}, until {one['last']}: {one['shortfall']} fewer", "bold red")
+        for week in one["byWeek"]:
+            say(f"    week of {week['week']}: {week['amount']}")
+    for name, count in sorted(content["omitted"].items()):
+        note(f"{count} more are not listed: {name}")
+    if effect["revenueCents"] is not None and effect["stops"]:
+        least, most = (content["interval"][one]["revenueCents"] for one in ("least", "most"))
+        say(f"Revenue at risk: {_money(effect['revenueCents'])}, between {_money(least)} and {_money(most)}")
+    sure = content["confidence"]
+    say(f"How sure: {sure['probability']['least']} to {sure['probability']['most']}; known is {sure['coverage']} of it")
+    for one in content["alternatives"]["suggestions"]:
+        say(f"  {sites.get(one['supplier'], one['supplier'])}: {one['aWeek']} a week from {one['firstArrival']}, "
+            f"{one['covers']} of the need")  # fmt: skip
+
+
+def _money(cents: int) -> str:
+    return f"{cents // 100:,}.{cents % 100:02}"

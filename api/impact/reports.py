@@ -30,7 +30,7 @@ from risk.disruption import Disruption
 from risk.sharing import Hit, LinkHit, View
 
 KIND = "impact-report"
-KEPT_ASSESSMENTS = 64
+KEPT_ASSESSMENTS = 512
 
 
 class NoSites(LedgerError):
@@ -105,6 +105,13 @@ class Reports:
         Raises NoSites, and what registration raises.
         """
         return self._issue([self.view(reader, disruptions, at=at)], now)[0]
+
+    def prepare(self, reader: bytes, disruptions: Sequence[Disruption], *, at: Checkpointed) -> None:
+        """Work out ahead what `assess_all` will say to `reader`; nothing is registered."""
+        hits = self._disruptions.hits(disruptions, at)
+        view = self._view(reader, hits, at) if reader in at.owners else None
+        if view is not None and (view.hits or view.link_hits):
+            self._assessed(view)
 
     def assess_all(
         self, readers: Sequence[bytes], disruptions: Sequence[Disruption], *, at: Checkpointed, now: int
