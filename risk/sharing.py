@@ -447,7 +447,7 @@ class _Mask:
         names = self._names(
             self._facts(alternatives, qualifications, doubts),
             [("site", one) for one in self.seen] + [("part", one) for one in sorted(parts)] + sorted(offers),
-            lambda kind, rank: _id(key, self.reader, checkpoint, kind, rank),
+            lambda shape, kind, rank: _id(key, self.reader, shape, kind, rank),
         )
         self.names = names
         links, ways_named = self._links()
@@ -549,12 +549,14 @@ class _Mask:
         return node in self.named_offers if kind == "offer" else self.seen[name].level is Level.NAMED
 
     def _names(
-        self, facts: Sequence[_Fact], nodes: Sequence[Node], fresh: Callable[[str, int], str]
+        self, facts: Sequence[_Fact], nodes: Sequence[Node], fresh: Callable[[str, str, int], str]
     ) -> dict[Node, str]:
         """The key of each node in the view: its name where that is shown, else an id from its place among the facts.
 
         Colours are refined (Weisfeiler and Leman 1968) until every node has its own; of nodes that stay alike one is
-        set apart and the rest refined again, which one does not matter where they are alike in truth.
+        set apart and the rest refined again, which one does not matter where they are alike in truth. Ids are fresh
+        whenever anything that is seen here is another, and the same while all of it is: a new root or size of the log
+        follows from what the reader may not see, and would show in every id and in their order.
         """
         colours = {node: node[0] for node in nodes}
         about: dict[Node, list[tuple[str, int, tuple[Node, ...]]]] = defaultdict(list)
@@ -573,7 +575,8 @@ class _Mask:
             first = min(classes[alike])
             colours[first] = sha256(f"first of {alike}".encode()).hexdigest()
         ranked = sorted(hidden, key=lambda node: (node[0], colours[node]))
-        names = {node: fresh(node[0], rank) for rank, node in enumerate(ranked)}
+        shape = sha256("".join(sorted(colours.values())).encode()).hexdigest()
+        names = {node: fresh(shape, node[0], rank) for rank, node in enumerate(ranked)}
         return names | {
             node: self.numbers[node[1]] if node[0] == "part" else node[1] for node in nodes if node not in names
         }
@@ -748,9 +751,8 @@ def _order(one: Any) -> bytes:
     return canonical(plain(one))
 
 
-def _id(key: bytes, reader: str, checkpoint: str, kind: str, rank: int) -> str:
-    # Without the root: it follows from what the reader may not see, and would show in every id and in their order.
-    said = canonical([reader, *checkpoint.split(" ")[:2], kind, rank])
+def _id(key: bytes, reader: str, shape: str, kind: str, rank: int) -> str:
+    said = canonical([reader, shape, kind, rank])
     return f"{kind}-{hmac.digest(key, said, 'sha256')[:12].hex()}"
 
 

@@ -95,7 +95,8 @@ def test_ids_are_the_same_again_and_no_two_readers_share_one() -> None:
         return ids(view(shared_at(axle_circle(), "tier"), "havelmark", **given))  # type: ignore[arg-type]
 
     assert not ids(circle("havelmark")) & ids(circle("nordrand"))
-    assert not other() & other(checkpoint="c8")
+    assert other() == other(checkpoint="c8")
+    assert not other() & other(hits=[STORM])
     assert not other() & other(key=bytes(32))
 
 
