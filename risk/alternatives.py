@@ -7,7 +7,7 @@ all buyers at once, so that no capacity is promised twice. Then a ranking by nam
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
 
@@ -95,6 +95,8 @@ class Reason(StrEnum):
     NO_CAPACITY = "it has nothing to spare"
     TOO_LATE = "it would come after the outage is over"
     NO_CONSENT = "it has not agreed to be suggested"
+    CLOSED = "it is closed itself"
+    NOT_SOONER = "nothing would come sooner by it"
 
 
 def usable(
@@ -132,6 +134,58 @@ def usable(
         else:
             refused.append((alternative, reason))
     return good, refused
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRun:
+    """The departures of a route that count: day, day of arrival, and the share of `a_week` that is there for each.
+
+    `steps` says from when on it takes which share, by days on which goods are handed over; in the end nothing.
+    """
+
+    route: RouteAlternative
+    departures: tuple[tuple[date, date, Fraction], ...]
+    steps: tuple[tuple[date, Fraction], ...]
+
+
+def route_run(
+    route: RouteAlternative,
+    *,
+    start: date,
+    last: date,
+    is_open: Callable[[date], bool],
+    is_sooner: Callable[[date, date], bool],
+) -> RouteRun:
+    """What leaves by `route` of what is handed over from `start` to `last`.
+
+    A departure takes what was handed over since the one before. It does not leave where it would come on a day that is
+    not `is_open` at the customer, nor where it would not come sooner than by the link: `is_sooner(handed over, comes)`.
+    """
+    sails = route.lead.sails
+    found: list[tuple[date, date, Fraction]] = []
+    steps: list[tuple[date, Fraction]] = []
+    first, before = None, start - timedelta(days=7)
+    day = start
+    while day <= last and (route.loads is None or len(found) < route.loads):
+        if sails is not None and day.weekday() not in sails:
+            day += timedelta(days=1)
+            continue
+        if day >= route.first_departure:
+            first = first or day
+            week = (day - first).days // 7
+            share = route.ramp[week] if week < len(route.ramp) else Fraction(1)
+            arrives = day + timedelta(days=route.lead.days)
+            since = max(before + timedelta(days=1), start)
+            goes = share > 0 and is_open(arrives) and is_sooner(day, arrives)
+            if goes:
+                found.append((day, arrives, share))
+            if not steps or steps[-1][1] != (share if goes else 0):
+                steps.append((since, share if goes else Fraction(0)))
+        before = day
+        day += timedelta(days=1)
+    if steps and steps[-1][1]:
+        steps.append((before + timedelta(days=1), Fraction(0)))
+    return RouteRun(route, tuple(found), tuple(steps))
 
 
 def pro_rata(

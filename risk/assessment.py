@@ -15,12 +15,23 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from risk.alternatives import Alternative, Criterion, Reason, pro_rata, rank_stability, topsis, usable
+from risk.alternatives import (
+    Alternative,
+    Criterion,
+    Reason,
+    RouteAlternative,
+    RouteRun,
+    pro_rata,
+    rank_stability,
+    route_run,
+    topsis,
+    usable,
+)
 from risk.confidence import discounted
 from risk.errors import MalformedFact
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.propagation import Impact, Outage, Stop, propagate
-from risk.sharing import Hit, Level, View, canonical
+from risk.propagation import Closure, Diversion, Impact, Outage, Stop, comes, propagate
+from risk.sharing import Hit, Level, LinkHit, View, canonical
 from risk.survival import plan, time_to_survive
 
 EARLIEST, LIKELY, LATEST = range(3)
@@ -37,11 +48,15 @@ MAX_FIELDS = 4_000
 """Fields of a report at most, so that it fits a signed statement; a longer one lists the worst and counts the rest."""
 ONE_MORE_DAY = 12
 """Places at most of which it is said what one more day of stock would save."""
+ALONE = 12
+"""Suggestions at most of which it is said what is lost with that one alone."""
 ASSUMPTIONS = (
     "A share of a need that nobody has named comes as planned.",
     "What was hit makes nothing, or the stated share, until it is back, and everything from that day on.",
     "Customers order as planned, and are served in proportion when there is too little.",
     "An alternative delivers every week from its first arrival on, each time what it made in the week before.",
+    "Another route makes nothing: what it takes does not go by the usual one, which takes all again when it ends.",
+    "Where a link is closed on its way, goods wait there until it is open again in full.",
     "In the interval all stocks are off by their doubt to one side, and all are back at the earliest or the latest.",
 )
 
@@ -72,7 +87,7 @@ def assess(
     """
     if rule != PRO_RATA:
         raise MalformedFact(f"there is no rule {rule!r}; the one there is is {PRO_RATA!r}")
-    if len({one.status for one in view.hits}) > 1:
+    if len({one.status for one in view.hits} | {one.status for one in view.link_hits}) > 1:
         raise MalformedFact("what is an exercise and what is not are assessed apart")
     report = _Report(view, criteria, days)
     content = {**report.content(), "omitted": {}}
@@ -123,6 +138,8 @@ class _Report:
         self.network = view.network
         self.own = frozenset(key for key, seen in view.seen.items() if seen.is_own)
         self.hits = [one for one in view.hits if one.site in self.network.sites]
+        self.link = {one.key: one for one in self.network.links}
+        self.closings = [one for one in view.link_hits if one.link in self.link]
         self.likely = self._pass(self.network, LIKELY)
         self.has_price = any(one.revenue_cents is not None for one in self.network.lines if one.site in self.own)
 
@@ -130,7 +147,8 @@ class _Report:
         view = self.view
         effect = self._effect(self.likely)
         is_hit = bool(effect["stops"])
-        chance = max((one.probability for one in self.hits), default=Fraction(0))
+        happening: list[Hit | LinkHit] = [*self.hits, *self.closings]
+        chance = max((one.probability for one in happening), default=Fraction(0))
         band = discounted(chance, view.coverage.share)
         return {
             "alternatives": self._alternatives(),
@@ -150,11 +168,11 @@ class _Report:
             "days": self.days,
             "effect": effect,
             "interval": {"least": self._bound(EARLIEST, 1), "most": self._bound(LATEST, -1)},
-            "oneBucket": self._one_bucket() if is_hit else None,
+            "oneBucket": self._one_bucket() if is_hit and self.hits else None,
             "oneMoreDay": self._one_more_day(effect["lost"]),
             "origins": self._origins(),
             "reader": view.reader,
-            "status": self.hits[0].status if self.hits else None,
+            "status": happening[0].status if happening else None,
             "suppliers": self._suppliers(),
             "view": view.digest,
         }
@@ -181,8 +199,30 @@ class _Report:
             for one in self.hits
         ]
 
-    def _pass(self, network: SupplyNetwork, when: int) -> Impact:
-        return propagate(network, self._outages(when), days=self.days)
+    def _closures(self, when: int) -> list[Closure]:
+        return [
+            Closure(
+                one.link,
+                ((one.start, float(one.left)), (max(one.back[when], one.start + timedelta(1)), 1.0)),
+                one.after_days,
+            )
+            for one in self.closings
+        ]
+
+    def _pass(
+        self,
+        network: SupplyNetwork,
+        when: int,
+        closures: Sequence[Closure] = (),
+        diversions: Sequence[Diversion] = (),
+    ) -> Impact:
+        return propagate(
+            network,
+            self._outages(when),
+            closures=[*self._closures(when), *closures],
+            diversions=diversions,
+            days=self.days,
+        )
 
     def _own_stops(self, impact: Impact) -> list[Stop]:
         return [one for one in impact.stops if one.site in self.own]
@@ -246,7 +286,24 @@ class _Report:
             if seen.level is Level.NAMED:
                 origin |= {"back": [one.isoformat() for one in hit.back]}
             found.append(origin)
+        found += [told for one in self.closings if (told := self._closing(one, begins)) is not None]
         return [one for _, one in sorted({canonical(one): one for one in found}.items())]
+
+    def _closing(self, one: LinkHit, begins: set[str]) -> dict[str, Any] | None:
+        """What the reader may know of a closed link, if its own stops lead back to it or it knows the link anyway."""
+        link = self.link[one.link]
+        ends = {self.view.seen[link.supplier].level, self.view.seen[link.customer].level}
+        is_known = link.level == Level.NAMED and ends == {Level.NAMED}
+        if not is_known and link.supplier not in begins:
+            return None
+        origin: dict[str, Any] = {}
+        if one.cause:
+            origin |= {"cause": one.cause, "onset": (one.onset or one.start).isoformat()}
+            origin["sources"] = [{"areas": list(source.areas), "name": source.name} for source in one.sources]
+        if is_known:
+            between = {"customer": link.customer, "part": link.part, "supplier": link.supplier}
+            origin |= {"back": [day.isoformat() for day in one.back], "link": between}
+        return origin
 
     def _suppliers(self) -> list[dict[str, Any]]:
         """When sites that the reader may name stop: days and no amounts."""
@@ -314,7 +371,7 @@ class _Report:
 
     def _best_plan(self) -> dict[str, Any]:
         """The least that anybody could make of it, and what a day's use of the reader's own stocks is worth there."""
-        best = plan(self.network, self._outages(LIKELY), days=self.days)
+        best = plan(self.network, self._outages(LIKELY), closures=self._closures(LIKELY), days=self.days)
         lost: dict[str, float] = defaultdict(float)
         for (site, part), short in best.lost.items():
             if site in self.own:
@@ -351,9 +408,15 @@ class _Report:
         return found
 
     def _alternatives(self) -> dict[str, Any]:
-        """All that the consortium has to spare, shared out once over all who are hit; the reader sees its own part."""
-        shown: dict[str, Any] = {"after": None, "refused": [], "rule": PRO_RATA, "suggestions": []}
-        if not self.view.alternatives or not self.likely.stops:
+        """All that the consortium has to spare, shared out once over all who are hit; the reader sees its own part.
+
+        Other routes besides. `after` is with all of them together, `alone` with that one and nothing else.
+        """
+        shown: dict[str, Any] = {
+            "after": None, "afterRoutes": None, "afterSuppliers": None, "refused": [], "refusedRoutes": [],
+            "routes": [], "rule": PRO_RATA, "suggestions": [],
+        }  # fmt: skip
+        if not self.likely.stops or not (self.view.alternatives or self.view.routes):
             return shown
         hit = {one.site for one in self.view.hits}
         over = max(one.last for one in self.likely.stops) + timedelta(days=1)
@@ -365,21 +428,146 @@ class _Report:
             is_hit=hit.__contains__,
         )
         shares, needs = self._allocation(good)
+        given = [(one, shares[_place(one)]) for one in good if _place(one) in shares]
+        runs, closed = self._runs(over)
         shown["refused"] = [_refusal(one, reason) for one, reason in refused if one.customer in self.own]
-        shown["suggestions"] = self._suggestions(
-            [one for one in good if one.customer in self.own and _place(one) in shares], shares, needs
-        )
+        shown["suggestions"] = self._suggestions([one for one, _ in given if one.customer in self.own], shares, needs)
         shown["weights"] = {one.name: _decimal(one.weight) for one in self.criteria}
-        if shares:
-            with_them = _with_alternatives(
-                self.network, [(one, shares[_place(one)]) for one in good if _place(one) in shares]
-            )
-            after = self._own_stops(self._pass(with_them, LIKELY))
-            shown["after"] = {
-                "lost": _amounts(after),
-                "revenueCents": sum(one.revenue_cents or 0 for one in after) if self.has_price else None,
-            }
+        shown["routes"] = [self._route(one) for one in runs if self._is_own(one.route)]
+        shown["refusedRoutes"] = [
+            {"key": one.key, **self._ends(one), "reason": str(reason)} for one, reason in closed if self._is_own(one)
+        ]
+        if not given and not runs:
+            return shown
+        shown["after"] = self._after(given, runs)
+        if given and runs:
+            shown["afterSuppliers"], shown["afterRoutes"] = self._after(given, []), self._after([], runs)
+        else:
+            shown["afterSuppliers" if given else "afterRoutes"] = shown["after"]
+        # Each takes a pass over the network.
+        of_one = {_place(one): (one, amount) for one, amount in given}
+        of_way = {one.route.key: one for one in runs}
+        for entry in [*shown["routes"], *shown["suggestions"]][:ALONE]:
+            if "key" in entry:
+                entry["alone"] = self._after([], [of_way[entry["key"]]])
+            else:
+                entry["alone"] = self._after([of_one[entry["supplier"], entry["part"], entry["customer"]]], [])
         return shown
+
+    def _after(self, given: Sequence[tuple[Alternative, Fraction]], runs: Sequence[RouteRun]) -> dict[str, Any]:
+        """What the reader still loses with what these alternatives are allocated, and with these routes."""
+        network = _with_alternatives(self.network, given) if given else self.network
+        closures, diversions = self._elsewhere(given), list[Diversion]()
+        if runs:
+            network, caps, diversions = _with_routes(network, runs, self.link)
+            closures += caps
+        stops = self._own_stops(self._pass(network, LIKELY, closures, diversions))
+        return {
+            "lost": _amounts(stops),
+            "revenueCents": sum(one.revenue_cents or 0 for one in stops) if self.has_price else None,
+        }
+
+    def _elsewhere(self, given: Sequence[tuple[Alternative, Fraction]]) -> list[Closure]:
+        """What is not ordered over links that are closed on their way, because alternatives send it."""
+        found = []
+        for one in self.closings:
+            link = self.link[one.link]
+            week = self._week(link)
+            amount = sum((a_week for offer, a_week in given if _place(offer)[1:] == (link.part, link.customer)),
+                         Fraction(0))  # fmt: skip
+            if one.after_days and amount and week:
+                back = max(one.back[LIKELY], one.start + timedelta(1))
+                left = float(1 - min(amount / week, 1 - one.left))
+                found.append(Closure(one.link, ((one.start, left), (back, 1.0)), None))
+        return found
+
+    def _week(self, link: SupplyLink) -> Fraction:
+        """What `link` brings a week as planned."""
+        days = len(self.network.sites[link.customer].calendar.weekdays)
+        return _use(self.network, link.customer, link.part) * link.share * days
+
+    def _is_own(self, route: RouteAlternative) -> bool:
+        return self.link[route.link].customer in self.own
+
+    def _ends(self, route: RouteAlternative) -> dict[str, Any]:
+        link = self.link[route.link]
+        return {"customer": link.customer, "part": link.part, "supplier": link.supplier}
+
+    def _runs(self, over: date) -> tuple[list[RouteRun], list[tuple[RouteAlternative, Reason]]]:
+        """The departures of each route that helps, and why each other one does not whose customer is short.
+
+        Of two routes for one link the one that departs first is taken.
+        """
+        short = {one.site for one in self.likely.stops}
+        good: list[RouteRun] = []
+        refused: list[tuple[RouteAlternative, Reason]] = []
+        for route in sorted(self.view.routes, key=lambda one: (one.first_departure, one.lead.days, one.key)):
+            if route.link not in self.link or self.link[route.link].customer not in short:
+                continue
+            found = self._run(route, over)
+            if isinstance(found, Reason):
+                refused.append((route, found))
+            elif route.link not in {one.route.link for one in good}:
+                good.append(found)
+        return good, refused
+
+    def _run(self, route: RouteAlternative, over: date) -> RouteRun | Reason:
+        link, first = self.link[route.link], self.network.day
+        last = first + timedelta(days=self.days - 1)
+        start = first
+        hit = next((one for one in self.hits if one.site == link.supplier), None)
+        # What still makes something has something to send; else there is nothing to fetch before it is back.
+        if hit is None or not hit.left:
+            stop = self.likely.of(link.supplier, link.part)
+            if stop is not None:
+                start = stop.last + timedelta(1) if stop.is_over else date.max
+        if route.expires < max(first, route.first_departure):
+            return Reason.EXPIRED
+        if route.a_week <= 0:
+            return Reason.NO_CAPACITY
+        if max(start, route.first_departure) > last:
+            return Reason.TOO_LATE
+        closures = [one for one in self._closures(LIKELY) if one.link == link.key]
+        usual = comes(self.network, link, closures, self.days).tolist()
+
+        def is_sooner(sent: date, arrives: date) -> bool:
+            return (arrives - first).days < int(usual[(sent - first).days])
+
+        is_open = self.network.sites[link.customer].calendar.is_open
+        run = route_run(route, start=start, last=last, is_open=is_open, is_sooner=is_sooner)
+        if not run.departures:
+            return Reason.NOT_SOONER
+        departs, arrives, _ = run.departures[0]
+        if any(one.link == route.key and one.start <= departs < one.back[LIKELY] for one in self.view.link_hits):
+            return Reason.CLOSED
+        if arrives >= over:
+            return Reason.TOO_LATE
+        return Reason.EXPIRED if route.expires < departs else run
+
+    def _route(self, run: RouteRun) -> dict[str, Any]:
+        """A route that the reader may take: how much comes by it when, and what that costs."""
+        route, link = run.route, self.link[run.route.link]
+        week = self._week(link)
+        calendar = self.network.sites[link.supplier].calendar
+        amount = sum((_taken(run, number, week, calendar) for number in range(len(run.departures))), Fraction(0))
+        said = route.route
+        return {
+            **self._ends(route),
+            "aWeek": _decimal(route.a_week),
+            "alone": None,
+            "amount": _decimal(amount),
+            "covers": _decimal(min(route.a_week / week, Fraction(1)) if week else Fraction(0)),
+            "extraCents": round(amount * route.extra_cents),
+            "firstArrival": run.departures[0][1].isoformat(),
+            "firstDeparture": run.departures[0][0].isoformat(),
+            "key": route.key,
+            "lastArrival": run.departures[-1][1].isoformat(),
+            "loads": len(run.departures),
+            "route": None if said is None else {
+                "from": said.origin, "lane": said.lane, "modes": [str(one) for one in said.modes],
+                "passages": [str(one) for one in said.passages], "to": said.destination,
+            },
+        }  # fmt: skip
 
     def _allocation(
         self, good: Sequence[Alternative]
@@ -388,13 +576,16 @@ class _Report:
         hit: dict[str, Fraction] = {}
         for one in self.hits:
             hit[one.site] = min(one.left, hit.get(one.site, Fraction(1)))
+        through: dict[str, Fraction] = {}
+        for closing in self.closings:
+            through[closing.link] = min(closing.left, through.get(closing.link, Fraction(1)))
         needs: dict[tuple[str, str], Fraction] = {}
         for part, customer in {(offer.part, offer.customer) for offer in good}:
             missing = sum(
                 (
-                    link.share * (1 - hit[link.supplier])
+                    link.share * (1 - min(hit.get(link.supplier, Fraction(1)), through.get(link.key, Fraction(1))))
                     for link in self.network.links
-                    if (link.part, link.customer) == (part, customer) and link.supplier in hit
+                    if (link.part, link.customer) == (part, customer)
                 ),
                 Fraction(0),
             )
@@ -441,6 +632,7 @@ class _Report:
                 found.append(
                     {
                         "aWeek": _decimal(amount),
+                        "alone": None,
                         "closeness": _decimal(close),
                         "covers": _decimal(cover),
                         "customer": customer,
@@ -458,6 +650,8 @@ class _Report:
 
 _LISTS = (
     ("alternatives", "refused"),
+    ("alternatives", "refusedRoutes"),
+    ("alternatives", "routes"),
     ("alternatives", "suggestions"),
     ("bestPlan", "stockWorth"),
     ("effect", "stops"),
@@ -465,7 +659,15 @@ _LISTS = (
     ("origins",),
     ("suppliers",),
 )
-_SUMS = (("alternatives", "after"), ("bestPlan",), ("effect",), ("interval", "least"), ("interval", "most"))
+_SUMS = (
+    ("alternatives", "after"),
+    ("alternatives", "afterRoutes"),
+    ("alternatives", "afterSuppliers"),
+    ("bestPlan",),
+    ("effect",),
+    ("interval", "least"),
+    ("interval", "most"),
+)
 """Where it says of each part what is lost."""
 
 
@@ -588,6 +790,39 @@ def _with_alternatives(network: SupplyNetwork, given: Sequence[tuple[Alternative
             SupplyLink(f"{key}: {one.part}", key, one.customer, one.part, Fraction(0), lead, a_day, since=since)
         )
     return _with(network, sites=sites, lines=lines, links=links)
+
+
+def _taken(run: RouteRun, number: int, week: Fraction, calendar: Calendar) -> Fraction:
+    """What the departure of that `number` takes of `week` a week: what was handed over since the one before."""
+    day, _, share = run.departures[number]
+    first = max(start for start, _ in run.steps if start <= day)
+    sails, gap = run.route.lead.sails, 1
+    while sails is not None and (day - timedelta(gap)).weekday() not in sails:
+        gap += 1
+    first = max(first, day - timedelta(gap - 1))
+    worked = sum(calendar.is_open(first + timedelta(n)) for n in range((day - first).days + 1))
+    return min(run.route.a_week * share, week) * worked / len(calendar.weekdays)
+
+
+def _with_routes(
+    network: SupplyNetwork, runs: Sequence[RouteRun], links: Mapping[str, SupplyLink]
+) -> tuple[SupplyNetwork, list[Closure], list[Diversion]]:
+    """The network in which each route brings what it takes, and what is asked of its link is less by that."""
+    ways, caps, diversions = [], [], []
+    for run in runs:
+        link, route = links[run.route.link], run.route
+        a_day = route.a_week / len(network.sites[link.supplier].calendar.weekdays)
+        planned = _use(network, link.customer, link.part) * link.share
+        key = f"route {route.key}"
+        since = run.steps[0][0]
+        ways.append(
+            SupplyLink(key, link.supplier, link.customer, link.part, Fraction(0), route.lead, a_day, since=since)
+        )
+        caps.append(Closure(key, tuple((day, float(share)) for day, share in run.steps), None))
+        part = a_day / planned if planned else Fraction(0)
+        moved = [(day, min(float(share * part), 1.0)) for day, share in run.steps]
+        diversions.append(Diversion(link.key, key, tuple(moved)))
+    return _with(network, links=ways), caps, diversions
 
 
 def _amounts(stops: Iterable[Stop]) -> dict[str, str]:

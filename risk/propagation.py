@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from risk.errors import MalformedFact
-from risk.network import Arrays, Calendar, Lead, SupplyNetwork, days_from, totals
+from risk.network import Arrays, Calendar, Lead, SupplyLink, SupplyNetwork, days_from, totals
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -63,12 +63,12 @@ class Closure:
     Goods come to where it is closed `after_days` days after they leave: 0 at the port of departure. There it takes so
     much less of what it can carry, or is planned to; what waits for a sailing on a closed day waits for the next one.
     Further on, of what comes there the share that is left goes on, and the rest waits until it is open in full: goods
-    on their way when it closes too.
+    on their way when it closes too. None: it is closed nowhere, less is handed over to it.
     """
 
     link: str
     left: tuple[tuple[date, float], ...]
-    after_days: int = 0
+    after_days: int | None = 0
 
     def check(self) -> None:
         """Raise MalformedFact unless the steps are in order and shares, and goods leave before they come there."""
@@ -79,8 +79,20 @@ class Closure:
             raise MalformedFact("what is let through is a share from 0 to 1", where)
         if any(one[0] >= two[0] for one, two in zip(self.left, self.left[1:], strict=False)):
             raise MalformedFact("it opens before it closes", where)
-        if self.after_days < 0:
+        if self.after_days is not None and self.after_days < 0:
             raise MalformedFact("goods come to where it is closed after they left", where)
+
+
+@dataclass(frozen=True, slots=True)
+class Diversion:
+    """Of what is asked of the link `link` the share that `steps` names from each day on is asked of `to` instead.
+
+    What `to` cannot take goes by `link` after all. `survival.plan` needs none: it asks where it is best.
+    """
+
+    link: str
+    to: str
+    steps: tuple[tuple[date, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,12 @@ class Impact:
 
 
 def propagate(
-    network: SupplyNetwork, outages: Sequence[Outage], *, closures: Sequence[Closure] = (), days: int = 180
+    network: SupplyNetwork,
+    outages: Sequence[Outage],
+    *,
+    closures: Sequence[Closure] = (),
+    diversions: Sequence[Diversion] = (),
+    days: int = 180,
 ) -> Impact:
     """What `outages` and `closures` of links do within `days` days from the network's day on.
 
@@ -136,8 +153,8 @@ def propagate(
     Raises MalformedFact for outages of unknown sites and closures of unknown links, or that are none.
     """
     hit = _hit_lines(network, network.arrays, outages)
-    closed = _closed_links(network, closures)
-    return _Pass(Shape(network, hit, days, _at_risk(network, hit, closed, days), closed)).run()
+    closed, diverted = _closed_links(network, closures), _diverted_links(network, diversions)
+    return _Pass(Shape(network, hit, days, _at_risk(network, hit, closed, diverted, days), closed, diverted)).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +209,22 @@ def propagate_range(
 
 
 def walk_everything(
-    network: SupplyNetwork, outages: Sequence[Outage], *, closures: Sequence[Closure] = (), days: int = 180
+    network: SupplyNetwork,
+    outages: Sequence[Outage],
+    *,
+    closures: Sequence[Closure] = (),
+    diversions: Sequence[Diversion] = (),
+    days: int = 180,
 ) -> Impact:
     """The same as `propagate` over every line that can be reached: slower, and what it is held to."""
-    return _Pass(shape_of(network, outages, days, closures)).run()
+    return _Pass(shape_of(network, outages, days, closures, diversions)).run()
 
 
 def _at_risk(
     network: SupplyNetwork,
     hit: Mapping[int, list[tuple[tuple[date, float], ...]]],
     closed: Mapping[int, Sequence[Closure]],
+    diverted: Mapping[int, Sequence[tuple[int, Diversion]]],
     days: int,
 ) -> Index:
     """The lines that can run short within `days` days, by what can fail to come in all against what lies there.
@@ -210,13 +233,14 @@ def _at_risk(
     in stock of a part takes so many off. Lines that stand in for others are taken to give all they can spare.
     """
     arrays = network.arrays
-    if not hit and not closed:
+    if not hit and not closed and not diverted:
         return np.zeros(0, np.int64)
-    cone = arrays.reach([*hit, *_beyond(arrays, closed)])
+    changed = [*closed, *diverted]
+    cone = arrays.reach([*hit, *_beyond(arrays, changed)])
     in_cone = np.zeros(len(arrays.lines), bool)
     in_cone[cone] = True
     in_way = in_cone[arrays.link_line]
-    in_way[list(closed)] = True
+    in_way[changed] = True
     link = np.flatnonzero(in_way)
     need = np.flatnonzero(in_cone[arrays.need_line])
     bins, need_at = np.unique(arrays.need_bin[need], return_inverse=True)
@@ -235,6 +259,8 @@ def _at_risk(
     held = np.zeros(len(bins))
     for at, some in closed.items():
         held[place[arrays.link_bin[at]]] += arrays.share[at] * min(_held_days(network.links[at].lead, some, days), days)
+    for at in diverted:  # who goes back to a slower way waits for it
+        held[place[arrays.link_bin[at]]] += arrays.share[at] * days
     plan, capacity = arrays.per_day[cone], arrays.capacity[cone]
     dates = days_from(network.day, days)
     own = np.zeros(len(cone))
@@ -295,13 +321,29 @@ def _closed_links(network: SupplyNetwork, closures: Iterable[Closure]) -> dict[i
     closed: dict[int, list[Closure]] = defaultdict(list)
     for closure in closures:
         closure.check()
-        at = bisect_left(network.links, closure.link, key=lambda one: one.key)
-        if at == len(network.links) or network.links[at].key != closure.link:
-            raise MalformedFact("there is no such link to close", f"link {closure.link}")
-        closed[at].append(closure)
+        closed[_link_at(network, closure.link)].append(closure)
     for some in closed.values():
-        some.sort(key=lambda one: (one.after_days, one.left))
+        some.sort(key=lambda one: (one.after_days or 0, one.left))
     return dict(closed)
+
+
+def _diverted_links(network: SupplyNetwork, diversions: Iterable[Diversion]) -> dict[int, list[tuple[int, Diversion]]]:
+    """Where what each link is asked for goes instead: the places of both links."""
+    diverted: dict[int, list[tuple[int, Diversion]]] = defaultdict(list)
+    for one in diversions:
+        Closure(one.link, one.steps).check()
+        at, to = _link_at(network, one.link), _link_at(network, one.to)
+        if network.arrays.link_bin[at] != network.arrays.link_bin[to]:
+            raise MalformedFact(f"it brings something else, or elsewhere, than {one.to}", f"link {one.link}")
+        diverted[at].append((to, one))
+    return dict(diverted)
+
+
+def _link_at(network: SupplyNetwork, key: str) -> int:
+    at = bisect_left(network.links, key, key=lambda one: one.key)
+    if at == len(network.links) or network.links[at].key != key:
+        raise MalformedFact("there is no such link", f"link {key}")
+    return at
 
 
 def _beyond(arrays: Arrays, links: Iterable[int]) -> list[int]:
@@ -337,13 +379,14 @@ class Shape:
         days: int,
         inner: Index | None = None,
         closed: Mapping[int, Sequence[Closure]] | None = None,
+        diverted: Mapping[int, Sequence[tuple[int, Diversion]]] | None = None,
     ) -> None:
         arrays = network.arrays
-        self.closed = closed or {}
+        self.closed, self.diverted = closed or {}, diverted or {}
         self.network = network
         self.days = days_from(network.day, days)
         self.arrays = arrays
-        cone = arrays.reach([*hit, *_beyond(arrays, self.closed)]) if inner is None else inner
+        cone = arrays.reach([*hit, *_beyond(arrays, [*self.closed, *self.diverted])]) if inner is None else inner
         in_cone = np.zeros(len(arrays.lines), bool)
         in_cone[cone] = True
         need = np.flatnonzero(in_cone[arrays.need_line])
@@ -415,6 +458,21 @@ class Shape:
         self.late_arrival = self.arrival
         if self.closed:
             self._close()
+        self.shares = np.broadcast_to(self.share[:, None], (len(links), days))
+        if self.diverted:
+            self._divert()
+
+    def _divert(self) -> None:
+        """What links are asked for on each day, by their shares and what is asked of others instead."""
+        self.shares = self.shares.copy()
+        place = {at: number for number, at in enumerate(self.links.tolist())}
+        for at, some in self.diverted.items():
+            for to, one in some:
+                if at in place:
+                    left = _profile([(day, 1 - share) for day, share in one.steps], self.days)
+                    moved = self.shares[place[at]] * (1 - left)
+                    self.shares[place[to]] += moved
+                    self.shares[place[at]] -= moved
 
     def _close(self) -> None:
         """What closures hold back, at the departure and on the way."""
@@ -454,10 +512,11 @@ class _Way:
     def __init__(self, lead: Lead, calendar: Calendar, closures: Sequence[Closure], days: Sequence[date]) -> None:
         self.lead, self.calendar, self.days = lead, calendar, days
         self.port = [one for one in closures if one.after_days == 0]
-        self.further = [one for one in closures if one.after_days > 0]
+        self.further = [(one, one.after_days) for one in closures if one.after_days]
         self.left = np.ones(len(days))
-        for one in self.port:
-            self.left *= _profile(one.left, days)
+        for one in closures:
+            if not one.after_days:
+                self.left *= _profile(one.left, days)
         self.arrival = np.full(len(days), len(days), np.int64)
         self.late, self.late_arrival = np.zeros(len(days)), np.full(len(days), len(days), np.int64)
         for at, day in enumerate(days):
@@ -488,8 +547,8 @@ class _Way:
     def _held(self, leaves: date) -> tuple[float, int | None]:
         """Which share comes through in time, and how many days the rest waits on the way; None: for good."""
         share, waits = 1.0, 0
-        for one in self.further:
-            there = leaves + timedelta(days=min(one.after_days, self.lead.days))
+        for one, after_days in self.further:
+            there = leaves + timedelta(days=min(after_days, self.lead.days))
             if there < self.days[0]:
                 continue
             share *= _let_through(one, there)
@@ -518,15 +577,30 @@ class _Way:
         return min(at, len(self.days))
 
 
+def comes(network: SupplyNetwork, link: SupplyLink, closures: Sequence[Closure], days: int) -> Index:
+    """When (which day) all that is handed over to `link` on each day can be used; `days`: too late, or not at all."""
+    way = _Way(link.lead, network.sites[link.customer].calendar, closures, days_from(network.day, days))
+    since = 0 if link.since is None else (link.since - network.day).days
+    is_open = (way.left > 0) & (np.arange(days) >= since)
+    return np.where(is_open, np.where(way.late > 0, way.late_arrival, way.arrival), days)
+
+
 def _let_through(closure: Closure, day: date) -> float:
     """The share that a closure lets through on `day`."""
     return next((share for start, share in reversed(closure.left) if start <= day), 1.0)
 
 
-def shape_of(network: SupplyNetwork, outages: Sequence[Outage], days: int, closures: Sequence[Closure] = ()) -> Shape:
+def shape_of(
+    network: SupplyNetwork,
+    outages: Sequence[Outage],
+    days: int,
+    closures: Sequence[Closure] = (),
+    diversions: Sequence[Diversion] = (),
+) -> Shape:
     """What `outages` and `closures` can reach within `days` days; raises MalformedFact as `propagate` does."""
     hit = _hit_lines(network, network.arrays, outages)
-    return Shape(network, hit, days, closed=_closed_links(network, closures))
+    closed, diverted = _closed_links(network, closures), _diverted_links(network, diversions)
+    return Shape(network, hit, days, closed=closed, diverted=diverted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -558,6 +632,7 @@ class _Pass:
         self.plan, self.elsewhere, self.open, self.capacity = shape.plan, shape.elsewhere, shape.open, shape.capacity
         self.arrival, self.since, self.outside = shape.arrival, shape.since, shape.outside
         self.carry, self.late, self.late_arrival = shape.carry, shape.late, shape.late_arrival
+        self.shares, self.is_diverted = shape.shares, bool(shape.diverted)
         self.finished, self.inbound, self.arriving = shape.finished, shape.inbound, shape.arriving
         self.on_the_way = self.arriving.sum(axis=0)
         self.target = self.inbound + self.on_the_way
@@ -595,14 +670,15 @@ class _Pass:
 
     def _orders_of(self, t: int) -> _Orders:
         is_open, in_force = self.open[:, t], self.since <= t
-        most = self.carry[:, t]
-        key = (is_open.tobytes(), in_force.tobytes(), b"" if self.late is None else most.tobytes())
+        most, shares = self.carry[:, t], self.shares[:, t]
+        changes = (b"" if self.late is None else most.tobytes()) + (shares.tobytes() if self.is_diverted else b"")
+        key = (is_open.tobytes(), in_force.tobytes(), changes)
         if key not in self._orders:
             bins = len(self.bins)
             plan = totals(self.need_bin, self.need_amount * (self.plan * is_open)[self.need_line], bins)
             named = plan * self.outside
             use = plan * (1 - self.outside)
-            share = self.share * in_force
+            share = shares * in_force
             total = totals(self.link_bin, share, bins)
             weights = np.divide(share, total[self.link_bin], out=np.zeros(len(share)), where=total[self.link_bin] > 0)
             due, asked, elsewhere, wanted, can_carry = [], [], [], [], []

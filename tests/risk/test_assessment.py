@@ -1,6 +1,7 @@
 """The risk manager's story as each member's report tells it, to the unit, the day and the cent."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
@@ -8,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from risk.alternatives import Alternative, Qualification
+from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.assessment import Threshold, Urgency, assess
 from risk.errors import MalformedFact
-from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.sharing import Hit, Source, View, view
+from risk.network import Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.routes import Mode, Passage, ShippingRoute
+from risk.sharing import Hit, LinkHit, Source, View, view
 from tests.risk.networks import BACK, LANDFALL, MONDAY, axle_circle
 
 KEY = bytes(range(32))
@@ -304,3 +306,134 @@ def test_a_report_that_would_not_fit_a_statement_lists_the_worst_and_counts_the_
     days = stops[0]["standstillDays"]
     assert content["effect"]["revenueCents"] == days * sum(100 + at for at in range(number)), "sums are of all"
     assert len(content["effect"]["lost"]) + content["omitted"]["effect/lost"] == number
+
+
+AIRLIFT = RouteAlternative(
+    "airlift", "sea", Fraction(230_400), Lead(7, sails=frozenset({0})), date(2026, 10, 15), date(2027, 6, 30),
+    "lariana", (Fraction(1, 2), Fraction(3, 4)), extra_cents=12,
+    route=ShippingRoute((Mode.AIR, Mode.ROAD), "CNNGB", "ITMIL"),
+)  # fmt: skip
+"""Half full the first week, three quarters the second; what is made from 24 November on leaves on Mondays."""
+
+
+def with_airlift(
+    reader: str, *, days: int = 112, alternatives: bool = True, hits: Sequence[Hit | LinkHit] = (), **changes: Any
+) -> Any:
+    seen = view(at("tier", axle_circle()), reader, key=KEY, checkpoint="c7",
+                hits=[storm("yongjiang"), storm("cimo"), *hits], alternatives=OFFERS if alternatives else [],
+                qualifications=QUALIFIED, routes=[replace(AIRLIFT, **changes)])  # fmt: skip
+    return assess(seen, days=days).content
+
+
+@pytest.mark.parametrize("days", [112, 180])
+def test_an_airlift_and_both_alternatives_one_by_one_and_together(days: int) -> None:
+    told = with_airlift("havelmark", days=days)["alternatives"]
+    assert told["afterSuppliers"] == {"lost": {"vehicle": "800"}, "revenueCents": 2_560_000_000}
+    assert told["afterRoutes"] == {"lost": {"vehicle": "5520"}, "revenueCents": 17_664_000_000}
+    assert told["after"] == {"lost": {}, "revenueCents": 0}
+    assert (told["routes"], told["suggestions"]) == ([], [])
+
+
+def test_who_may_take_a_route_is_told_what_comes_by_it_and_what_that_costs() -> None:
+    told = with_airlift("lariana")["alternatives"]
+    (one,) = told["routes"]
+    assert (one["firstDeparture"], one["firstArrival"], one["lastArrival"], one["loads"]) == (
+        "2026-11-30", "2026-12-07", "2027-01-25", 7,
+    )  # fmt: skip
+    # None of them on 28 December, when Lecco is closed: half, three quarters, and five whole weeks.
+    assert (one["amount"], one["extraCents"], one["aWeek"], one["covers"]) == ("1440000", 17_280_000, "230400", "1")
+    assert one["route"] == {"from": "CNNGB", "lane": None, "modes": ["air", "road"], "passages": [], "to": "ITMIL"}
+    assert one["alone"]["lost"] == {"rotor": "13200"}
+    assert [one["alone"]["lost"] for one in told["suggestions"]] == [{"rotor": "15680"}, {"rotor": "14880"}]
+    assert told["refusedRoutes"] == []
+    assert with_airlift("vltava")["alternatives"]["routes"] == []
+
+
+def test_five_loads_are_enough_with_both_alternatives_and_alone_they_only_put_the_loss_off() -> None:
+    """Each week's output is flown or shipped, not both: who goes back to the sea waits five weeks for the first ship.
+
+    24.48 t at 25 g, EUR 117,504: the airlift of DEMO.md, which counts the output from 8 December on twice.
+    """
+    (one,) = with_airlift("lariana", loads=5)["alternatives"]["routes"]
+    assert (one["amount"], one["extraCents"], one["lastArrival"]) == ("979200", 11_750_400, "2027-01-11")
+    for days, lost in [(91, "5520"), (112, "10149.609"), (180, "19749.609")]:
+        told = with_airlift("havelmark", loads=5, days=days)["alternatives"]
+        assert told["afterRoutes"]["lost"] == {"vehicle": lost}
+        assert told["after"]["lost"] == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"expires": date(2026, 11, 29)}, "its qualification has run out"),
+        ({"a_week": Fraction(0)}, "it has nothing to spare"),
+        ({"first_departure": date(2027, 6, 1)}, "it would come after the outage is over"),
+        ({"first_departure": date(2026, 12, 31)}, "it would come after the outage is over"),
+        ({"lead": Lead(40, sails=frozenset({0}))}, "nothing would come sooner by it"),
+    ],
+)
+def test_a_route_that_cannot_help_says_why(changes: dict[str, Any], reason: str) -> None:
+    told = with_airlift("lariana", alternatives=False, **changes)["alternatives"]
+    ends = {"customer": "lariana", "part": "magnet", "supplier": "yongjiang"}
+    assert told["refusedRoutes"] == [{"key": "airlift", **ends, "reason": reason}]
+    assert (told["routes"], told["after"]) == ([], None)
+
+
+def closing(link: str, first: date, last: date, **details: Any) -> LinkHit:
+    return LinkHit(link, first, (last, last, last), "strike", status="Exercise", **details)
+
+
+def test_a_route_that_is_closed_itself_is_none() -> None:
+    shut = closing("airlift", date(2026, 11, 20), date(2026, 12, 10))
+    told = with_airlift("lariana", hits=[shut])["alternatives"]
+    assert [one["reason"] for one in told["refusedRoutes"]] == ["it is closed itself"]
+
+
+def suez(reader: str, level: str = "tier", routes: Sequence[RouteAlternative] = ()) -> Any:
+    """The canal, 20 days after Ningbo, is closed from 26 October to 14 December."""
+    shut = closing("sea", date(2026, 10, 26), date(2026, 12, 14), after_days=20)
+    seen = view(at(level, axle_circle()), reader, key=KEY, checkpoint="c7", hits=[shut], routes=routes)
+    return assess(seen, days=140).content
+
+
+def test_a_closed_canal_holds_up_what_is_on_its_way() -> None:
+    told = suez("lariana")
+    (stop,) = told["effect"]["stops"]
+    # Two weeks' sets are past the canal; the ships after them wait until 14 December, and 16 days more to Lecco.
+    assert (stop["becauseOf"], stop["isOver"], stop["path"][0]) == ("magnet", True, {"site": "yongjiang"})
+    assert stop["last"] <= "2027-01-04"
+    (origin,) = told["origins"]
+    assert origin["link"] == {"customer": "lariana", "part": "magnet", "supplier": "yongjiang"}
+    assert (origin["cause"], told["status"], told["oneBucket"]) == ("strike", "Exercise", None)
+    assert told["confidence"]["probability"] == {"least": "1", "most": "1"}
+
+
+@pytest.mark.parametrize(
+    ("level", "origin"),
+    [
+        ("named", {"link": {"customer": "lariana", "part": "magnet", "supplier": "yongjiang"}, "cause": "strike"}),
+        ("tier", {"cause": "strike"}),
+        ("region-and-cause", {"cause": "strike"}),
+        ("impact-only", {}),
+    ],
+)
+def test_a_closed_link_is_told_as_its_level_allows_and_counts_in_full(level: str, origin: dict[str, Any]) -> None:
+    told = suez("havelmark", level)
+    (found,) = told["origins"]
+    assert {key: value for key, value in found.items() if key in ("link", "cause")} == origin
+    assert told["effect"]["lost"] == suez("havelmark", "named")["effect"]["lost"]
+    assert ("strike" in json.dumps(told)) == (level != "impact-only")
+
+
+def test_the_way_round_is_taken_while_the_canal_is_closed() -> None:
+    cape = RouteAlternative("cape", "sea", Fraction(230_400), Lead(50, sails=frozenset({0})), date(2026, 10, 13),
+                            date(2027, 6, 30), "lariana", extra_cents=1,
+                            route=ShippingRoute((Mode.SEA,), "CNNGB", "ITGOA", (Passage.GOOD_HOPE,)))  # fmt: skip
+    before, after = suez("lariana"), suez("lariana", routes=[cape])
+    (route,) = after["alternatives"]["routes"]
+    # A ship that leaves after 9 November finds the canal open before it would have been round the Cape.
+    assert route["firstDeparture"] == "2026-10-19"
+    assert route["loads"] <= 4
+    assert route["route"]["passages"] == ["good-hope"]
+    lost = Fraction(after["alternatives"]["after"]["lost"]["rotor"])
+    assert lost < Fraction(before["effect"]["lost"]["rotor"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.tiers import MONDAY, tiers
 from risk.errors import MalformedFact
 from risk.network import Lead, SupplyNetwork
-from risk.propagation import Closure, Outage, propagate, propagate_range, walk_everything
+from risk.propagation import Closure, Diversion, Outage, propagate, propagate_range, walk_everything
 from risk.survival import plan
 from tests.risk.test_survival import DAY, line, link, network, random_network
 
@@ -210,3 +210,39 @@ def test_a_range_keeps_the_closures() -> None:
     made = chain()
     found = propagate_range(made, ["S"], day(20), (1, 2, 3), closures=[closed(3, 8)], days=40)
     assert found.revenue_cents == (60, 70, 80)
+
+
+def test_what_is_diverted_goes_the_other_way_as_far_as_that_can() -> None:
+    made = chain(lead=Lead(4))
+    made = made.with_changes(
+        links=[replace(link("S", "P", "x", Fraction(0)), key="quick", lead=Lead(1), most_per_day=Fraction(6))]
+    )
+    whole = [Diversion("S-P-x", "quick", ((day(0), 1.0), (day(9), 0.0)))]
+    for walk in (propagate, walk_everything):
+        # Six a day come three days sooner; back on the slow way nothing more comes for as long.
+        impact = walk(made, [Outage("S", ((day(0), 0.0), (day(2), 1.0)))], diversions=whole, days=40)
+        usual = walk(made, [Outage("S", ((day(0), 0.0), (day(2), 1.0)))], days=40)
+        stop, before = impact.of("P", "p"), usual.of("P", "p")
+        assert stop is not None
+        assert before is not None
+        assert (before.first, before.shortfall) == (day(4), pytest.approx(20))
+        assert stop.shortfall == pytest.approx(20)
+        assert stop.last > before.last
+
+
+@pytest.mark.parametrize(
+    ("diversion", "what"),
+    [
+        (Diversion("S-P-x", "nobody", ((DAY, 1.0),)), "no such link"),
+        (Diversion("nobody", "S-P-x", ((DAY, 1.0),)), "no such link"),
+        (Diversion("S-P-x", "M-Q-y", ((DAY, 1.0),)), "something else"),
+        (Diversion("S-P-x", "S-P-x", ((DAY, 1.1),)), "from 0 to 1"),
+    ],
+)
+def test_what_is_no_diversion_is_refused(diversion: Diversion, what: str) -> None:
+    made = network(
+        [line("S", "x", 10), line("P", "p", 10, {"x": 1}), line("M", "y", 1), line("Q", "q", 1, {"y": 1})],
+        [link("S", "P", "x"), link("M", "Q", "y")],
+    )
+    with pytest.raises(MalformedFact, match=what):
+        propagate(made, [], diversions=[diversion])
