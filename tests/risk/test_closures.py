@@ -137,16 +137,16 @@ def trying_everything(made: SupplyNetwork, closure: Closure, days: int, lead: in
     def share(at: date) -> float:
         return next((left for start, left in reversed(closure.left) if start <= at), 1.0)
 
-    least = 10**9
+    least, after = 10**9, closure.after_days or 0
     opens = (closure.left[1][0] - DAY).days
     for sent in product(range(3), repeat=days):
-        if closure.after_days == 0 and any(amount > 2 * share(day(at)) for at, amount in enumerate(sent)):
+        if not after and any(amount > 2 * share(day(at)) for at, amount in enumerate(sent)):
             continue
         coming = [0] * (days + 1)
         for at, amount in enumerate(sent):
-            there = at + closure.after_days
-            held = closure.after_days > 0 and share(day(there)) == 0
-            coming[min((opens - closure.after_days if held else at) + lead, days)] += amount
+            there = at + after
+            held = after > 0 and share(day(there)) == 0
+            coming[min((opens - after if held else at) + lead, days)] += amount
         stock, missed = int(made.stocks[0].amount) if made.stocks else 0, 0
         for at in range(days):
             stock += coming[at]
