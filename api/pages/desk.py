@@ -94,7 +94,7 @@ class Desk:
 
     def standing(self, note: Note) -> Standing | None:
         """How the offer of `note` stands now; None where its content was erased."""
-        return self._standing(note.despatch)
+        return self._standing(note.about)
 
     def signs_for(self, member: bytes) -> bool:
         """Whether the service keeps the key of `member`."""
@@ -120,13 +120,13 @@ class Desk:
 
         Raises AnsweredMeanwhile where there is nothing to answer any more, AlreadyAsked, or what the door raises.
         """
-        found = await run_in_threadpool(self._answerable, note.despatch, filled)
+        found = await run_in_threadpool(self._answerable, note.about, filled)
         if not await run_in_threadpool(self.signs_for, found.view.taker):
             await run_in_threadpool(self._ask, note, found, filled)
             return
         async with self._custodian.lane:
             # Two who answer at once are two receipts, of which the ledger would have to point at the second.
-            found = await run_in_threadpool(self._answerable, note.despatch, filled)
+            found = await run_in_threadpool(self._answerable, note.about, filled)
             item = await run_in_threadpool(self._seal, note, found, filled)
             try:
                 await self._door.register([item], keep_good=False, vet=lambda results: results)
@@ -192,11 +192,11 @@ class Desk:
         return found
 
     def _content(self, note: Note, found: Standing, filled: FilledIn) -> dict[str, Any]:
-        return filled.content(note.despatch, found.despatch, found.audience, _written(self._now()))
+        return filled.content(note.about, found.despatch, found.audience, _written(self._now()))
 
     def _ask(self, note: Note, found: Standing, filled: FilledIn) -> None:
         content = self._content(note, found, filled)
-        self.requests.ask(found.view.taker, note.despatch, RECEIPT, content, self._now())
+        self.requests.ask(found.view.taker, note.about, RECEIPT, content, self._now())
 
     def _seal(self, note: Note, found: Standing, filled: FilledIn) -> bytes:
         content = canonical.parse(canonical.dump(self._content(note, found, filled)))

@@ -1,7 +1,7 @@
 """Printed notes and who may answer them: tokens, PINs of sites, and the sessions that a right PIN opens.
 
 A token is a capability that ends with its offer and a margin. It shows the offer, which the paper it is printed on
-does too; it answers nothing. That takes the PIN of the taker's site. A PIN is short, so each paper has twenty wrong
+does too; it answers nothing. Links to the pages of requests for facts are notes as well, in a table of their own. That takes the PIN of the taker's site. A PIN is short, so each paper has twenty wrong
 tries and no more, counted before they are looked at, and the database alone does not help in finding it: it is hashed
 together with a key of the service.
 """
@@ -40,10 +40,10 @@ class UnfitPin(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A printed note of the offer that `despatch` made; times in ms. `id` is the hash of its token."""
+    """A printed note of what the statement `about` offers or asks; times in ms. `id` is the hash of its token."""
 
     id: bytes
-    despatch: bytes
+    about: bytes
     made_at: int
     ends_at: int
     tries: int
@@ -80,28 +80,40 @@ class Pin:
 
 
 class Notes:
-    """The notes and PINs of a ledger. `key` is 32 secret bytes of the service."""
+    """The notes and PINs of a ledger. `key` is 32 secret bytes of the service; `about` is the column of the notes' table
+    that says what each is a note of.
+    """
 
-    def __init__(self, store: Store, key: bytes, randomness: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        key: bytes,
+        randomness: Callable[[int], bytes],
+        about: sa.Column[bytes] = note.c.despatch,
+    ) -> None:
         self._store = store
+        self._about = about
+        self._note = about.table
         self._randomness = randomness
         self._sessions = hmac.digest(key, b"sessions", "sha256")
         self._pepper = hmac.digest(key, b"pins", "sha256")
 
     # -- notes ---------------------------------------------------------------------------------------------------------
 
-    def make(self, despatch: bytes, deadline: int, now: int) -> str:
-        """A fresh token for the page of an offer; it is told once and kept as a hash."""
+    def make(self, about: bytes, deadline: int, now: int) -> str:
+        """A fresh token for the page of an offer or a request; it is told once and kept as a hash."""
         token = urlsafe_b64encode(self._randomness(TOKEN_BYTES)).rstrip(b"=").decode()
         with self._store.write() as connection:
             connection.execute(
-                sa.insert(note).values(
-                    token=sha256(token.encode()).digest(),
-                    despatch=despatch,
-                    made_at=now,
-                    ends_at=max(deadline, now) + MARGIN_MS,
-                    tries=0,
-                    blocked_until=0,
+                sa.insert(self._note).values(
+                    {
+                        "token": sha256(token.encode()).digest(),
+                        self._about.name: about,
+                        "made_at": now,
+                        "ends_at": max(deadline, now) + MARGIN_MS,
+                        "tries": 0,
+                        "blocked_until": 0,
+                    }
                 )
             )
         return token
@@ -111,10 +123,11 @@ class Notes:
         if not _TOKEN.fullmatch(token):
             return None
         with self._store.read() as connection:
-            row = connection.execute(sa.select(note).where(note.c.token == sha256(token.encode()).digest())).first()
+            found = self._note.c.token == sha256(token.encode()).digest()
+            row = connection.execute(sa.select(self._note).where(found)).first()
         if row is None:
             return None
-        return Note(row.token, row.despatch, row.made_at, row.ends_at, row.tries, row.blocked_until)
+        return Note(row.token, getattr(row, self._about.name), row.made_at, row.ends_at, row.tries, row.blocked_until)
 
     # -- PINs ----------------------------------------------------------------------------------------------------------
 
@@ -153,12 +166,12 @@ class Notes:
         The try is counted before it is looked at, so that many at once are not more than one after the other.
         """
         with self._store.write() as connection:
-            row = connection.execute(sa.select(note).where(note.c.token == one.id)).first()
+            row = connection.execute(sa.select(self._note).where(self._note.c.token == one.id)).first()
             if row is None or row.blocked_until > now or row.tries >= TRIES_IN_ALL:
                 return None
             tries = row.tries + 1
             blocked = now + BLOCKED_MS if tries % TRIES_IN_A_ROW == 0 else row.blocked_until
-            counted = sa.update(note).where(note.c.token == one.id)
+            counted = sa.update(self._note).where(self._note.c.token == one.id)
             connection.execute(counted.values(tries=tries, blocked_until=blocked))
         known = self._pin_row(member, site)
         if known is None or not hmac.compare_digest(known.hash, self._hash(pin, known.salt)):

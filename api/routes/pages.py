@@ -138,7 +138,7 @@ class Visit:
         directory = service.network.directory
         carrier_for = found.despatch.carrier_for
         self.offered = Offered(
-            note.despatch,
+            note.about,
             found.despatch,
             plain(directory.name(found.view.giver), 120),
             plain(directory.name(found.view.taker), 120),
