@@ -17,6 +17,7 @@ from api import problems
 from api.capture import Custodian
 from api.network import Network, now_ms, read_passphrase
 from api.routes import (
+    alerts,
     capture,
     custody,
     disruptions,
@@ -52,6 +53,7 @@ ROUTERS = (
     paper,
     capture,
     disruptions,
+    alerts,
     impact,
     health,
     operator,

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from api import gateway, goods_in, outbound
 from api.backup import CannotWrite, FolderNotEmpty
+from api.impact.alerts import NothingToAcknowledge, UnknownAlert
 from api.impact.disruptions import UnknownDisruption
 from api.impact.reports import NoSites
 from api.pages.notes import UnfitPin
@@ -238,6 +239,8 @@ KINDS: dict[type[Exception], Kind] = {
     RiskError: Kind("risk-refused", 422, "This cannot be assessed"),
     NoSites: Kind("no-sites", 409, "No site of the network is yours"),
     UnknownDisruption: Kind("not-found", 404, "Nothing here"),
+    UnknownAlert: Kind("not-found", 404, "Nothing here"),
+    NothingToAcknowledge: Kind("nothing-to-acknowledge", 409, "It asks for no acknowledgement"),
     # webhooks
     outbound.UnfitAddress: Kind("unfit-address", 422, "This address is not called from here"),
     TooManyWebhooks: Kind("too-many-webhooks", 409, "As many webhooks as there may be"),

@@ -26,6 +26,7 @@ from api.feed import Feed
 from api.hosted import Hosted
 from api.identity import Cursors, Identity, Session
 from api.impact import Impact
+from api.impact.alerts import Alerts
 from api.network import Network
 from api.notices import Notices
 from api.noticing import ChainNotices, RecordNotices, RequestNotices
@@ -215,6 +216,17 @@ class Service:
         self.rounds.add("notices of refused steps", of_chain.refused)
         self.rounds.add("notices of contested units", self.record_notices.contested)
         self.rounds.add("notices of findings", self.record_notices.findings)
+        self.alerts = Alerts(
+            self.ledger,
+            self.notices,
+            self.impact.shared,
+            self.impact.disruptions,
+            self.impact.reports,
+            self._is_active,
+        )
+        self.rounds.add("alerts of disruptions", self.alerts.raise_new)
+        self.rounds.add("summaries of risk", self.alerts.summarise)
+        self.rounds.add("reminders of alerts", self.alerts.remind)
         self.webhooks = Webhooks(
             self.ledger.store,
             keys.derive("webhook"),
@@ -284,6 +296,7 @@ class Service:
         registered_at = self.ledger.registered_at(anchored.previous_size)
         if registered_at is not None:
             self.metrics.anchor_seconds.observe(max(self.now() - registered_at, 0) / 1000)
+        self.rounds.nudge()  # what is anchored may be a disruption
         self.feed.ring()
 
 

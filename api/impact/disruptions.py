@@ -89,6 +89,10 @@ class Gathered:
         """Those that somebody who sees some of the reports may call by `key`."""
         return self._by_key.get(key, [])
 
+    def since(self, position: int) -> Sequence[Stated]:
+        """The statements at `position` and after it."""
+        return self.stated[bisect_left(self.stated, position, key=lambda one: one.position) :]
+
     def shown(self, disruption: Disruption, sight: Sight) -> list[tuple[Disruption, list[Stated]]]:
         """A disruption as it comes out of those of its reports that a reader may see, each with its statements.
 

@@ -242,3 +242,22 @@ NETWORK_STANDING = {
     "openRequests": 1,
     "sites": 2,
 }
+THRESHOLD = {
+    "exercises": False,
+    "remindAfterMinutes": 240,
+    "revenueMinorUnits": 100_000_000,
+    "standstillDays": 1,
+    "summaryAt": "06:00+02:00",
+}
+ALERT = {
+    "acknowledgedAt": None,
+    "asks": True,
+    "at": TIME,
+    "number": 3,
+    "report": DIGEST,
+    "role": None,
+    "status": "Actual",
+    "toldAt": TIME,
+    "urgency": "interrupt",
+    "what": "alert",
+}

@@ -1,4 +1,4 @@
-"""The tables of risk: pages on which requests for facts are answered, what was passed on, and alerts. Times are ms UTC."""
+"""The tables of risk: pages of requests for facts, what was passed on, thresholds and alerts. Times are ms UTC."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
