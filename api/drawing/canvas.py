@@ -106,7 +106,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """How wide `text` is at most, give or take a font.
 
     >>> round(text_width("Lecco", 10))
-    29
+    30
     """
     return sum(map(_advance, text)) * size / 1000 * _TO_SPARE * (_BOLD if bold else 1)
 

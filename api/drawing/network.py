@@ -132,9 +132,10 @@ def _notes(reading: Reading) -> tuple[Mapping[str, Sequence[tuple[str, str]]], M
 def _hit_notes(reading: Reading, origin: Origin | None) -> list[tuple[str, str]]:
     if origin is None:
         return []
-    onset = f" {day_text(origin.onset, reading.day.year)}" if origin.onset is not None else ""
-    what = "way closed" if origin.way is not None else origin.cause or "hit"
-    return [(f"{what}{onset}", "bad")]
+    notes = [("way closed" if origin.way is not None else origin.cause or "hit", "bad")]
+    if origin.onset is not None:
+        notes.append((f"from {day_text(origin.onset, reading.day.year)}", "bad"))
+    return notes
 
 
 def _first_stops(reading: Reading) -> dict[str, date]:

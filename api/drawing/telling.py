@@ -30,6 +30,7 @@ from api.drawing.reading import (
     week_text,
 )
 from api.texts import identifier, plain, time_text
+from risk.disruption import Circle, Polygon
 from risk.sharing import canonical
 
 MAX_ROWS = 400
@@ -245,9 +246,9 @@ class Telling:
             words += [" until " if len(begins) == 1 else ", the last until ", self._day(last)]
         else:
             words += [
-                f" and are not all back within {self.content['days']} days"
+                f", and are not all back within {self.content['days']} days"
                 if are_many
-                else f" and is not back within {self.content['days']} days"
+                else f", and is not back within {self.content['days']} days"
             ]
         lost = self._losses(reading.lost, reading.revenue_cents, most=2)
         return (*words, *((": ", *lost) if lost else ()), ".")
@@ -330,6 +331,8 @@ class Telling:
             pairs.append(
                 ("That it happens", (*chance, ", by what its sources say and how much of your supply is known"))
             )
+        elif most:
+            pairs.append(("That something does all the same", (*chance, ", as not all of your supply is known")))
         if reading.stops or reading.most.first is not None:
             pairs.append(("At best", self._bound(reading.least)))
             pairs.append(("At worst", self._bound(reading.most)))
@@ -443,6 +446,13 @@ class Telling:
                 if amounts.get((part, week))
             ]
             blocks.append(_table("By week, in numbers", ("Week", "From", "Part", "Lost"), rows, [3], is_closed=True))
+        if len(reading.stops) > 1:
+            rows = [
+                ((reading.name(one.site),), (reading.name(one.part),), (week_text(week),), (self._number(amount),))
+                for one in reading.stops
+                for week, amount in one.by_week
+            ]
+            blocks.append(_table("By plant and week", ("Plant", "Part", "Week", "Lost"), rows, [3], is_closed=True))
         return blocks
 
     def _timeline(self) -> list[Block]:
@@ -616,7 +626,7 @@ class Telling:
                 words = [one for name, after in alone for one in (f"With {name} alone: ", *self._left(after), ". ")]
                 blocks.append(Sentence(tuple(words)))
         rule = plain(said["rule"], 60)
-        if said["suggestions"] or said["after"] is not None:
+        if said["suggestions"] or reading.stops:
             blocks.append(
                 Sentence((f"{_RULES.get(rule, 'Shared by the rule that the consortium signed')} (rule {rule}).",))
             )
@@ -633,9 +643,10 @@ class Telling:
         ]  # fmt: skip
         if refused:
             blocks.append(_table("Looked at and left out", ("What", "For", "Because"), refused))
-        if said.get("weights") and said["suggestions"]:
+        if said.get("weights"):
             rows = [((plain(name, 200),), (self._number(Fraction(one)),)) for name, one in said["weights"].items()]
-            blocks.append(_table("Weights of the ranking", ("Criterion", "Weight"), rows, [1]))
+            is_closed = not said["suggestions"]
+            blocks.append(_table("Weights of the ranking", ("Criterion", "Weight"), rows, [1], is_closed=is_closed))
         rest = self._rest("alternatives", said)
         return [*blocks, Facts(tuple(rest))] if rest else blocks
 
@@ -825,10 +836,9 @@ class Telling:
         if self.content.get("view"):
             pairs.append(("Your view of the network", (plain(str(self.content["view"]), 80),)))
         pairs.append(("SHA-256 of the content", (sha256(canonical(self.content)).hexdigest(),)))
+        pairs.append(("Log", (origin,)))
         if size:
-            pairs.append(("Checkpoint", (f"{origin}, size {size}, root {root}",)))
-        else:
-            pairs.append(("Checkpoint", (origin,)))
+            pairs += [("Size of the checkpoint", (str(size),)), ("Its root", (root,))]
         pairs.append(
             (
                 "Reader",
@@ -963,21 +973,26 @@ def _way(one: Mapping[str, Any]) -> str:
     return ", ".join(steps)
 
 
-def _shape_text(shape: Any) -> str:
-    if hasattr(shape, "radius_km"):
-        return (
-            f"{shape.radius_km:g} km around {_degrees(shape.latitude, 'N', 'S')}, {_degrees(shape.longitude, 'E', 'W')}"
-        )
-    return f"an area of {len(shape.points) - 1} corners around " + ", ".join(
-        (
-            _degrees(sum(lat for lat, _ in shape.points[:-1]) / (len(shape.points) - 1), "N", "S"),
-            _degrees(shape.points[0][1], "E", "W"),
-        )
-    )
+def _shape_text(shape: Circle | Polygon) -> str:
+    """A shape in words.
+
+    >>> _shape_text(Polygon(((30, 175), (30, -175), (40, -175), (30, 175))))
+    'an area of 3 corners from 30° N to 40° N, 175° E to 175° W'
+    """
+    if isinstance(shape, Circle):
+        centre = f"{_degrees(shape.latitude, 'N', 'S')}, {_degrees(shape.longitude, 'E', 'W')}"
+        return f"{shape.radius_km:g} km around {centre}"
+    latitudes = [lat for lat, _ in shape.points]
+    longitudes = [shape.points[0][1]]
+    for _, lon in shape.points[1:]:
+        longitudes.append(longitudes[-1] + (lon - longitudes[-1] + 180) % 360 - 180)
+    north, south = (_degrees(end, "N", "S") for end in (max(latitudes), min(latitudes)))
+    west, east = (_degrees((end + 180) % 360 - 180, "E", "W") for end in (min(longitudes), max(longitudes)))
+    return f"an area of {len(shape.points) - 1} corners from {south} to {north}, {west} to {east}"
 
 
 def _degrees(value: float, plus: str, minus: str) -> str:
-    return f"{abs(value):.1f}° {plus if value >= 0 else minus}"
+    return f"{round(abs(value), 1):g}° {plus if value >= 0 else minus}"
 
 
 def _member(reader: str) -> str:

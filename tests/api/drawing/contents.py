@@ -92,15 +92,17 @@ def _many(plants: int, are_hostile: bool) -> str:
     if are_hostile:
         names = {key: f"{HOSTILE[at % len(HOSTILE)]} {at}" for at, key in enumerate([*keys, "hub", "source"])}
         hit = replace(hit, cause=HOSTILE[0], sources=tuple(Source(one, (one,), True) for one in HOSTILE))
-    parts = {(f"part {at}", key): f"{HOSTILE[at]} {at}" for at in range(7) for key in keys} if are_hostile else {}
     network = SupplyNetwork.of(MONDAY, sites, lines, links, stocks)
-    seen = view(network, "reader", key=KEY, checkpoint=CHECKPOINT, hits=[hit], site_names=names, part_names=parts)
+    seen = view(network, "reader", key=KEY, checkpoint=CHECKPOINT, hits=[hit], site_names=names)
     return assess(seen).text.decode()
 
 
 def many(plants: int = 40, *, are_hostile: bool = False) -> Any:
     """A report in which that many plants on both sides of the date line stop; `are_hostile`: all names are."""
-    return json.loads(_many(plants, are_hostile))
+    content = json.loads(_many(plants, are_hostile))
+    if are_hostile:
+        content["names"]["parts"] = {f"part {at}": one for at, one in enumerate(HOSTILE[:7])}
+    return content
 
 
 def unending() -> Any:
