@@ -74,6 +74,12 @@ def key_revoked(block: int, name: str, key: str, since: int) -> Change:
     return Change(block, 7, second().words(member(name), address(key), since))
 
 
+def operator_set(block: int, key: str, origin: str = "") -> Change:
+    """Whose key may anchor the origin."""
+    v = second()
+    return Change(block, 11, v.words(v.keccak((origin or ORIGIN).encode()), address(key)))
+
+
 @dataclass(frozen=True)
 class Said:
     """A statement, and what the bundle says of it."""
@@ -84,6 +90,7 @@ class Said:
     stream: bytes = b"\x11" * 32
     registered_at: int = (START + 5) * 1000
     void: str | None = None
+    kind: str = "void"
     content: dict[str, Any] = field(default_factory=lambda: {"to": [], "reason": "forged"})
     shown: tuple[str, ...] | None = None
     """Pointers of the fields that are disclosed, in this order; None: all is shown."""
@@ -227,7 +234,9 @@ class Forgery:
         fields = v.fields_of(one.content)
         salts = [v.hmac.new(secret, path.encode(), hashlib.sha256).digest() for path, _ in fields]
         leaves = [v.field_leaf(path, value, salt) for (path, value), salt in zip(fields, salts, strict=True)]
-        header = v.Header(member(one.issuer), "void", one.stream, one.sequence, one.registered_at, merkle.root(leaves))
+        header = v.Header(
+            member(one.issuer), one.kind, one.stream, one.sequence, one.registered_at, merkle.root(leaves)
+        )
         digest = header.digest(v.typed_domain(CHAIN_ID, REGISTRY))
         signature = sign(one.key, digest)
         statement: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Bundles forged from nothing: each proof in them holds, something else is odd, and both verifiers say the same."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.verify.forge import (
     key_retired,
     key_revoked,
     member,
+    operator_set,
     standing,
     topics,
 )
@@ -29,7 +31,22 @@ DUERO = (admitted(1, "duero"), key_added(1, "duero", "duero"))
 MANY = {"to": [], "reason": "x", "a": 1, "b": [1, 2], "c": {}}
 FOUR = ("v1", "v2", "v3", "v4")
 
+SERVICE = (admitted(1, "service"), key_added(1, "service", "operator", purposes=24), operator_set(1, "operator"))
+REPORT = Said(issuer="service", key="operator", kind="impact-report")
+HERS = (*SERVICE, *DUERO, key_added(1, "duero", "hers", purposes=16))
+"""A member has a key that may report."""
+
 HOLD: dict[str, Forgery] = {
+    "a report of the service": forged(changes=SERVICE, said=(REPORT,)),
+    "a report of the service, and a member's word": forged(
+        changes=(*SERVICE, *DUERO), said=(REPORT, Said(stream=b"\x12" * 32)), anchors=(Anchor(9, 2),)
+    ),
+    "a report whose service is suspended": forged(
+        changes=(*SERVICE, standing(3, "service", 2)), said=(replace(REPORT, void="member not active at anchor"),)
+    ),
+    "a report by a new operator's member": forged(
+        changes=(*HERS, operator_set(10, "hers")), said=(replace(REPORT, issuer="duero", key="hers"),)
+    ),
     "a plain one": forged(),
     "a key added in the anchor's own block": forged(changes=(admitted(1, "duero"), key_added(10, "duero", "duero"))),
     "a custodial key": forged(changes=(admitted(1, "duero"), key_added(1, "duero", "duero", custodial=True))),
@@ -102,6 +119,18 @@ HOLD: dict[str, Forgery] = {
 }
 
 FAIL: dict[str, Forgery] = {
+    "a report of a member": forged(changes=HERS, said=(replace(REPORT, issuer="duero", key="hers"),)),
+    "a report with a key for statements": forged(
+        changes=(*SERVICE, *DUERO), said=(replace(REPORT, issuer="duero", key="duero"),)
+    ),
+    "a report where nobody anchors": forged(changes=SERVICE[:2], said=(REPORT,)),
+    "a report by whoever anchors another origin": forged(
+        changes=(*SERVICE[:2], operator_set(1, "operator", "elsewhere.example.org/log")), said=(REPORT,)
+    ),
+    "a report by who anchored before": forged(changes=(*HERS, operator_set(10, "hers")), said=(REPORT,)),
+    "another word of the service": forged(
+        changes=(*SERVICE, key_added(1, "service", "more", purposes=1)), said=(Said(issuer="service", key="more"),)
+    ),
     "a key added a block too late": forged(changes=(admitted(1, "duero"), key_added(11, "duero", "duero"))),
     "a key added after the checkpoint was signed": forged(stated=1),
     "a key of another member": forged(
