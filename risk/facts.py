@@ -14,10 +14,11 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from risk.alternatives import Alternative, Qualification
+from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.confidence import doubt
 from risk.network import Calendar, Inconsistency, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.ordered import Ordered, Table
+from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Level
 
 AGREED_DAYS = {"stock": Fraction(1), "capacity": Fraction(30), "supply-link": Fraction(90)}
@@ -30,14 +31,15 @@ _ABOUT = {
     "stock": ("site", "part"),
     "capacity": ("site", "part"),
     "qualification": ("supplier", "part", "customer"),
+    "route-qualification": ("supplier", "part", "customer", "way"),
     "product-price": ("site", "part"),
 }
 _SPEAKS = {"bill-of-material": "site", "stock": "site", "capacity": "site", "product-price": "site",
-           "qualification": "customer"}  # fmt: skip
+           "qualification": "customer", "route-qualification": "customer"}  # fmt: skip
 """Whose site a fact must be about to count."""
-_CHANGES = ("capacity", "product-price", "stock", "supply-link", "qualification")
+_CHANGES = ("capacity", "product-price", "stock", "supply-link", "qualification", "route-qualification")
 """What changes from day to day: one of these has only what hangs on it read again."""
-_COUNTS = ("capacity", "stock", "supply-link")
+_COUNTS = ("capacity", "stock", "supply-link", "route-qualification")
 """Kinds that count one part in a unit; a bill of material counts several."""
 
 
@@ -70,6 +72,7 @@ class Known:
     alternatives: tuple[Alternative, ...]
     qualifications: tuple[Qualification, ...]
     aged: Mapping[str, Fraction]
+    routes: tuple[RouteAlternative, ...] = ()
     site_names: Mapping[str, str] = field(default_factory=dict)
     part_names: Mapping[tuple[str, str], str] = field(default_factory=dict)
     part_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -245,6 +248,7 @@ class _Reading:
             },
             alternatives=self.alternatives,
             qualifications=self.qualifications,
+            routes=self.routes,
             aged=_Aged(self.by_age, self.at, self.agreed_days),
             site_names={one.fact.site: one.fact.name for one in self.own_sites if one.fact.name is not None},
             part_names=self.part_names,
@@ -391,7 +395,12 @@ class _Reading:
             self.exceptions = self.exceptions.changed(exceptions, unexcepted - exceptions.keys())
         if counts or unstocked:
             self.counts = self.counts.changed(counts, unstocked)
-        if any(kind == "qualification" or (kind == "capacity" and place in self.qualified) for kind, place in places):
+        if any(
+            kind in ("qualification", "route-qualification")
+            or (kind == "capacity" and place in self.qualified)
+            or (kind == "supply-link" and place in self.routed)
+            for kind, place in places
+        ):
             self._qualify()
         return True
 
@@ -518,7 +527,7 @@ class _Reading:
         sails = None if fact.sails is None else frozenset(day - 1 for day in fact.sails)
         lead = Lead(fact.lead_days, fact.is_working_days, sails)
         link = SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, dict(coming), fact.since,
-                          str(level))  # fmt: skip
+                          str(level), _route(fact.route))  # fmt: skip
         return link, exceptions
 
     def _qualify(self) -> None:
@@ -546,6 +555,36 @@ class _Reading:
                 )
             )
         self.alternatives = tuple(sorted(found, key=lambda one: (one.supplier, one.part, one.customer)))
+        for about in [one for one in self.told if one[0] == "route"]:
+            del self.told[about]
+        ways = [some[-1] for some in self.there["route-qualification"].values()]
+        self.routes = tuple(sorted((way for one in ways if (way := self._way(one)) is not None), key=_route_key))
+        self.routed = {(one.fact.supplier, one.fact.customer, self.name(one.fact.part)) for one in ways}
+
+    def _way(self, one: Record) -> RouteAlternative | None:
+        """The other way for the goods of a link, if there is one."""
+        fact, place = one.fact, (one.fact.supplier, one.fact.customer, self.name(one.fact.part))
+        told = self._misfit(one)
+        if place not in self.there["supply-link"]:
+            told.append(_tell(one, "nobody has stated a link whose goods could come this way"))
+        self._say("route", _key(one), told)
+        if told:
+            return None
+        key = _link_key(place)
+        sails = None if fact.sails is None else frozenset(day - 1 for day in fact.sails)
+        return RouteAlternative(
+            f"{key} by {fact.way}",
+            key,
+            fact.a_week,
+            Lead(fact.lead_days, sails=sails),
+            self.day + timedelta(days=fact.first_days),
+            fact.expires,
+            one.issuer,
+            fact.ramp,
+            fact.loads,
+            fact.extra_cents,
+            _route(fact.route),
+        )
 
 
 class _Doubts(Mapping[tuple[str, str], Fraction]):
@@ -619,6 +658,23 @@ def _itself(one: tuple[int, str]) -> tuple[int, str]:
 def _link_key(place: Place) -> str:
     supplier, customer, part = place
     return f"{supplier} > {customer}: {part}"
+
+
+def _route_key(route: RouteAlternative) -> str:
+    return route.key
+
+
+def _route(stated: Any) -> ShippingRoute | None:
+    """A route as it was stated: modes and passages in words, ports by their UN/LOCODE."""
+    if stated is None:
+        return None
+    return ShippingRoute(
+        tuple(map(Mode, stated.modes)),
+        stated.origin,
+        stated.destination,
+        tuple(map(Passage, stated.passages)),
+        stated.lane,
+    )
 
 
 def _whose(fact: Site | Line | SupplyLink | Stock) -> Place:

@@ -121,6 +121,7 @@ class SharedNetwork:
             exceptions=known.exceptions,
             alternatives=known.alternatives,
             qualifications=known.qualifications,
+            routes=known.routes,
             doubts=known.doubts,
             site_names=known.site_names,
             part_names=known.part_names,

@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger_service.risk_kinds import PARSERS
+from risk.alternatives import RouteAlternative
 from risk.assessment import assess
 from risk.facts import Facts, Known, Record, known
+from risk.network import Lead
+from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, Level, view
 
 NOON = datetime(2026, 10, 12, 12, tzinfo=UTC)
@@ -250,3 +253,53 @@ def test_facts_that_come_one_after_the_other_come_to_what_all_of_them_come_to(se
         past.append((found, expected))
     for found, expected in past:
         check_equal(found, expected)
+
+
+def way(issuer: str = A, *, hours: float = -1, number: int = 0, **content: Any) -> Record:
+    given = {"supplier": MAKER, "customer": PLANT, "part": SHAFT, "uom": "H87", "scope": "all",
+             "expires": "2027-06-30",
+             "route": {"modes": ["air"], "from": "CNNGB", "to": "ITMIL"}, "mostAWeek": "200", "ramp": ["0.5"],
+             "firstDepartureDays": 3, "lead": {"days": 2, "sails": [1, 4]}, "loads": 9, "extraMinorUnits": 12}  # fmt: skip
+    return say("route-qualification", issuer, hours=hours, number=number, **(given | content))
+
+
+def test_a_link_has_its_route_and_the_way_that_may_be_taken_instead() -> None:
+    canal = {"modes": ["sea", "road"], "from": "CNNGB", "to": "ITGOA", "passages": ["malacca", "suez"], "lane": "AEX"}
+    found = read(link(A, hours=-0.5, route=canal), way())
+    (one,) = found.network.links
+    assert one.route == ShippingRoute(
+        (Mode.SEA, Mode.ROAD), "CNNGB", "ITGOA", (Passage.MALACCA, Passage.SUEZ), "AEX"
+    )  # fmt: skip
+    (other,) = found.routes
+    assert other == RouteAlternative(
+        f"{one.key} by air CNNGB ITMIL", one.key, Fraction(200), Lead(2, sails=frozenset({0, 3})), date(2026, 10, 15),
+        date(2027, 6, 30), A, (Fraction(1, 2),), 9, 12, ShippingRoute((Mode.AIR,), "CNNGB", "ITMIL"),
+    )  # fmt: skip
+    assert found.network.inconsistencies == ()
+    # One that differs in its route is another one, else the newer holds.
+    rail = {"modes": ["rail"]}
+    assert len(read(way(), way(number=1, hours=-0.5, loads=2), way(route=rail, number=2)).routes) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "owner", "what"),
+    [
+        ("a stranger's way", way(B), B, "whose site it is not"),
+        ("in another unit", way(uom="KGM"), A, "counted in H87"),
+        ("for nothing that comes", way(supplier=SPARE), A, "nobody has stated a link"),
+    ],
+)
+def test_a_way_that_fits_nothing_is_told_to_whoever_stated_it(name: str, record: Record, owner: str, what: str) -> None:
+    found = read(record)
+    (one,) = found.inconsistencies_of(owner)
+    assert what in one.what, name
+    assert found.routes == ()
+
+
+def test_a_way_counts_as_soon_as_its_link_is_stated() -> None:
+    facts = Facts()
+    facts.take([one for one in BASE if one.kind != "supply-link"] + [way()])
+    assert facts.known(NOON, DAY).routes == ()
+    facts.take([link(A)])
+    assert len(facts.known(NOON, DAY).routes) == 1
+    assert facts.known(NOON, DAY).network.inconsistencies == ()
