@@ -69,7 +69,7 @@ class Places:
             supplier, customer = network.sites[link.supplier], network.sites[link.customer]
             self._partners[link.supplier].add(customer.owner)
             self._partners[link.customer].add(supplier.owner)
-            for place, after in _ways(link):
+            for place, after in ways_of(link):
                 self._ways[place].append((link, after))
 
     def named(self, name: str) -> str | None:
@@ -113,7 +113,8 @@ def _winds(ring: Polygon) -> bool:
     return abs(turn) > 180
 
 
-def _ways(link: SupplyLink) -> Iterable[tuple[tuple[Place, str], int]]:
+def ways_of(link: SupplyLink) -> Iterable[tuple[tuple[Place, str], int]]:
+    """Each port, lane and passage that a link goes through, with how many days after leaving goods come there."""
     route = link.route
     if route is None:
         return
