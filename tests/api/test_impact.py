@@ -18,7 +18,7 @@ from ledger_service.keys import to_hex
 from ledger_service.ledger import Call, CallRefused, examine
 from risk.assessment import assess
 from risk.sharing import View, canonical
-from tests.api.house import House, house
+from tests.api.house import House, still
 from tests.consortium import member_id
 
 DAY = 86_400_000
@@ -126,7 +126,7 @@ def flood(service: House, number: str, status: str = "Actual", **more: Any) -> s
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("network")) as running:
+    with still(tmp_path_factory.mktemp("network")) as running:
         chain(running)
         flood(running, "1")
         flood(running, "2", "Exercise", left="0.5")
@@ -300,7 +300,7 @@ def test_nobody_but_the_service_issues_a_report_and_it_issues_nothing_else(servi
 
 
 def test_an_erased_report_is_made_anew_and_an_erased_fact_is_gone_from_the_network(tmp_path: Path) -> None:
-    with house(tmp_path) as running:
+    with still(tmp_path) as running:
         chain(running)
         price = state(running, "havelmark", "product-price", site=PLANT, part=CAR, currency="EUR", minorUnits=1)
         flood(running, "1")
@@ -315,11 +315,11 @@ def test_an_erased_report_is_made_anew_and_an_erased_fact_is_gone_from_the_netwo
 
 
 def test_a_service_that_begins_anew_knows_the_network_and_gives_the_same_report(tmp_path: Path) -> None:
-    with house(tmp_path) as running:
+    with still(tmp_path) as running:
         chain(running)
         flood(running, "1")
         first, view = assessed(running, "havelmark"), running.get("havelmark", "/v1/risk/view").content
-    with house(tmp_path) as running:
+    with still(tmp_path) as running:
         assert running.get("havelmark", "/v1/risk/view").content == view
         assert assessed(running, "havelmark") | {"state": "registered"} == first | {"state": "registered"}
 
