@@ -256,10 +256,21 @@ def test_facts_that_come_one_after_the_other_come_to_what_all_of_them_come_to(se
 
 
 def way(issuer: str = A, *, hours: float = -1, number: int = 0, **content: Any) -> Record:
-    given = {"supplier": MAKER, "customer": PLANT, "part": SHAFT, "uom": "H87", "scope": "all",
-             "expires": "2027-06-30",
-             "route": {"modes": ["air"], "from": "CNNGB", "to": "ITMIL"}, "mostAWeek": "200", "ramp": ["0.5"],
-             "firstDepartureDays": 3, "lead": {"days": 2, "sails": [1, 4]}, "loads": 9, "extraMinorUnits": 12}  # fmt: skip
+    given = {
+        "supplier": MAKER,
+        "customer": PLANT,
+        "part": SHAFT,
+        "uom": "H87",
+        "scope": "all",
+        "expires": "2027-06-30",
+        "route": {"modes": ["air"], "from": "CNNGB", "to": "ITMIL"},
+        "mostAWeek": "200",
+        "ramp": ["0.5"],
+        "firstDepartureDays": 3,
+        "lead": {"days": 2, "sails": [1, 4]},
+        "loads": 9,
+        "extraMinorUnits": 12,
+    }
     return say("route-qualification", issuer, hours=hours, number=number, **(given | content))
 
 
