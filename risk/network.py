@@ -140,6 +140,8 @@ class SupplyNetwork:
     inconsistencies: tuple[Inconsistency, ...] = ()
     left_out: "tuple[Site | Line | SupplyLink | Stock, ...]" = ()
     """the facts that `inconsistencies` are about"""
+    _same: "SupplyNetwork | None" = field(default=None, init=False, repr=False, compare=False)
+    """a network of the same facts, which keeps for both what is made of them"""
 
     @classmethod
     def of(
@@ -159,6 +161,8 @@ class SupplyNetwork:
     @cached_property
     def graph(self) -> nx.MultiDiGraph:
         """Sites as nodes, supply links as edges from supplier to customer; the keys are the links' own."""
+        if self._same is not None:
+            return self._same.graph
         graph: nx.MultiDiGraph = nx.MultiDiGraph(day=self.day.isoformat())
         for site in self.sites.values():
             graph.add_node(site.key, site=site, lines=[])
@@ -171,7 +175,7 @@ class SupplyNetwork:
     @cached_property
     def arrays(self) -> "Arrays":
         """The same as arrays, for passes over many sites."""
-        return Arrays.of(self)
+        return Arrays.of(self) if self._same is None else self._same.arrays
 
     @cached_property
     def digest(self) -> str:
@@ -180,6 +184,8 @@ class SupplyNetwork:
 
     @cached_property
     def fact_digests(self) -> FactDigests:
+        if self._same is not None:
+            return self._same.fact_digests
         return FactDigests([*self.sites.values(), *self.lines, *self.links, *self.stocks])
 
     def with_changes(
@@ -209,10 +215,10 @@ class SupplyNetwork:
     def telling(self, found: Iterable[Inconsistency]) -> "SupplyNetwork":
         """The same network, which tells of `found` too."""
         told = tuple(sorted({*self.inconsistencies, *found}, key=lambda one: (one.owner, one.about, one.what)))
+        if len(told) == len(self.inconsistencies):
+            return self
         other = replace(self, inconsistencies=told)
-        for name in ("graph", "arrays", "fact_digests", "digest"):
-            if name in self.__dict__:
-                other.__dict__[name] = self.__dict__[name]
+        object.__setattr__(other, "_same", self)
         return other
 
     @cached_property
