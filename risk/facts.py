@@ -165,7 +165,11 @@ class _Reading:
             for one in of[kind]:
                 self._put(one)
         self.units |= {name: some[0][2] for name, some in self.counted.items()}
-        self.own_sites = [one for one in of["site"] if self.sites[one.fact.site].owner == one.issuer]
+        own_sites = [one for one in of["site"] if self.sites[one.fact.site].owner == one.issuer]
+        self.site_names = {one.fact.site: one.fact.name for one in own_sites if one.fact.name is not None}
+        self.recovery_days = {
+            one.fact.site: one.fact.recovery_days for one in own_sites if one.fact.recovery_days is not None
+        }
         self.part_names = {
             (self.name(one.fact.part), one.issuer): one.fact.name for one in of["part"] if one.fact.name is not None
         }
@@ -243,14 +247,12 @@ class _Reading:
             network=self.network.telling(one for some in self.told.values() for one in some),
             exceptions=self.exceptions,
             doubts=_Doubts(self.counts, self.at, self.agreed_days["stock"]),
-            recovery_days={
-                one.fact.site: one.fact.recovery_days for one in self.own_sites if one.fact.recovery_days is not None
-            },
+            recovery_days=self.recovery_days,
             alternatives=self.alternatives,
             qualifications=self.qualifications,
             routes=self.routes,
             aged=_Aged(self.by_age, self.at, self.agreed_days),
-            site_names={one.fact.site: one.fact.name for one in self.own_sites if one.fact.name is not None},
+            site_names=self.site_names,
             part_names=self.part_names,
             part_numbers=self.part_numbers,
         )
