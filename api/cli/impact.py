@@ -73,20 +73,38 @@ def report(
     digest: Annotated[str, typer.Argument(help="The report's id: 0x and 64 digits.")],
     home: Home = HOME,
     out: Out = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page that needs nothing else to this file.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write it as PDF to this file.")] = None,
     url: Url = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show one of our reports, held to its signature; with --out write its canonical JSON."""
+    """Show one of our reports, held to its signature; with --out write its canonical JSON, with --html and --pdf what
+    people read: both are made here of the report alone, and are the same bytes that the service gives.
+    """
     from risk.sharing import canonical
 
-    with Gateway(home, passphrase_file).client(url) as client:
-        content = client.impact_report(_id(digest, "the report's id"))
+    gateway = Gateway(home, passphrase_file)
+    with gateway.client(url) as client:
+        content, member = client.impact_report(_id(digest, "the report's id")), client.member
+        is_demo = client.is_demo()
     if out is not None:
         out.write_bytes(canonical(content))
+    if html is not None or pdf is not None:
+        from api.drawing.telling import Telling
+        from api.network import Directory
+        from api.pages.impact import page
+        from api.paper.impact import ImpactPaper
+
+        names = Directory.read(home / "members.json")
+        telling = Telling(content, names.name(member), digest, is_demo=is_demo)
+        if html is not None:
+            html.write_text(page(telling), encoding="utf-8", newline="")
+        if pdf is not None:
+            pdf.write_bytes(ImpactPaper(telling).pdf())
     if as_json:
         say_json(content)
-    elif out is None:
+    elif (out, html, pdf) == (None, None, None):
         _say_report(content)
 
 

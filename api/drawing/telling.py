@@ -29,7 +29,7 @@ from api.drawing.reading import (
     money_text,
     week_text,
 )
-from api.texts import identifier, plain, time_text
+from api.texts import identifier, plain
 from risk.disruption import Circle, Polygon
 from risk.sharing import canonical
 
@@ -188,14 +188,11 @@ class Banner:
 
 @dataclass(frozen=True)
 class Telling:
-    """A report of `content` for `reader` (a name). `digest` is the id of its statement, `registered` when it was taken
-    into the log (ms), both None for a report that is not registered.
-    """
+    """A report of `content` for `reader` (a name). `digest` is the id of its statement, None for one that has none."""
 
     content: Mapping[str, Any]
     reader: str = ""
     digest: str | None = None
-    registered: int | None = None
     is_demo: bool = False
 
     @cached_property
@@ -831,8 +828,6 @@ class Telling:
         pairs: list[tuple[str, Words]] = []
         if self.digest is not None:
             pairs.append(("Statement", (Figure(self.digest, self.digest),)))
-        if self.registered is not None:
-            pairs.append(("Registered", (f"{time_text(self.registered)} UTC",)))
         if self.content.get("view"):
             pairs.append(("Your view of the network", (plain(str(self.content["view"]), 80),)))
         pairs.append(("SHA-256 of the content", (sha256(canonical(self.content)).hexdigest(),)))
@@ -853,14 +848,18 @@ class Telling:
             )
         )
         digest = self.digest or "DIGEST"
+        asked = [f"--size {size}"] if size else []
+        asked += [f"--day {self.reading.day}"]
+        asked += [f"--status {self.reading.status}"] if self.reading.status is not None else []
         return [
             Sentence((_SAME_BYTES,)),
             Facts(tuple(pairs)),
             Commands(
                 (
-                    f"tallystick risk view --report {digest} -o view.json",
-                    "tallystick risk recompute view.json",
-                    f"tallystick bundle {digest} -o bundle.json",
+                    f"tallystick risk view {' '.join(asked)} --out view.json",
+                    f"tallystick risk report {digest} --out report.json",
+                    "tallystick risk recompute view.json report.json",
+                    "tallystick bundle --out bundle.json",
                     "tallystick verify bundle.json --trust trust.json",
                 )
             ),

@@ -29,10 +29,7 @@ class ImpactPaper:
         return press.pictures(TEMPLATE, self.data(), at=self._at())
 
     def _at(self) -> int:
-        telling = self.telling
-        if telling.registered is not None:
-            return telling.registered // 1000
-        return int(datetime.combine(telling.reading.day, time(), UTC).timestamp())
+        return int(datetime.combine(self.telling.reading.day, time(), UTC).timestamp())
 
     def data(self) -> dict[str, Any]:
         """What the template is given. What a page keeps closed until it is opened is left to the page."""

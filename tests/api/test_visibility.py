@@ -66,6 +66,8 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/risk/assess"): ALL,
     ("GET", "/v1/risk/reports"): ALL,
     ("GET", "/v1/risk/reports/{digest}"): set(),
+    ("GET", "/v1/risk/reports/{digest}/html"): set(),
+    ("GET", "/v1/risk/reports/{digest}/pdf"): set(),
     ("GET", "/v1/risk/view"): ALL,
     ("GET", "/v1/risk/network"): ALL,
     ("POST", "/v1/risk/disruptions/read"): ALL,

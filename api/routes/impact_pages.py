@@ -1,0 +1,62 @@
+"""Impact reports for people: a page that needs nothing else, and a PDF."""
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, Response
+
+from api import problems
+from api.drawing.telling import Telling
+from api.pages.impact import POLICY, page
+from api.paper import CannotPrint
+from api.paper.impact import ImpactPaper
+from api.problems import NotThere, documented
+from api.routes.bodies import gives
+from api.service import Caller, asks, hash_of
+from api.visibility import Action
+from ledger_service.keys import to_hex
+from ledger_service.ledger import UnknownStatement
+
+router = APIRouter(prefix="/v1/risk", tags=["risk"])
+_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+
+
+@router.get(
+    "/reports/{digest}/html",
+    responses=gives("<!doctype html>…", "One file without scripts that loads nothing.", "text/html")
+    | documented(problems.Unauthenticated, problems.NotThere),
+)
+async def read_page(digest: str, caller: Caller = asks(Action.READ_REPORTS)) -> Response:
+    """One of your reports as a page: what stops when, how it reaches you, how sure that is and what can be done.
+
+    It says what the report says and no more, so it can be made from the report alone: `tallystick risk report --html`
+    gives the same bytes.
+    """
+    made = await run_in_threadpool(lambda: page(_telling(caller, digest)))
+    return HTMLResponse(made, headers=_HEADERS)
+
+
+@router.get(
+    "/reports/{digest}/pdf",
+    responses=gives("%PDF-1.7 …", "The same as PDF/A. The same report gives the same bytes.", "application/pdf")
+    | documented(problems.Unauthenticated, problems.NotThere, CannotPrint),
+)
+async def read_pdf(digest: str, caller: Caller = asks(Action.READ_REPORTS)) -> Response:
+    """One of your reports on paper."""
+    async with caller.service.bundling:
+        made = await run_in_threadpool(lambda: ImpactPaper(_telling(caller, digest)).pdf())
+    return Response(made, media_type="application/pdf")
+
+
+def _telling(caller: Caller, digest: str) -> Telling:
+    """The caller's report; raises NotThere for those of others and for one whose content was erased."""
+    service = caller.service
+    try:
+        found = service.impact.reports.find(caller.member, hash_of(digest))
+    except UnknownStatement:
+        raise NotThere from None
+    if found.content is None:
+        raise NotThere
+    network = service.network
+    return Telling(
+        found.assessment.content, network.directory.name(caller.member), to_hex(found.digest), is_demo=network.is_demo
+    )
