@@ -17,7 +17,7 @@ from ledger_service.instants import instant
 from ledger_service.keys import to_hex
 from ledger_service.store.tables import statement
 from tests.api.house import House, still
-from tests.api.test_impact import CASTINGS, DAY, chain, flood
+from tests.api.impact.flood import CASTINGS, DAY, chain, flood
 from tests.consortium import member_id
 
 HOUR = 3_600_000
