@@ -61,6 +61,7 @@ _CHECKS: dict[str, Check] = {
     "impact-report": _impact_report,
     **{kind: _custody(parse) for kind, parse in risk_kinds.QUESTIONS.items()},
     **{kind: _custody(parse) for kind, parse in risk_kinds.DISRUPTIONS.items()},
+    **{kind: _custody(parse) for kind, parse in risk_kinds.SCENARIOS.items()},
 }
 
 

@@ -934,7 +934,6 @@ PARSERS: dict[str, Callable[..., Any]] = {
     "route-qualification": RouteQualificationFact.parse,
     "product-price": ProductPriceFact.parse,
     "continuity-plan": ContinuityPlanFact.parse,
-    "scenario-set": ScenarioSetFact.parse,
 }
 """How the content of each kind is read."""
 
@@ -1044,3 +1043,5 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "fact-answer": FactAnswer.parse,
 }
 """How what is said about facts is read: who asks for them, and what becomes of that."""
+SCENARIOS: dict[str, Callable[..., Any]] = {"scenario-set": ScenarioSetFact.parse}
+"""How what members want to test is read: nothing is known from it, and no report comes out differently."""
