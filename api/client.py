@@ -495,6 +495,44 @@ class LedgerClient:
         """How our part of the shared network stands."""
         return self._json("GET", "/v1/risk/network")
 
+    def read_disruption(self, form: str, data: bytes) -> dict[str, Any]:
+        """What the service reads in a message about a disruption: `contents` and `unread`. Raises ServiceRefused where
+        it would count for nothing.
+        """
+        media_type = "application/xml" if form in ("cap", "gdacs") else "application/json"
+        path = f"/v1/risk/disruptions/read?{urlencode({'format': form})}"
+        answer = self._answer("POST", path, data, {"content-type": media_type})
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        parsed: dict[str, Any] = _parsed(answer)
+        return parsed
+
+    def disruptions(self, status: str | None = None) -> dict[str, Any]:
+        """The disruptions that we may read reports of, in `items`, and in `told` what of our own counts for nothing."""
+        return self._json("GET", "/v1/risk/disruptions" + (f"?{urlencode({'status': status})}" if status else ""))
+
+    def disruption(self, key: str, form: str = "json", status: str | None = None) -> bytes:
+        """A disruption with its reports, or its newest report in a format."""
+        asked = {"format": form} | ({"status": status} if status else {})
+        answer = self._answer("GET", f"/v1/risk/disruptions/{quote(key, safe='')}?{urlencode(asked)}")
+        if answer.status_code >= 400:
+            raise ServiceRefused(answer.status_code, _object(answer))
+        return answer.content
+
+    def alerts(self, *, is_open: bool = False) -> Iterator[dict[str, Any]]:
+        """Our alerts, the oldest first, or those that wait to be acknowledged."""
+        return self._pages("/v1/risk/alerts" + ("?open=true" if is_open else ""))
+
+    def acknowledge(self, number: int, role: str) -> dict[str, Any]:
+        """An alert after somebody in a role has acknowledged it."""
+        return self._json("POST", f"/v1/risk/alerts/{number}/acknowledge", {"role": role})
+
+    def threshold(self, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """From which effect on we are interrupted, after changing what is `asked`."""
+        if asked is None:
+            return self._json("GET", "/v1/risk/threshold")
+        return self._json("POST", "/v1/risk/threshold", dict(asked))
+
     def custody_policy(self) -> dict[str, Any]:
         """By what records of custody are judged now, by the service's word: `policy`, its `statement`, `since`."""
         return self._json("GET", "/v1/custody/policy")

@@ -9,6 +9,7 @@ import typer
 
 from api.cli import (
     custody,
+    disruptions,
     dock,
     evidence,
     gateway,
@@ -66,6 +67,7 @@ grants.add_to(app)
 operation.add_to(app)
 paper.add_to(app)
 of_risk = impact.add_to(app)
+disruptions.add_to(of_risk)
 
 
 def run(arguments: Sequence[str]) -> int:
