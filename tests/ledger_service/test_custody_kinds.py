@@ -202,6 +202,8 @@ def test_no_field_of_any_kind_takes_what_it_is_not(kind: str, value: Any) -> Non
             continue
         if value is True and name == "offered":
             continue
+        if kind == "impact-report" and name not in ("checkpoint", "reader", "view"):
+            continue  # what the service works out is read by nobody here
         with pytest.raises(MalformedInput):
             facts.check(kind, {**EXAMPLES[kind], name: value}, NOW)
 
