@@ -38,6 +38,7 @@ from api.outbox import Draft, Outbox
 from api.settings import Settings
 from demo.consortium import Company, Consortium, consortium
 from demo.custody import Deed, TruckStory, policy_content
+from demo.exercise import Exercise
 from demo.september import Document, Pallet, documents, special_pallet
 from ledger_service import keys
 from ledger_service.chain.errors import TransactionRefused
@@ -221,9 +222,11 @@ def play(*, once: bool, out: Path | None, data: Path | None, port: int | None) -
         bundle = _bundle(show, results)
         _verify(results, bundle, receipt)
         _report(show, results, bundle)
+        names = {key: company.name for key, company in cast.companies.items()}
+        Exercise(show.clients, show.ids, names, show.clock, _step, _program_in).play(results, 11)
         say()
         took = time.monotonic() - show.started
-        say(f"All of it took {took:.1f} s. {results} holds bundle.json, trust.json, report.pdf.", "bold")
+        say(f"All of it took {took:.1f} s. {results} holds bundles, reports and trust.json.", "bold")
         if not once:
             _serve(show, url, results)
 
@@ -523,10 +526,14 @@ def _run_tampered(results: Path, bundle: Bundle) -> tuple[int, str, float]:
 
 def _run(folder: Path, name: str, *options: str) -> tuple[int, str, float]:
     """Run `tallystick verify` as anybody would: exit code, output, seconds from start to exit."""
+    members = ["--members", "members.json"] if (folder / "members.json").exists() else []
+    return _program_in(folder, ["verify", name, "--trust", "trust.json", *options, *members])
+
+
+def _program_in(folder: Path, arguments: Sequence[str]) -> tuple[int, str, float]:
+    """Run the program in a folder: exit code, output, seconds from start to exit."""
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "api.cli", "verify", name, "--trust", "trust.json", *options]
-    if (folder / "members.json").exists():
-        command += ["--members", "members.json"]
+    command = [sys.executable, "-m", "api.cli", *arguments]
     start = time.monotonic()
     done = subprocess.run(
         command,

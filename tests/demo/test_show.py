@@ -36,8 +36,13 @@ def test_once_it_goes_the_whole_way_and_leaves_bundle_and_trust(
     assert "It holds: " in done.stdout
     assert "its content was changed" in done.stdout
     assert "WrongSequence" in done.stdout, "the chain refused the second handoff"
-    files = ["bundle.json", "members.json", "report.pdf", "trust.json"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    for told in ("15,360 vehicles (W50 3,840, W51 4,800, W52 2,880, W1 3,840)", "EUR 491.52 M", "41 working days of cover",
+                 "Zhoushan: it is hit itself", "tier 3, East Asia", "loses 800 vehicles, with the airlift too 0",
+                 "The report follows from the view, to the byte."):  # fmt: skip
+        assert told in done.stdout, done.stdout
+    impact = {f"impact-{company}{end}" for company in ("havelmark", "nordrand") for end in (".json", "-view.json")}
+    files = {"bundle.json", "impact-bundle.json", "members.json", "report.pdf", "trust.json", *impact}
+    assert {path.name for path in tmp_path.iterdir()} == files
     trust = str(tmp_path / "trust.json")
     assert run(["verify", str(tmp_path / "bundle.json"), "--trust", trust, "--min-witnesses", "2", "--json"]) == 0
     verdict = json.loads(capsys.readouterr().out)

@@ -14,8 +14,9 @@ import pytest
 from demo.consortium import consortium
 from demo.typhoon import alert, facts, form, part, place, questions, scenarios, story
 from demo.typhoon import plan as plan_of
+from ledger_service.facts import check
 from ledger_service.keys import to_hex
-from ledger_service.risk_kinds import PARSERS, QUESTIONS
+from ledger_service.risk_kinds import PARSERS
 from risk.alternatives import Alternative
 from risk.assessment import Assessment, assess
 from risk.disruption import gather
@@ -69,7 +70,8 @@ def storm() -> list[Hit]:
 def seen(company: str, found: Known | None = None) -> View:
     found = found or story_known()
     return view(found.network, to_hex(IDS[company]), key=KEY, checkpoint="c", exceptions=found.exceptions, hits=storm(),
-                alternatives=found.alternatives, qualifications=found.qualifications, doubts=found.doubts)  # fmt: skip
+                alternatives=found.alternatives, qualifications=found.qualifications, routes=found.routes,
+                doubts=found.doubts)  # fmt: skip
 
 
 @cache
@@ -95,7 +97,7 @@ def test_plan_set_and_questions_are_good_statements() -> None:
     asked = questions(IDS)
     answer = asked[0].reply(IDS["nordrand"], bytes(32), [bytes(32)])
     for one in (first, *agreed, scenarios(IDS), *(each.saying for each in asked), answer):
-        ({**PARSERS, **QUESTIONS})[one.kind](one.content, latest=CAST.starts_at)
+        check(one.kind, one.content, CAST.starts_at)
 
 
 def test_the_storm_covers_ningbo_and_zhoushan_and_not_ganzhou() -> None:
@@ -162,10 +164,28 @@ def test_both_alternatives_leave_800_and_promised_twice_it_would_look_like_none(
         (place("fukui"), place("plzen")): "11520",
         (place("narva"), place("plzen")): "15360",
     }
-    after = told("havelmark").content["alternatives"]["after"]
+    after = told("havelmark").content["alternatives"]["afterSuppliers"]
     assert after == {"lost": {part("vehicle"): "800"}, "revenueCents": 800 * 3_200_000}
     alone = replace(story_known(), alternatives=tuple(map(_for_lecco_alone, story_known().alternatives)))
-    assert assess(seen("havelmark", alone)).content["alternatives"]["after"]["lost"] == {}
+    assert assess(seen("havelmark", alone)).content["alternatives"]["afterSuppliers"]["lost"] == {}
+
+
+def test_the_airlift_saves_the_rest_and_alone_it_only_puts_the_loss_off() -> None:
+    (route,) = told("lariana").content["alternatives"]["routes"]
+    arrivals = (route["firstArrival"], route["lastArrival"], route["loads"])
+    assert arrivals == ("2026-12-07", "2027-01-11", 5)
+    # 979,200 magnets of 25 g are 24.48 t.
+    assert (route["amount"], route["extraCents"]) == ("979200", 11_750_400)
+    assert told("havelmark").content["alternatives"]["after"] == {"lost": {}, "revenueCents": 0}
+    # What is flown is not shipped as well. With five loads alone the story's 5,520 holds until the last of them is
+    # used up; then Lecco waits for the first ship again, five weeks after the airlift ends.
+    alone = {days: _alone(days) for days in (91, 112)}
+    assert alone == {91: "5520", 112: "10149.609"}
+
+
+def _alone(days: int) -> str:
+    found = assess(seen("havelmark"), days=days).content["alternatives"]["afterRoutes"]["lost"]
+    return str(found[part("vehicle")])
 
 
 def _for_lecco_alone(one: Alternative) -> Alternative:
