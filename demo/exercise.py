@@ -71,11 +71,11 @@ class Exercise:
         asker = self.ids[question.saying.company]
         told = [question.reply(asker, _digest_of(digests, question.saying), given)]
         self._say(told + plan(self.ids, agrees_to=_digest_of(digests, agreed)))
-        kinds = len({one.kind for one in said})
+        kinds, members = len({one.kind for one in said}), len({one.company for one in said})
         say(
-            f"   {len(digests)} statements of {kinds} kinds by {len({one.company for one in said})} members. Their links"
+            f"   {len(digests)} statements of {kinds} kinds by {members} members. Their links to each other have levels,"
         )
-        say("   to each other have levels, from withheld to named, that each of them chose.")
+        say("   from withheld to named, that each of them chose.")
         say("   Nordrand asked Lariana how long rotors would last, and was told; Yongjiang agreed to Lariana's plan.")
         standing = self.clients["havelmark"].risk_network()
         share = round(100 * Fraction(standing["coverage"]["share"]))

@@ -20,6 +20,16 @@ STORY = {
     "unsigned-leg": ("for-information", False),
 }
 """What the auditor finds, and nothing else."""
+TOLD = (
+    "15,360 vehicles (W50 3,840, W51 4,800, W52 2,880, W1 3,840)",
+    "EUR 491.52 M",
+    "41 working days of cover",
+    "Zhoushan: it is hit itself",
+    "tier 3, East Asia",
+    "loses 800 vehicles, with the airlift too 0",
+    "The report follows from the view, to the byte.",
+)
+"""What the risk manager is told."""
 
 
 def command(root: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -36,9 +46,7 @@ def test_once_it_goes_the_whole_way_and_leaves_bundle_and_trust(
     assert "It holds: " in done.stdout
     assert "its content was changed" in done.stdout
     assert "WrongSequence" in done.stdout, "the chain refused the second handoff"
-    for told in ("15,360 vehicles (W50 3,840, W51 4,800, W52 2,880, W1 3,840)", "EUR 491.52 M", "41 working days of cover",
-                 "Zhoushan: it is hit itself", "tier 3, East Asia", "loses 800 vehicles, with the airlift too 0",
-                 "The report follows from the view, to the byte."):  # fmt: skip
+    for told in TOLD:
         assert told in done.stdout, done.stdout
     impact = {f"impact-{company}{end}" for company in ("havelmark", "nordrand") for end in (".json", "-view.json")}
     files = {"bundle.json", "impact-bundle.json", "members.json", "report.pdf", "trust.json", *impact}
