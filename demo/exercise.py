@@ -73,7 +73,7 @@ class Exercise:
         self._say(told + plan(self.ids, agrees_to=_digest_of(digests, agreed)))
         kinds, members = len({one.kind for one in said}), len({one.company for one in said})
         say(
-            f"   {len(digests)} statements of {kinds} kinds by {members} members. Their links to each other have levels,"
+            f"   {len(digests)} statements of {kinds} kinds by {members} members; links have levels of sharing,"
         )
         say("   from withheld to named, that each of them chose.")
         say("   Nordrand asked Lariana how long rotors would last, and was told; Yongjiang agreed to Lariana's plan.")
