@@ -1,0 +1,386 @@
+"""How exposed a reader is to each site it may see: how long it survives, what is lost, where all hangs by one. Pure.
+
+Everything is made of a view as `stress.what_if` has it: time to survive against time to recover, the risk exposure
+index (both programs of `survival`, on what the screen flags), the economic systemic risk index of the view as a network
+of firms, single sources, and what suppliers that look independent have in common further up. It is told as far as the
+levels of sharing go: a site below the level `tier` is neither named nor counted.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from risk.criticality import Essential, FirmNetwork, NotConverged
+from risk.mitigation import decimal
+from risk.network import SupplyNetwork
+from risk.propagation import Outage, propagate
+from risk.sharing import Level, View, canonical
+from risk.stress import (
+    ASSUMED_DAYS,
+    ENGINE,
+    LARGEST_CHAIN,
+    Scenario,
+    Screen,
+    Screened,
+    before_them,
+    every_site,
+    label,
+    outlets,
+    own_sites,
+    recovery_of,
+    upstream,
+)
+from risk.survival import risk_exposure, time_to_survive
+
+Shares = NDArray[np.float32]
+FORMAT = "tallystick-exposure/1"
+MOST_SITES = 20
+"""Sites that are looked at one by one: the worst by the screen, after what others have to spare."""
+MOST_TOLD = 200
+MOST_PARTS = 1_000
+"""Parts of a network whose systemic risk is worked out; the matrix of what is essential grows with the square."""
+PRECISION = 1e-6
+NEVER = 3650
+LONGEST = 120
+"""Days of the longest outage that is tried."""
+RESTS_ON = {
+    "exposureIndex": "What is lost while a site recovers, in one bucket of time without lead times, over the largest "
+    "of all (Simchi-Levi et al. 2015). Where none of your products has a price each counts as one cent.",
+    "systemicRisk": "Diem et al. 2022, equations 4 to 10. Every part of a bill of material is essential: there is no "
+    "survey of what a buyer can do without. Nobody states turnover, so each part counts alike, by shares of what is "
+    "made of it a day. No stock, no time and no recovery: an upper bound for your view as a whole, and not for you.",
+    "timeToSurvive": "`walkedDays`: the longest outage, in days of the calendar, that costs you nothing day by day, "
+    "with leads, stocks and spare capacity. `oneBucketDays`: working days by the published program, which knows no "
+    "lead times and calls safe what stands still meanwhile.",
+}
+"""What each figure is made from: it goes with every result."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A result as it is kept: `content` has no floats and one text form."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def text(self) -> bytes:
+        """The canonical bytes of the content (RFC 8785)."""
+        return canonical(self.content)
+
+
+def exposure(view: View) -> Exposure:
+    """How exposed the reader of `view` is. Raises MalformedFact for a view in which something really happens."""
+    return Exposure(_Exposure(view).content())
+
+
+def firms(network: SupplyNetwork) -> tuple[FirmNetwork, int] | None:
+    """The lines of `network` as firms in the order of its arrays, and how many they are; None for too many parts.
+
+    A line sells its part in shares of what is made of it a day: to the lines that need it, the rest to a market that
+    never fails. What a need gets from nobody in particular comes from a firm of the part's sector that never fails.
+    """
+    arrays = network.arrays
+    parts = sorted({line.part for line in arrays.lines} | {part for _, part in arrays.bins})
+    if len(parts) > MOST_PARTS:
+        return None
+    at = {part: number for number, part in enumerate(parts)}
+    sector = [at[line.part] for line in arrays.lines]
+    lines, bins, count = len(sector), len(arrays.bins), len(parts)
+    made = np.bincount(sector, arrays.per_day, count)
+    worth = np.divide(1.0, made, out=np.zeros(count), where=made > 0)
+    used = sparse.csr_array(
+        (arrays.need_amount * arrays.per_day[arrays.need_line], (arrays.need_bin, arrays.need_line)),
+        shape=(bins, lines),
+    )
+    sent = sparse.csr_array((arrays.share, (arrays.link_line, arrays.link_bin)), shape=(lines, bins)) @ used
+    of_bin = np.array([at[part] for _, part in arrays.bins], np.int64)
+    unnamed = sparse.csr_array((arrays.outside, (of_bin, np.arange(bins))), shape=(count, bins)) @ used
+    flows = sparse.coo_array(sent)
+    others = sparse.coo_array(unnamed)
+    rest = np.maximum(arrays.per_day - np.asarray(sent.sum(axis=1)).ravel(), 0.0)
+    own = worth[np.array(sector, np.int64)] if lines else np.zeros(0)
+    market = lines
+    weights = sparse.coo_array(
+        (
+            np.concatenate([flows.data * own[flows.coords[0]], rest * own, others.data * worth[others.coords[0]]]),
+            (
+                np.concatenate([flows.coords[0], np.arange(lines), others.coords[0] + market + 1]),
+                np.concatenate([flows.coords[1], np.full(lines, market), others.coords[1]]),
+            ),
+        ),
+        shape=(lines + 1 + count,) * 2,
+    )
+    essential = np.full((count + 1, count + 1), int(Essential.ESSENTIAL), np.int64)
+    essential[:, count] = int(Essential.IRRELEVANT)
+    return FirmNetwork(weights, [*sector, count, *range(count)], essential), lines
+
+
+class _Exposure:
+    """One exposure on its way."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.network = view.network
+        self.own = own_sites(view)
+        self.recovery = recovery_of(view)
+        self.arrays = self.network.arrays
+        self.before = upstream(self.network, self.own)
+        products = outlets(self.network, self.own)
+        self.products = frozenset((self.arrays.lines[at].site, self.arrays.lines[at].part) for at in products)
+        self.screen = Screen(self.network, products)
+        self.has_price = any(self.arrays.lines[at].revenue_cents is not None for at in products)
+
+    def content(self) -> dict[str, Any]:
+        view, (looked_at, more) = self.view, self._looked_at()
+        indices = self._indices([one.scenario.name for one in looked_at])
+        firm_network = firms(self.network)
+        return {
+            "checkpoint": view.checkpoint,
+            "commonUpstream": self._common(),
+            "coverage": {"needs": view.coverage.needs, "share": decimal(view.coverage.share)},
+            "day": self.network.day.isoformat(),
+            "engine": ENGINE,
+            "format": FORMAT,
+            "moreSites": more,
+            "reader": view.reader,
+            "restsOn": dict(RESTS_ON),
+            "sharedPlaces": self._places(),
+            "singleSources": self._single_sources(),
+            "sites": [self._site(one, indices.get(one.scenario.name), firm_network) for one in looked_at],
+            "view": view.digest,
+        }
+
+    def _looked_at(self) -> tuple[list[Screened], int]:
+        """Of the sites that the reader may tell apart the worst, of the others one of each kind; how many are left."""
+        flagged = {one.scenario.name: one for one in self.screen.run(every_site(self.network)) if one.products}
+        order = self.screen.left_over([one.scenario for one in flagged.values()])
+        seen, told = set[bytes](), []
+        for one in order:
+            said = canonical(label(self.view, one.scenario.name))
+            if said not in seen:
+                seen.add(said)
+                told.append(flagged[one.scenario.name])
+        return told[:MOST_SITES], max(len(told) - MOST_SITES, 0)
+
+    @cached_property
+    def chain(self) -> SupplyNetwork | None:
+        """The reader's sites and all before them, None where they are too many for programs."""
+        if sum(line.site in self.before for line in self.network.lines) > LARGEST_CHAIN:
+            return None
+        return before_them(self.network, self.own, [self.arrays.line_index[place] for place in sorted(self.products)])
+
+    def _range(self, site: str) -> tuple[int, int, int]:
+        return self.recovery.get(site, ASSUMED_DAYS)
+
+    def _indices(self, sites: Sequence[str]) -> dict[str, float]:
+        if self.chain is None:
+            return {}
+        days = {}
+        for site in sites:
+            if site in self.chain.sites:
+                is_open = self.network.sites[site].calendar.is_open
+                first = self.network.day
+                days[site] = float(sum(is_open(first + timedelta(days=n)) for n in range(self._range(site)[1])))
+        return risk_exposure(self.chain, days) if days else {}
+
+    def _site(self, one: Screened, index: float | None, of: tuple[FirmNetwork, int] | None) -> dict[str, Any]:
+        site = one.scenario.name
+        least, likely, most = self._range(site)
+        walked = self._walked(site)
+        bucket = None
+        if self.chain is not None and site in self.chain.sites:
+            bucket = time_to_survive(self.chain, [site], most_days=NEVER)
+        is_named = self.view.seen[site].level is Level.NAMED
+        return {
+            "atMost": {"centsADay": one.cents_a_day if self.has_price else None, "products": one.products},
+            "exposureIndex": None if index is None else decimal(index),
+            "isCovered": walked >= likely,
+            "recoverDays": {"isAssumed": site not in self.recovery, "least": least, "likely": likely, "most": most}
+            if is_named
+            else None,
+            "systemicRisk": self._systemic(site, of),
+            "timeToSurvive": {
+                "isAtLeast": walked >= LONGEST,
+                "oneBucketDays": None if bucket is None or bucket >= NEVER else decimal(bucket),
+                "oneBucketIsEndless": bucket is not None and bucket >= NEVER,
+                "walkedDays": walked,
+            },
+            "where": label(self.view, site),
+        }
+
+    def _walked(self, site: str) -> int:
+        """The longest outage up to LONGEST days that loses none of the reader's products: found by halving."""
+
+        def loses(days: int) -> bool:
+            first = self.network.day
+            out = [Outage(site, ((first, 0.0), (first + timedelta(days=days), 1.0)))]
+            impact = propagate(self.network, out, days=LONGEST + 90)
+            return any((one.site, one.part) in self.products and one.shortfall > 1e-6 for one in impact.stops)
+
+        if not loses(LONGEST):
+            return LONGEST
+        safe, lost = 0, LONGEST
+        while lost - safe > 1:
+            middle = (safe + lost) // 2
+            if loses(middle):
+                lost = middle
+            else:
+                safe = middle
+        return safe
+
+    def _systemic(self, site: str, of: tuple[FirmNetwork, int] | None) -> str | None:
+        if of is None:
+            return None
+        network, lines = of
+        left = np.ones(network.count)
+        left[list(self.arrays.lines_at(site))] = 0
+        try:
+            rest = network.cascade(left, precision=PRECISION, most_rounds=1_000).left
+        except NotConverged:
+            return None
+        weight = network.out[:lines]
+        total = float(weight.sum())
+        return decimal(float(weight @ (1 - rest[:lines])) / total if total else 0.0, 4)
+
+    # -- where all hangs by one ---------------------------------------------------------------------------------------
+
+    def _single_sources(self) -> list[dict[str, Any]]:
+        """Needs of the reader and of those before it that may be told apart which have one source and no stand-in."""
+        found = {}
+        suppliers: dict[int, list[int]] = defaultdict(list)
+        for link, bin_ in enumerate(self.arrays.link_bin.tolist()):
+            suppliers[bin_].append(link)
+        stand_ins = {(one.customer, one.part) for one in self.view.alternatives if one.consents}
+        for bin_, links in suppliers.items():
+            site, part = self.arrays.bins[bin_]
+            makers = {self.network.links[at].supplier for at in links}
+            if site not in self.before or len(makers) > 1 or self.arrays.outside[bin_] > 1e-9:
+                continue
+            customer = self._told(site)
+            if customer is None:
+                continue
+            one = {
+                "customer": customer,
+                "hasStandIn": (site, part) in stand_ins,
+                "part": part if part in self.view.known_parts else None,
+                "supplier": label(self.view, makers.pop()),
+            }
+            found[canonical(one)] = one
+        return [one for _, one in sorted(found.items())][:MOST_TOLD]
+
+    def _told(self, site: str) -> dict[str, Any] | None:
+        """Which site it is, None for one that must not be told apart."""
+        seen = self.view.seen.get(site)
+        return label(self.view, site) if seen is not None and seen.level.shows(Level.TIER) else None
+
+    @cached_property
+    def _suppliers(self) -> Mapping[int, frozenset[int]]:
+        """The lines that supply each line."""
+        first, users = self.arrays.user_rows
+        found: dict[int, set[int]] = defaultdict(set)
+        for line in range(len(self.arrays.lines)):
+            for user in users[first[line] : first[line + 1]].tolist():
+                found[user].add(line)
+        return {line: frozenset(some) for line, some in found.items()}
+
+    def _ancestors(self, line: int) -> frozenset[int]:
+        found, wave = {line}, {line}
+        while wave:
+            wave = {one for at in wave for one in self._suppliers.get(at, ())} - found
+            found |= wave
+        return frozenset(found)
+
+    def _several(self) -> Iterable[tuple[int, dict[int, float]]]:
+        """Needs with two suppliers or more, own ones first: the need, and the share of each supplying line."""
+        shares: dict[int, dict[int, float]] = defaultdict(dict)
+        for bin_, line, share in zip(
+            self.arrays.link_bin.tolist(), self.arrays.link_line.tolist(), self.arrays.share.tolist(), strict=True
+        ):
+            shares[bin_][line] = shares[bin_].get(line, 0.0) + share
+        bins = [one for one in shares if len(shares[one]) > 1 and self.arrays.bins[one][0] in self.before]
+        bins = [one for one in bins if self._told(self.arrays.bins[one][0]) is not None]
+        bins.sort(key=lambda one: (self.arrays.bins[one][0] not in self.own, self.arrays.bins[one]))
+        return [(one, shares[one]) for one in bins[:MOST_TOLD]]
+
+    def _common(self) -> list[dict[str, Any]]:
+        """Who stands behind two suppliers of one need: the nearest such site of each pair, and what hangs on it."""
+        ancestors: dict[int, frozenset[int]] = {}
+        wanted: dict[tuple[int, str], set[int]] = defaultdict(set)
+        several = list(self._several())
+        lines = self.arrays.lines
+        for bin_, shares in several:
+            for line in shares:
+                ancestors.setdefault(line, self._ancestors(line))
+            for one in shares:
+                for two in shares:
+                    for site in self._nearest(one, two, ancestors) if one < two else ():
+                        wanted[bin_, site] |= {one, two}
+        sites = sorted({site for _, site in wanted})
+        made: dict[str, Shares] = {}
+        for start in range(0, len(sites), 64):
+            some = sites[start : start + 64]
+            of = self.screen.made([Scenario(site, (site,)) for site in some])
+            made |= {site: of[:, column] for column, site in enumerate(some)}
+        found: dict[bytes, dict[str, Any]] = {}
+        all_shares = dict(several)
+        for (bin_, site), behind in sorted(wanted.items(), key=lambda one: (self.arrays.bins[one[0][0]], one[0][1])):
+            customer, part = self.arrays.bins[bin_]
+            lost = sum(share * float(1 - made[site][line]) for line, share in all_shares[bin_].items())
+            said = {
+                "common": label(self.view, site),
+                "customer": label(self.view, customer),
+                "part": part if part in self.view.known_parts else None,
+                "suppliers": sorted((label(self.view, lines[at].site) for at in behind), key=canonical),
+            }
+            text, share = canonical(said), Fraction(decimal(min(lost, 1.0)))
+            if text not in found or Fraction(found[text]["shareAtRisk"]) < share:
+                found[text] = said | {"shareAtRisk": decimal(share)}
+        worst = sorted(found.values(), key=lambda one: (-Fraction(one["shareAtRisk"]), canonical(one)))
+        return worst[:MOST_TOLD]
+
+    def _nearest(self, one: int, two: int, ancestors: Mapping[int, frozenset[int]]) -> set[str]:
+        """The sites behind both lines that are behind no other such site alone."""
+        lines = self.arrays.lines
+        sites = [{lines[at].site for at in ancestors[line]} for line in (one, two)]
+        common = (sites[0] & sites[1]) - self.own
+        if lines[one].site == lines[two].site:
+            return set()
+        near = []
+        for line in (one, two):
+            direct = {lines[line].site}
+            for at in ancestors[line]:
+                if lines[at].site not in common:
+                    direct |= {lines[supplier].site for supplier in self._suppliers.get(at, ())}
+            near.append(direct & common)
+        return near[0] & near[1] or near[0] | near[1]
+
+    def _places(self) -> list[dict[str, Any]]:
+        """Regions and ports that two suppliers of one need share, where the reader may place them."""
+        found = {}
+        for bin_, shares in self._several():
+            customer, part = self.arrays.bins[bin_]
+            for kind, of in (("region", "region"), ("port", "locode")):
+                groups: dict[str, set[str]] = defaultdict(set)
+                for line in shares:
+                    site = self.network.sites[self.arrays.lines[line].site]
+                    if getattr(site, of):
+                        groups[getattr(site, of)].add(site.key)
+                for name, sites in groups.items():
+                    if len(sites) > 1:
+                        one = {
+                            "customer": label(self.view, customer),
+                            "kind": kind,
+                            "name": name,
+                            "part": part if part in self.view.known_parts else None,
+                            "suppliers": sorted((label(self.view, each) for each in sites), key=canonical),
+                        }
+                        found[canonical(one)] = one
+        return [one for _, one in sorted(found.items())][:MOST_TOLD]
