@@ -12,7 +12,8 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Any, Self
 
-from ledger_service.custody.kinds import MAX_DIGITS, PIECE_UNITS, Choice, Document, Reader
+from ledger_service.custody.kinds import MAX_DIGITS, PIECE_UNITS, Choice, Document
+from ledger_service.custody.kinds import Reader as CustodyReader
 from ledger_service.errors import MalformedInput
 from ledger_service.identifiers import identify
 from ledger_service.keys import from_hex
@@ -29,6 +30,21 @@ MAX_ORIGINAL = 300_000
 """Characters of a message as it came: as JSON, in which a quotation mark takes two, it still fits an envelope."""
 HALF_WAY_ROUND_KM = 20_100
 MAX_CENTS = 2**53 - 1
+
+
+class Reader(CustodyReader):
+    """A JSON object of a fact. Sites and parts stand as keys in reports, and keys that are signed are ASCII."""
+
+    def place(self, name: str) -> str:
+        return self._ascii(super().place(name), name)
+
+    def part(self, name: str) -> str:
+        return self._ascii(super().part(name), name)
+
+    def _ascii(self, key: str, name: str) -> str:
+        if not key.isascii():
+            raise MalformedInput("write what is not ASCII in percent, as %C3%B6 for ö", self.at(name))
+        return key
 
 
 class SharingLevel(Choice):

@@ -164,8 +164,8 @@ class Reader:
             "expected a part: a GTIN, or its owner's number as did:web:owner.example.org/part/HX-12", self.at(name)
         )
 
-    def child(self, name: str, needed: str, allowed: str = "") -> "Reader":
-        return Reader(self._value[name], self.at(name), needed, allowed)
+    def child(self, name: str, needed: str, allowed: str = "") -> Self:
+        return type(self)(self._value[name], self.at(name), needed, allowed)
 
     def items(self, name: str, *, least: int = 0) -> list[tuple[str, Any]]:
         value = self._value.get(name, [])

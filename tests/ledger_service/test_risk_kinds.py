@@ -23,6 +23,12 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "half a piece on its way": ("stock", put("onTheWay/0/quantity", "0.5"), "/content/onTheWay/0/quantity"),
     "a day that is none": ("stock", put("onTheWay/0/arrives", "2026-02-30"), "/content/onTheWay/0/arrives"),
     "a site in words": ("stock", put("site", "Göttingen"), "/content/site"),
+    "a site that is not ASCII": ("stock", put("site", "https://göttingen.example.org/1"), "/content/site"),
+    "a part that is not ASCII": (
+        "bill-of-material",
+        put("needs/0/part", "did:web:example.org/part/Öse"),
+        "/content/needs/0/part",
+    ),
     "a share above 1": ("supply-link", put("share", "1.1"), "/content/share"),
     "a site that supplies itself": ("supply-link", put("supplier", GLN), "/content/customer"),
     "a lead time below 0": ("supply-link", put("lead/days", -1), "/content/lead/days"),
