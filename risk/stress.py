@@ -477,11 +477,8 @@ def outlets(network: SupplyNetwork, own: frozenset[str]) -> list[int]:
     ]
 
 
-def before_them(network: SupplyNetwork, own: frozenset[str], products: Iterable[int]) -> SupplyNetwork:
-    """The `own` sites and all before them: there `products` leave the network, and nothing else has a price.
-
-    Where none of them has a price each is worth one cent, so that units are counted.
-    """
+def upstream(network: SupplyNetwork, own: frozenset[str]) -> frozenset[str]:
+    """The `own` sites and all before them."""
     found, wave = set(own), set(own)
     suppliers: dict[str, set[str]] = defaultdict(set)
     for link in network.links:
@@ -489,6 +486,15 @@ def before_them(network: SupplyNetwork, own: frozenset[str], products: Iterable[
     while wave:
         wave = {one for site in wave for one in suppliers[site]} - found
         found |= wave
+    return frozenset(found)
+
+
+def before_them(network: SupplyNetwork, own: frozenset[str], products: Iterable[int]) -> SupplyNetwork:
+    """The `own` sites and all before them: there `products` leave the network, and nothing else has a price.
+
+    Where none of them has a price each is worth one cent, so that units are counted.
+    """
+    found = upstream(network, own)
     places = {(line.site, line.part) for line in (network.arrays.lines[at] for at in products)}
     priced = any(line.revenue_cents for line in network.lines if (line.site, line.part) in places)
     lines = [
@@ -844,6 +850,9 @@ class _Test:
     def _least(self, number: int, network: SupplyNetwork, row: _Row) -> dict[str, Any] | None:
         """What the best reaction would still lose in the likely case; None where that would be too large a program."""
         if number not in self.chains:
+            before = upstream(network, self.own)
+            if sum(line.site in before for line in network.lines) > LARGEST_CHAIN:
+                return None
             products = [network.arrays.line_index[place] for place in sorted(self.products)]
             self.chains[number] = before_them(network, self.own, products)
         chain = self.chains[number]
@@ -853,7 +862,7 @@ class _Test:
         closures = tuple(one for one in closures if one.link in links)
         lines = [line for one in outages for line in chain.arrays.lines_at(one.site)]
         lines += [links[one.link] for one in closures]
-        if len(chain.lines) > LARGEST_CHAIN or len(chain.arrays.reach(lines)) * self.question.days > LARGEST_PROGRAM:
+        if len(chain.arrays.reach(lines)) * self.question.days > LARGEST_PROGRAM:
             return None
         self.programs -= 1
         best = plan(chain, outages, closures=closures, days=self.question.days)
