@@ -24,6 +24,7 @@ from ledger_service.errors import LedgerError
 from ledger_service.keys import Signer, to_hex
 from ledger_service.ledger import Call, Ledger, Registration, UnknownStatement, record_of
 from ledger_service.statements import content_root
+from ledger_service.store.risk_tables import IS_REPORT
 from ledger_service.store.tables import content, statement
 from risk.assessment import Assessment, assess
 from risk.disruption import Disruption
@@ -105,6 +106,15 @@ class Reports:
         Raises NoSites, and what registration raises.
         """
         return self._issue([self.view(reader, disruptions, at=at)], now)[0]
+
+    def sees_change(
+        self, reader: bytes, before: Sequence[Hit | LinkHit], now: Sequence[Hit | LinkHit], *, at: Checkpointed
+    ) -> bool:
+        """Whether `reader` can see anything of what `now` has otherwise than `before`."""
+        if reader not in at.owners or list(before) == list(now):
+            return False
+        one, other = (self._view(reader, hits, at) for hits in (before, now))
+        return (one.hits, one.link_hits) != (other.hits, other.link_hits)
 
     def prepare(self, reader: bytes, disruptions: Sequence[Disruption], *, at: Checkpointed) -> None:
         """Work out ahead what `assess_all` will say to `reader`; nothing is registered."""
@@ -204,8 +214,9 @@ class Reports:
 
     def _registered(self, reader: bytes, root: bytes, *, is_new: bool = False) -> Reported | None:
         """The report for `reader` with this content that counts."""
-        of = sa.and_(statement.c.stream == self._stream(reader), statement.c.content_root == root)
-        return next((one for one in self._held(of, is_new=is_new) if one.content is not None), None)
+        of = sa.and_(IS_REPORT, statement.c.stream == self._stream(reader), statement.c.content_root == root)
+        held = self._held(of, index="ix_statement_report", is_new=is_new)
+        return next((one for one in held if one.content is not None), None)
 
     def _held(self, which: sa.ColumnElement[bool], *, limit: int | None = None, is_new: bool = False) -> list[Reported]:
         query = (
@@ -215,6 +226,8 @@ class Reports:
             .order_by(statement.c.sequence)
             .limit(limit)
         )
+        if index is not None:
+            query = query.with_hint(statement, f"INDEXED BY {index}", "sqlite")
         with self._ledger.store.read() as connection:
             rows = connection.execute(query).all()
         return [

@@ -93,3 +93,14 @@ IS_RISK = text("statement.kind IN ({})".format(", ".join(f"'{kind}'" for kind in
 """As the index has it, word for word, or SQLite would not see that it serves."""
 _IS_RISK = statement.c.kind.in_(RISK_KINDS)
 Index("ix_statement_risk", statement.c.position, sqlite_where=_IS_RISK, postgresql_where=_IS_RISK)
+
+IS_REPORT = text("statement.kind = 'impact-report'")
+_IS_REPORT = statement.c.kind == "impact-report"
+Index(
+    "ix_statement_report",
+    statement.c.stream,
+    statement.c.content_root,
+    sqlite_where=_IS_REPORT,
+    postgresql_where=_IS_REPORT,
+)
+"""By what a report says it is found again."""

@@ -82,9 +82,19 @@ def upgrade() -> None:
     op.create_index(
         "ix_statement_risk", "statement", ["position"], unique=False, sqlite_where=of_risk, postgresql_where=of_risk
     )
+    report = sa.text("kind = 'impact-report'")
+    op.create_index(
+        "ix_statement_report",
+        "statement",
+        ["stream", "content_root"],
+        unique=False,
+        sqlite_where=report,
+        postgresql_where=report,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_statement_report", table_name="statement")
     op.drop_index("ix_statement_risk", table_name="statement")
     op.drop_index("ix_statement_fact_questions", table_name="statement")
     op.drop_index("ix_alert_remind_at", table_name="alert")
