@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,6 +23,13 @@ _TEMPLATES = Path(__file__).parent
 _FONTS = (("fontpkg_noto_sans", "files"), ("noto_cjk_sans_jp_regular", "."))
 _LONG_WORD = re.compile(r"\S{25,}")
 _LONG_RUN = re.compile(r"[^\u200b\s]{40,}")
+_RARE = re.compile(
+    "[^\x00-\u024f\u0300-\u036f\u0370-\u03ff\u0400-\u04ff\u1e00-\u22ff\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]"
+)
+"""Letters outside of the scripts that the fonts have for certain."""
+_MOST_RARE = 500
+"""Different ones of them on one paper that are tried; all beyond are boxes."""
+_BOX = "\u25a1"
 _LAST_SECOND = 253_402_300_799
 
 
@@ -66,7 +74,7 @@ def _compile(template: str, data: Mapping[str, Any], at: int, form: Any, **optio
             root=str(_TEMPLATES),
             font_paths=_fonts(),
             ignore_system_fonts=True,
-            sys_inputs={"data": json.dumps(_broken(data), ensure_ascii=False, sort_keys=True)},
+            sys_inputs={"data": _shown(json.dumps(_broken(data), ensure_ascii=False, sort_keys=True))},
         )
         stamp = datetime.fromtimestamp(min(max(at, 0), _LAST_SECOND), UTC)
         made: Any = compiler.compile(format=form, timestamp=stamp, **options)
@@ -78,12 +86,40 @@ def _compile(template: str, data: Mapping[str, Any], at: int, form: Any, **optio
 def _broken(value: Any) -> Any:
     """`value` with places to break in all its texts but images."""
     if isinstance(value, str):
-        return value if value.startswith("<svg") else breakable(value)
+        return _without_marks(value) if value.startswith("<svg") else breakable(value)
     if isinstance(value, Mapping):
         return {key: _broken(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_broken(one) for one in value]
     return value
+
+
+def _without_marks(image: str) -> str:
+    """`image` without marks that are letters of their own: typst sets texts of images so that PDF/A refuses these."""
+    return "".join(
+        one for one in unicodedata.normalize("NFC", image) if unicodedata.category(one) not in ("Mn", "Me", "Cf")
+    )
+
+
+def _shown(text: str) -> str:
+    """`text` with a box for each letter that none of the fonts has: PDF/A takes no page with one of these."""
+    rare = sorted(set(_RARE.findall(text)))
+    missing = [one for at, one in enumerate(rare) if at >= _MOST_RARE or not _has_glyph(one)]
+    return text.translate(dict.fromkeys(map(ord, missing), _BOX))
+
+
+@lru_cache(maxsize=4096)
+def _has_glyph(letter: str) -> bool:
+    import typst
+
+    try:
+        typst.Compiler(
+            str(_TEMPLATES / "glyph.typ"), root=str(_TEMPLATES), font_paths=_fonts(), ignore_system_fonts=True,
+            sys_inputs={"letter": letter},
+        ).compile(format="pdf", pdf_standards=["a-2a"], timestamp=datetime.fromtimestamp(0, UTC))  # fmt: skip
+    except typst.TypstError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=1)

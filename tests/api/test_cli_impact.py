@@ -121,6 +121,14 @@ def test_a_report_is_asked_for_shown_listed_and_made_again_from_its_view(site: S
     site.run("Nordrand", "risk", "report", digest, "--out", report)
     site.run("Nordrand", "risk", "view", "--out", view)
     assert "follows from the view, to the byte" in site.bare("risk", "recompute", view, report)
+    html, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
+    site.run("Nordrand", "risk", "report", digest, "--html", html, "--pdf", pdf)
+    assert "our plant Plant stops on" in html.read_text(encoding="utf-8")
+    assert pdf.read_bytes().startswith(b"%PDF-")
+    with Gateway(site.folder / "Nordrand").client() as client:
+        for path in (html, pdf):
+            answer = client._answer("GET", f"/v1/risk/reports/{digest}/{path.suffix[1:]}")
+            assert answer.content == path.read_bytes(), "what is made at home is what the service makes"
     content = json.loads(report.read_bytes())
     content["effect"]["stops"][0]["shortfall"] = "0"
     report.write_text(json.dumps(content, indent=1))

@@ -81,6 +81,8 @@ def test_a_long_word_gets_places_to_break_and_short_ones_none() -> None:
 
 def test_templates_lie_where_the_package_is() -> None:
     assert {one.name for one in Path(press.__file__).parent.glob("*.typ")} == {
+        "glyph.typ",
+        "impact.typ",
         "despatch_note.typ",
         "report.typ",
         "style.typ",
