@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 from api.impact.reports import NoSites
 from api.impact.requests import FactRequests
 from api.impact.shared import Checkpointed, SharedNetwork
-from ledger_service.custody.kinds import Reader
 from ledger_service.errors import LedgerError, MalformedInput
-from ledger_service.risk_kinds import MAX_CENTS, ScenarioFact, ScenarioSetFact, read_scenarios
+from ledger_service.risk_kinds import MAX_CENTS, Reader, ScenarioFact, ScenarioSetFact, read_scenarios
 from risk.errors import MalformedFact
 from risk.exposure import Exposure, exposure
 from risk.mitigation import AnotherSupplier, Cost, Mitigation, MoreCapacity, MoreStock, SecondRoute

@@ -261,3 +261,81 @@ ALERT = {
     "urgency": "interrupt",
     "what": "alert",
 }
+STRESS = {
+    "question": {
+        "every": ["site"],
+        "mitigations": [
+            {
+                "cost": {"centsAYear": 2_000_000, "currency": "EUR", "onceCents": 10_000_000, "years": 5},
+                "days": 5,
+                "kind": "stock",
+                "name": "Five more days of shafts",
+                "part": "https://id.gs1.org/01/09521004100011",
+                "site": "https://id.gs1.org/414/9521002000016",
+            }
+        ],
+        "name": "Circle 2026",
+        "scenarios": [
+            {
+                "chanceAYear": "0.05",
+                "days": {"least": 28, "likely": 42, "most": 63},
+                "name": "Typhoon over Ningbo",
+                "ports": ["CNNGB"],
+                "regions": ["East Asia"],
+            }
+        ],
+        "seed": 7,
+        "version": "1",
+    },
+    "result": {
+        "cleared": 3,
+        "flagged": 9,
+        "format": "tallystick-stress/1",
+        "mitigations": [
+            {
+                "costCentsAYear": "4000000",
+                "name": "Five more days of shafts",
+                "paysForItself": True,
+                "savedCentsAYear": "15360000",
+                "scenariosWithoutChance": 8,
+            }
+        ],
+        "scenarioSet": {"digest": "9f" * 32, "name": "Circle 2026", "version": "1"},
+        "scenarios": [
+            {
+                "chanceAYear": "0.05",
+                "effect": {"first": "2026-12-08", "last": "2027-01-07", "lost": {"vehicle": "15360"}},
+                "name": "Typhoon over Ningbo",
+            }
+        ],
+        "screened": 12,
+        "seed": 7,
+        "view": "5c" * 32,
+    },
+}
+EXPOSURE = {
+    "commonUpstream": [
+        {
+            "common": {"region": "East Asia"},
+            "customer": {"site": "https://id.gs1.org/414/9521002000016"},
+            "part": "https://id.gs1.org/01/09521004100011",
+            "shareAtRisk": "1",
+            "suppliers": [{"site": "urn:epc:id:sgln:9521004.00001.0"}, {"site": "urn:epc:id:sgln:9521006.00001.0"}],
+        }
+    ],
+    "format": "tallystick-exposure/1",
+    "sites": [
+        {
+            "exposureIndex": "1",
+            "isCovered": False,
+            "systemicRisk": "0.7667",
+            "timeToSurvive": {
+                "isAtLeast": False,
+                "oneBucketDays": "41",
+                "oneBucketIsEndless": False,
+                "walkedDays": 10,
+            },
+            "where": {"id": "site-04e3e2bed1b144f2e9aa79e3", "region": "East Asia", "tier": 3},
+        }
+    ],
+}

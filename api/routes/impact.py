@@ -36,8 +36,8 @@ DAYS_AROUND = 366
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _KEYS = Query([], max_length=MAX_KEYS, description="Disruptions by their keys; all that may still matter by default.")
 _STATUS = Query(None, description="Actual by default; exercises, tests and drafts are assessed apart from what is.")
-_SIZE = Query(None, ge=1, le=2**53 - 1, description="By what is known at this checkpoint; by default at the newest.")
-_ON = Query(None, alias="day", description="On which day, as 2026-10-12; today by default.")
+SIZE = Query(None, ge=1, le=2**53 - 1, description="By what is known at this checkpoint; by default at the newest.")
+ON = Query(None, alias="day", description="On which day, as 2026-10-12; today by default.")
 _ERRORS = (
     problems.Unauthenticated, NoSites, UnknownDisruption, UnknownCheckpoint, NotYetAnchored, MalformedFact,
     MalformedInput, RequestValidationError,
@@ -68,7 +68,7 @@ async def assess(request: Request, caller: Caller = asks(Action.ASSESS)) -> Resp
         raise MalformedInput(f"expected one of {', '.join(Status)}", "/status")
     if size is not None and (type(size) is not int or size < 1):
         raise MalformedInput("expected the size of a checkpoint", "/size")
-    day = _day(None if asked.get("day") is None else text(asked["day"], "/day", 10), caller)
+    day = day_of(None if asked.get("day") is None else text(asked["day"], "/day", 10), caller)
 
     def issue() -> Reported:
         at, disruptions = _asked(caller, keys, None if status is None else Status(status), size, day)
@@ -114,15 +114,15 @@ def read_report(digest: str, caller: Caller = asks(Action.READ_REPORTS)) -> Resp
 def read_view(
     disruptions: list[str] = _KEYS,
     status: Status | None = _STATUS,
-    size: int | None = _SIZE,
-    day: str | None = _ON,
+    size: int | None = SIZE,
+    day: str | None = ON,
     caller: Caller = asks(Action.READ_VIEW),
 ) -> Response:
     """All that you may see of the network and of what happens in it, with fresh ids for what you may not know by name.
 
     From it alone `tallystick risk recompute` makes your report again, to the byte.
     """
-    at, asked = _asked(caller, disruptions, status, size, _day(day, caller))
+    at, asked = _asked(caller, disruptions, status, size, day_of(day, caller))
     view = caller.service.impact.reports.view(caller.member, asked, at=at)
     return Response(view.text, media_type="application/json")
 
@@ -132,10 +132,10 @@ def read_view(
     responses=gives(examples.NETWORK_STANDING, "`coverage` is null while no site is yours.")
     | documented(problems.Unauthenticated, UnknownCheckpoint, NotYetAnchored, MalformedInput, RequestValidationError),
 )
-def read_network(size: int | None = _SIZE, day: str | None = _ON, caller: Caller = asks(Action.READ_VIEW)) -> Response:
+def read_network(size: int | None = SIZE, day: str | None = ON, caller: Caller = asks(Action.READ_VIEW)) -> Response:
     """How your part of the network stands: what is known of it, and which of your facts do not fit or are old."""
     impact, member = caller.service.impact, caller.member
-    at = impact.shared.at(size, _day(day, caller))
+    at = impact.shared.at(size, day_of(day, caller))
     name, requests = to_hex(member), impact.requests.open_requests(member, at.size)
     coverage = None
     if member in at.owners:
@@ -172,7 +172,7 @@ def _asked(
     return at, fitting
 
 
-def _day(said: str | None, caller: Caller) -> date:
+def day_of(said: str | None, caller: Caller) -> date:
     """The day that is asked about; raises MalformedInput for one that is none or years away."""
     today = datetime.fromtimestamp(caller.service.now() / 1000, UTC).date()
     if said is None:
