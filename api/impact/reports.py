@@ -218,7 +218,14 @@ class Reports:
         held = self._held(of, index="ix_statement_report", is_new=is_new)
         return next((one for one in held if one.content is not None), None)
 
-    def _held(self, which: sa.ColumnElement[bool], *, limit: int | None = None, is_new: bool = False) -> list[Reported]:
+    def _held(
+        self,
+        which: sa.ColumnElement[bool],
+        *,
+        limit: int | None = None,
+        index: str | None = None,
+        is_new: bool = False,
+    ) -> list[Reported]:
         query = (
             sa.select(statement, content.c.content)
             .outerjoin(content, content.c.position == statement.c.position)
