@@ -23,6 +23,7 @@ from api.routes import (
     disruptions,
     docs,
     evidence,
+    facts,
     feed,
     health,
     impact,
@@ -32,6 +33,7 @@ from api.routes import (
     operator,
     pages,
     paper,
+    questions,
     statements,
     streams,
     trails,
@@ -57,10 +59,12 @@ ROUTERS = (
     alerts,
     impact,
     impact_pages,
+    facts,
     health,
     operator,
     docs,
     pages,
+    questions,
 )
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "POST"})
 DESCRIPTION = (

@@ -21,6 +21,7 @@ from api.backup import CannotWrite, FolderNotEmpty
 from api.impact.alerts import NothingToAcknowledge, UnknownAlert
 from api.impact.disruptions import UnknownDisruption
 from api.impact.reports import NoSites
+from api.impact.table import UnfitTable
 from api.pages.notes import UnfitPin
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, UnfitStatement, UnknownRequest
 from api.paper import CannotPrint, NoRecord, NothingToPrint
@@ -201,6 +202,7 @@ KINDS: dict[type[Exception], Kind] = {
     gateway.SaidOtherwise: Kind("said-otherwise", 409, "It was said already, and otherwise"),
     gateway.UnfitOffered: Kind("unfit-offered", 422, "The offer does not hold"),
     goods_in.UnfitRows: Kind("unfit-rows", 422, "Rows of the table cannot be used"),
+    UnfitTable: Kind("unfit-table", 422, "The table of facts cannot be used as it is"),
     # the ledger
     ledger.UnknownStatement: Kind("not-found", 404, "Nothing here"),
     ledger.BacklogFull: Kind("backlog-full", 503, "Too much waits for the chain"),
@@ -291,6 +293,8 @@ def as_json(error: LedgerError | RiskError) -> dict[str, Any]:
         value["problems"] = [{"code": one.code, "where": one.where, "what": one.what} for one in error.problems]
     if isinstance(error, goods_in.UnfitRows):
         value["problems"] = [{"what": one} for one in error.problems]
+    if isinstance(error, UnfitTable):
+        value["problems"] = [one.as_json() for one in error.problems]
     if isinstance(error, TransactionRefused):
         value["reason"] = error.reason
     retry = retry_after(error)
@@ -415,7 +419,14 @@ SCHEMA: Mapping[str, Any] = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"code": {"type": "string"}, "where": {"type": "string"}, "what": {"type": "string"}},
+                "properties": {
+                    "code": {"type": "string"},
+                    "where": {"type": "string"},
+                    "what": {"type": "string"},
+                    "sheet": {"type": "string"},
+                    "row": {"type": "integer"},
+                    "column": {"type": "string"},
+                },
             },
         },
     },

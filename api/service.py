@@ -31,6 +31,7 @@ from api.network import Network
 from api.notices import Notices
 from api.noticing import ChainNotices, RecordNotices, RequestNotices
 from api.pages.desk import Desk
+from api.pages.questions import FactDesk
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
 from api.publisher import Publisher
 from api.rounds import Rounds
@@ -209,6 +210,18 @@ class Service:
         self.rounds.add("index of trails", self.trails.index)
         self.ledger.thing_mac = self.trails.mac
         self.impact = Impact(network, self._registered)
+        self.fact_desk = FactDesk(
+            self.ledger,
+            self.door,
+            self.impact.requests,
+            self.impact.stated,
+            custodian,
+            network.directory,
+            # A PIN is hashed with a key that is derived from this one: both kinds of page ask for the same PIN.
+            key=keys.derive("printed notes"),
+            now=now,
+            randomness=randomness,
+        )
         of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
         self.record_notices = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
         self.rounds.add("notices of requests", RequestNotices(self.ledger, self.notices).filed)

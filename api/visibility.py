@@ -54,6 +54,11 @@ class Action(StrEnum):
     KEEP_THRESHOLD = "say from which effect on to be interrupted"
     READ_ALERTS = "read own alerts"
     ACKNOWLEDGE = "acknowledge an alert"
+    READ_FACT_REQUESTS = "read what you ask others for, and what others ask you for"
+    LINK_FACT_REQUEST = "make a link to the page of a request for facts"
+    FILL_FACTS = "read facts out of a table"
+    READ_FACT_PAGE = "read the page of a request for facts"
+    ANSWER_FACT_PAGE = "answer on the page of a request for facts"
     OPERATE = "operate the service"
 
 
@@ -146,6 +151,9 @@ _ANYONE = {
     # Whoever holds the paper; what the page shows stands on it, and to answer takes the PIN of the taker's site.
     Action.READ_NOTE: DONE,
     Action.ANSWER_NOTE: DONE,
+    # Whoever has the link, which the asker gives away; to answer takes the PIN of whoever is asked.
+    Action.READ_FACT_PAGE: DONE,
+    Action.ANSWER_FACT_PAGE: DONE,
     Action.WATCH_HEALTH: DONE,
 }
 _MEMBERS = {
@@ -206,6 +214,25 @@ _MEMBERS = {
     Action.ACKNOWLEDGE: DONE,
     Action.READ_REQUESTS: REQUEST,
     Action.SETTLE_REQUEST: REQUEST,
+    # Each its own: `FactRequests.of` gives a member what it asks and what it is asked, and nothing else.
+    Action.READ_FACT_REQUESTS: frozenset(
+        {
+            "answers",
+            "asked",
+            "asker",
+            "at",
+            "document",
+            "level",
+            "purpose",
+            "replacedBy",
+            "request",
+            "state",
+            "until",
+            "wanted",
+        }
+    ),
+    # What is read is the caller's own file; of the ledger only its own facts are held against it.
+    Action.FILL_FACTS: DONE,
 }
 _ISSUER = {
     Action.REGISTER: DONE,
@@ -214,6 +241,7 @@ _ISSUER = {
     Action.OFFER: DONE,
     Action.HAVE_HANDED_OVER: DONE,
     Action.PRINT_NOTE: DONE,
+    Action.LINK_FACT_REQUEST: DONE,
 }
 _READERS = {
     Action.READ_STATEMENT: STATEMENT,

@@ -10,6 +10,7 @@ from api.impact.disruptions import Disruptions
 from api.impact.reports import Reports
 from api.impact.requests import FactRequests
 from api.impact.shared import SharedNetwork
+from api.impact.stated import StatedFacts
 from api.network import Network
 from ledger_service.ledger import Registration
 
@@ -21,6 +22,7 @@ class Impact:
         keys = network.service
         self.disruptions = Disruptions(network.ledger)
         self.requests = FactRequests(network.ledger)
+        self.stated = StatedFacts(network.ledger)
         self.shared = SharedNetwork(network.ledger, keys.derive("risk view"))
         self.reports = Reports(
             network.ledger,

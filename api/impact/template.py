@@ -86,6 +86,9 @@ class Sheet:
     def about(self, language: str) -> str:
         return self.about_de if language == "de" else self.about_en
 
+    def has(self, name: str) -> bool:
+        return any(one.name == name for one in self.columns)
+
     def column(self, name: str) -> Column:
         return next(one for one in self.columns if one.name == name)
 
@@ -434,6 +437,11 @@ def explaining_rows(sheet: Sheet, language: str) -> list[list[str]]:
             for row in examples
         ),
     ]
+
+
+def hint(column: Column, language: str) -> str:
+    """What goes into a column, in a few words; empty where its title says it."""
+    return _hint(column, LANGUAGES.index(language))
 
 
 def _offer_choices(page: Any, column: Column, letter: str, last: int, at: int) -> None:

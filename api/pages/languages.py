@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+QUESTIONS = ("en", "de")
+"""Those in which requests for facts are answered: the names of all their fields are in these two."""
 LANGUAGES = ("en", "de", "es", "cs", "pl", "it", "hu", "fr", "zh", "ja")
 """The first is for readers of none of them."""
 _CATALOGUES = Path(__file__).parent / "catalogues"
@@ -33,13 +35,20 @@ def words(language: str) -> Words:
     return Words(language, json.loads((_CATALOGUES / f"{language}.json").read_text(encoding="utf-8")))
 
 
-def chosen(asked: str | None, accepted: str) -> str:
+@lru_cache(maxsize=len(QUESTIONS))
+def question_words(language: str) -> Words:
+    """The catalogue of one of QUESTIONS, with what the page of a request for facts says besides."""
+    more = json.loads((_CATALOGUES / "questions" / f"{language}.json").read_text(encoding="utf-8"))
+    return Words(language, {**words(language).texts, **more})
+
+
+def chosen(asked: str | None, accepted: str, among: Collection[str] = LANGUAGES) -> str:
     """The language of a reader who `asked` for one or whose browser accepts those of an Accept-Language header.
 
     >>> chosen(None, "fr-CH, fr;q=0.9, en;q=0.8"), chosen(None, "tlh"), chosen("cs", "fr")
     ('fr', 'en', 'cs')
     """
-    if asked in LANGUAGES:
+    if asked is not None and asked in among:
         return asked
     best, weight = LANGUAGES[0], 0.0
     for one in accepted.split(",")[:_MAX_RANGES]:
@@ -47,6 +56,6 @@ def chosen(asked: str | None, accepted: str) -> str:
         if match is None:
             continue
         name, quality = match.group(1).lower(), float(match.group(2) or 1)
-        if name in LANGUAGES and quality > weight:
+        if name in among and quality > weight:
             best, weight = name, quality
     return best

@@ -1,9 +1,9 @@
 """Printed notes and who may answer them: tokens, PINs of sites, and the sessions that a right PIN opens.
 
 A token is a capability that ends with its offer and a margin. It shows the offer, which the paper it is printed on
-does too; it answers nothing. Links to the pages of requests for facts are notes as well, in a table of their own. That takes the PIN of the taker's site. A PIN is short, so each paper has twenty wrong
+does too; it answers nothing. That takes the PIN of the taker's site. A PIN is short, so each paper has twenty wrong
 tries and no more, counted before they are looked at, and the database alone does not help in finding it: it is hashed
-together with a key of the service.
+together with a key of the service. Links to the pages of requests for facts are notes as well, in a table of their own.
 """
 
 import hashlib
@@ -80,8 +80,8 @@ class Pin:
 
 
 class Notes:
-    """The notes and PINs of a ledger. `key` is 32 secret bytes of the service; `about` is the column of the notes' table
-    that says what each is a note of.
+    """The notes and PINs of a ledger. `key` is 32 secret bytes of the service; `about` says what each note is of, in the
+    table of these notes.
     """
 
     def __init__(

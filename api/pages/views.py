@@ -34,6 +34,7 @@ class Frame:
     address: str
     style: str
     is_demo: bool
+    languages: tuple[str, ...] = LANGUAGES
 
     def page(self, title: str, *children: Child | Sequence[Child]) -> str:
         say = self.say
@@ -60,7 +61,8 @@ class Frame:
     def _languages(self) -> Element:
         say = self.say
         options = [
-            e("option", words(one)("language"), value=one, lang=one, selected=one == say.language) for one in LANGUAGES
+            e("option", words(one)("language"), value=one, lang=one, selected=one == say.language)
+            for one in self.languages
         ]
         return e(
             "form",

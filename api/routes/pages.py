@@ -35,7 +35,7 @@ MAX_FIELDS = 20_000
 COOKIE = "tallystick_note"
 _STYLE = (Path(pages.__file__).parent / "page.css").read_bytes()
 _STYLE_PATH = f"/o/page.css?v={sha256(_STYLE).hexdigest()[:12]}"
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
@@ -72,7 +72,7 @@ async def show(token: str, request: Request, caller: Caller = asks(Action.READ_N
 @router.post("/{token}/pin")
 async def sign_in(token: str, request: Request, caller: Caller = asks(Action.ANSWER_NOTE)) -> Response:
     """Open a session by the PIN of the taker's site."""
-    fields = await _fields(request)
+    fields = await form_fields(request)
     return await run_in_threadpool(_sign_in, caller.service, token, request, fields)
 
 
@@ -82,7 +82,7 @@ async def leave(token: str, request: Request, caller: Caller = asks(Action.ANSWE
     visit = await run_in_threadpool(_visit, caller.service, token, request)
     if isinstance(visit, Response):
         return visit
-    answer = _go_to(visit.frame.here())
+    answer = go_to(visit.frame.here())
     answer.delete_cookie(COOKIE, path=visit.frame.address)
     return answer
 
@@ -90,7 +90,7 @@ async def leave(token: str, request: Request, caller: Caller = asks(Action.ANSWE
 @router.post("/{token}/answer")
 async def answer(token: str, request: Request, caller: Caller = asks(Action.ANSWER_NOTE)) -> Response:
     """Show the answer once more, and have it signed when it is sent from there."""
-    fields = await _fields(request)
+    fields = await form_fields(request)
     visit = await run_in_threadpool(_visit, caller.service, token, request)
     if isinstance(visit, Response):
         return visit
@@ -123,7 +123,7 @@ async def answer(token: str, request: Request, caller: Caller = asks(Action.ANSW
     except LedgerError as error:
         caller.service.metrics.refusals.labels(kind_of(error).name).inc()
         return visit.message("trouble", 503)
-    return _go_to(visit.frame.here())
+    return go_to(visit.frame.here())
 
 
 class Visit:
@@ -262,7 +262,7 @@ class Visit:
 
     @staticmethod
     def html(text: str, status: int = 200) -> Response:
-        return HTMLResponse(text, status, headers=_HEADERS)
+        return HTMLResponse(text, status, headers=HEADERS)
 
 
 def _visit(service: Service, token: str, request: Request) -> Visit | Response:
@@ -296,7 +296,7 @@ def _sign_in(service: Service, token: str, request: Request, fields: Mapping[str
     now, notes, found = service.now(), service.desk.notes, visit.found
     pin = notes.try_pin(visit.note, found.view.taker, found.despatch.ship_to, fields.get("pin", "")[:12], now)
     if pin is not None:
-        answer = _go_to(visit.frame.here())
+        answer = go_to(visit.frame.here())
         visit.keep(answer, notes.begin(now, pin))
         return answer
     tried = notes.find(token)
@@ -307,7 +307,7 @@ def _sign_in(service: Service, token: str, request: Request, fields: Mapping[str
     return visit.page(problem=visit.frame.say("pin_wrong", count=str(left)), status=429 if is_blocked else 403)
 
 
-async def _fields(request: Request) -> dict[str, str]:
+async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a form, the last of each name; raises LedgerError for anything else."""
     data = await body(request, MAX_FORM_BYTES, "application/x-www-form-urlencoded")
     try:
@@ -322,5 +322,5 @@ def _say(frame: Frame, name: str, values: Mapping[str, str]) -> str:
     return frame.say(name, **values)
 
 
-def _go_to(address: str) -> Response:
-    return RedirectResponse(address, 303, headers=_HEADERS)
+def go_to(address: str) -> Response:
+    return RedirectResponse(address, 303, headers=HEADERS)

@@ -98,6 +98,15 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/custody/requests"): ALL,
     ("POST", "/v1/custody/requests/{number}/fulfilled"): ALL,
     ("POST", "/v1/custody/requests/{number}/declined"): ALL,
+    ("GET", "/v1/risk/requests"): ALL,
+    ("POST", "/v1/risk/requests/{request}/page"): OWNER,
+    ("GET", "/v1/risk/facts/template.xlsx"): ALL,
+    ("POST", "/v1/risk/facts/read"): ALL,
+    ("POST", "/v1/risk/facts"): set(),
+    ("GET", "/q/{token}"): OPEN,
+    ("POST", "/q/{token}/pin"): OPEN,
+    ("POST", "/q/{token}/leave"): OPEN,
+    ("POST", "/q/{token}/answer"): OPEN,
     ("GET", "/o/page.css"): OPEN,
     ("GET", "/o/{token}"): OPEN,
     ("POST", "/o/{token}/pin"): OPEN,
@@ -157,6 +166,14 @@ def scene(
         despatch_id = running.send("duero", offer.data).json()["digest"]
         flood = running.envelope(content=FLOOD, kind="disruption", stream="disruptions")
         assert running.send("duero", flood.data).status_code == 201
+        wanted = {
+            "document": {"type": "fact-request", "number": "RQ-1"},
+            "wanted": [{"kind": "stock"}],
+            "purpose": "to see who may make a link",
+            "until": "2026-12-31",
+        }
+        request = running.envelope(content=wanted, kind="fact-request", stream="requests")
+        request_id = running.send("duero", request.data).json()["digest"]
         running.anchor()
         headers = {role: running.headers(name) for role, name in NAMES.items()}
         headers |= {"nobody": {}, "operator": {"Authorization": f"Bearer {operator_token(running.network)}"}}
@@ -166,6 +183,7 @@ def scene(
             "deed": "refuse",
             "despatch": despatch_id,
             "digest": digest,
+            "request": request_id,
             "key:path": "weather.example.org/flood-7",
             "stream": to_hex(stream_id("duero to nordrand")),
             "member": to_hex(member_id("duero")),
@@ -199,7 +217,7 @@ def test_every_route_asks_what_it_may_show(scene: tuple[House, Any, Any]) -> Non
     assert {
         (method, path.replace(":path", ""))
         for method, path in found
-        if path not in ("/", "/docs") and not path.startswith("/o/")
+        if path not in ("/", "/docs") and not path.startswith(("/o/", "/q/"))
     } == documented
 
 
@@ -219,6 +237,8 @@ def ask(running: House, names: dict[str, str], headers: dict[str, str], method: 
         content = b'{"streams":[{"stream":"%s"}]}' % names["stream"].encode()
     elif path.startswith("/v1/risk/disruptions") and method == "POST":
         params = {"format": "form"}
+    elif path.startswith("/v1/risk/facts") and method == "POST":
+        kind = "text/csv"
     elif path == "/v1/streams/{stream}/explain":
         params = {"sequence": "1"}
     elif path in ("/v1/log/consistency", "/v1/log/inclusion"):
@@ -246,7 +266,7 @@ def test_the_matrix_of_roles_and_routes_is_the_policy(
     answer = ask(running, names, headers[role], method, path)
     if path == "/v1/auth/token":
         assert answer.status_code == 400
-    elif path.startswith("/o/{token}"):
+    elif path.startswith(("/o/{token}", "/q/{token}")):
         assert answer.status_code in (404, 415)  # whoever knows a token gets on, and here nobody does
     elif role in POLICY[method, path]:
         assert answer.status_code in PASSED, answer.text
@@ -280,7 +300,7 @@ def test_lists_hold_only_what_the_reader_may_see(scene: tuple[House, Any, dict[s
     running, _, headers = scene
     for path in ("/v1/statements", "/v1/streams", "/v1/findings"):
         assert running.anyone.get(path, headers=headers["stranger"]).json()["items"] == []
-    assert len(running.anyone.get("/v1/statements", headers=headers["partner"]).json()["items"]) == 3
+    assert len(running.anyone.get("/v1/statements", headers=headers["partner"]).json()["items"]) == 4
 
 
 def test_the_operators_routes_are_for_the_machine_itself(scene: tuple[House, Any, dict[str, dict[str, str]]]) -> None:
@@ -301,6 +321,7 @@ def test_what_no_rule_names_is_denied() -> None:
             Action.READ_TRAIL,
             Action.ASSESS, Action.READ_REPORTS, Action.READ_VIEW,
             Action.READ_DISRUPTIONS, Action.KEEP_THRESHOLD, Action.READ_ALERTS, Action.ACKNOWLEDGE,
+            Action.READ_FACT_REQUESTS, Action.FILL_FACTS, Action.READ_FACT_PAGE, Action.ANSWER_FACT_PAGE,
             Action.READ_NOTE, Action.ANSWER_NOTE, Action.KEEP_PINS, Action.READ_REQUESTS, Action.SETTLE_REQUEST,
         }  # fmt: skip
         if action is not Action.OPERATE:
