@@ -1,7 +1,8 @@
 """Alerts: what a new or changed disruption does to each member, told to all at the same moment and to each its own.
 
-Once a checkpoint covers reports that nobody was told of, every member with sites in the network is assessed and all
-reports are registered; only then are the notices of all written, in one transaction that also notes how far was read.
+Once a checkpoint covers reports that nobody was told of, every member that sees a change in what is hit is assessed and
+all reports are registered; only then are the notices of all written, in one transaction that also notes how far was
+read. Who sees no change gets no report either, or it would learn that something happened to others.
 Killed anywhere, the service assesses again, finds the reports it had made, and tells nothing twice. Above a member's
 own threshold it is interrupted and asked to acknowledge; the rest waits for its daily summary. A member that loses
 nothing is told nothing, and no notice says of whom it came.
@@ -32,7 +33,7 @@ from ledger_service.store.risk_tables import alert, alert_threshold
 from risk.assessment import Assessment, Threshold, Urgency
 from risk.disruption import Disruption, Status
 from risk.errors import RiskError
-from risk.sharing import canonical
+from risk.sharing import Hit, LinkHit, canonical
 
 _log = logging.getLogger(__name__)
 
@@ -135,8 +136,10 @@ class _UnderWay:
 
     at: Checkpointed
     live: Mapping[Status, Sequence[Disruption]]
-    members: list[bytes]
+    before: Mapping[Status, Sequence[Hit | LinkHit]]
+    now: Mapping[Status, Sequence[Hit | LinkHit]]
     to_come: list[bytes]
+    concerned: dict[Status, list[bytes]]
 
 
 class Alerts:
@@ -288,27 +291,35 @@ class Alerts:
         statuses = sorted({one.report.status for one in fresh})
         members = sorted(one for one in at.owners if self._is_active(one))
         live = {status: self._disruptions.live(status, at) for status in statuses}
-        return _UnderWay(at, live, members, list(members))
+        return _UnderWay(
+            at=at,
+            live=live,
+            before={one: self._disruptions.hits(self._disruptions.live(one, at, start), at, start) for one in live},
+            now={status: self._disruptions.hits(disruptions, at) for status, disruptions in live.items()},
+            to_come=members,
+            concerned={status: [] for status in live},
+        )
 
     def _prepare(self, work: _UnderWay, member: bytes) -> None:
-        """Assess one member; one that cannot be assessed keeps nobody else waiting."""
-        try:
-            for disruptions in work.live.values():
-                self._reports.prepare(member, disruptions, at=work.at)
-        except RiskError as error:
-            _log.error("what was reported cannot be assessed for %s: %s", to_hex(member), error, exc_info=error)
-            work.members.remove(member)
+        """Assess one member where it sees a change; one that cannot be assessed keeps nobody else waiting."""
+        for status, disruptions in work.live.items():
+            try:
+                if self._reports.sees_change(member, work.before[status], work.now[status], at=work.at):
+                    self._reports.prepare(member, disruptions, at=work.at)
+                    work.concerned[status].append(member)
+            except RiskError as error:
+                _log.error("what was reported cannot be assessed for %s: %s", to_hex(member), error, exc_info=error)
 
     def _tell(self, work: _UnderWay, now: int) -> None:
         """Register all reports, then write all notices."""
         reported = {
-            status: self._reports.assess_all(work.members, disruptions, at=work.at, now=now)
+            status: self._reports.assess_all(work.concerned[status], disruptions, at=work.at, now=now)
             for status, disruptions in work.live.items()
         }
         with self._store.write() as connection:
             writing = Writing(connection)
             for status, of_members in reported.items():
-                for member in sorted(of_members.keys() | _once_told(connection, status)):
+                for member in work.concerned[status]:
                     _settle(writing, member, status, of_members.get(member), now)
             told = writing.flush()
             keep_place(connection, PLACE, work.at.size)
@@ -402,11 +413,6 @@ def _history(connection: sa.Connection, member: bytes, status: Status) -> tuple[
 def _loudest(told: Sequence[Alert]) -> Urgency:
     """Whoever was interrupted by it is interrupted when it is over."""
     return Urgency.INTERRUPT if any(one.urgency is Urgency.INTERRUPT for one in told) else Urgency.DAILY_SUMMARY
-
-
-def _once_told(connection: sa.Connection, status: Status) -> set[bytes]:
-    query = sa.select(alert.c.member).where(alert.c.status == str(status)).distinct()
-    return set(connection.execute(query).scalars())
 
 
 def _wishes(connection: sa.Connection, member: bytes) -> Wishes:

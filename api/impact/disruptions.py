@@ -165,10 +165,12 @@ class Disruptions:
                     gathering.take(one.report, to_hex(one.issuer))
         return Gathered(gathering.disruptions, dict(gathering.issuers), stated)
 
-    def live(self, status: Status, at: Checkpointed) -> list[Disruption]:
-        """The disruptions of a status that may still matter on the day of a checkpoint."""
+    def live(self, status: Status, at: Checkpointed, size: int | None = None) -> list[Disruption]:
+        """The disruptions of a status that may still matter on the day of a checkpoint; with `size`, by the statements
+        below that alone.
+        """
         longest = max((days[2] for days in at.known.recovery_days.values()), default=0)
-        gathered = self.at(at.size)
+        gathered = self.at(at.size if size is None else size)
         return [one for one in gathered.live(at.day, max(longest, ASSUMED_DAYS[2])) if one.status is status]
 
     def named(self, keys: Collection[str], sight: Sight, at: Checkpointed) -> list[Disruption]:
@@ -182,9 +184,9 @@ class Disruptions:
                 found[whole.status, whole.key] = whole
         return [found[one] for one in sorted(found)]
 
-    def hits(self, disruptions: Sequence[Disruption], at: Checkpointed) -> list[Hit | LinkHit]:
-        """What `disruptions` do to sites and links of the network at a checkpoint."""
-        issuers, places = self.at(at.size).issuers, self._places_of(at)
+    def hits(self, disruptions: Sequence[Disruption], at: Checkpointed, size: int | None = None) -> list[Hit | LinkHit]:
+        """What `disruptions` do to sites and links of the network at a checkpoint; `size` as in `live`."""
+        issuers, places = self.at(at.size if size is None else size).issuers, self._places_of(at)
         return [hit for one in disruptions for hit in striking.hits(one, at.known, issuers=issuers, places=places)]
 
     def told(self, member: bytes, at: Checkpointed | None) -> list[Told]:

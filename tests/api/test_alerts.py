@@ -283,7 +283,7 @@ def test_killed_between_reports_and_notices_it_goes_on_and_tells_once(founded: P
         assert work is not None
         for status, disruptions in work.live.items():
             inside: Service = running.app.state.service
-            inside.impact.reports.assess_all(work.members, disruptions, at=work.at, now=running.clock.now)
+            inside.impact.reports.assess_all(work.to_come, disruptions, at=work.at, now=running.clock.now)
             assert str(status) == "Actual"
         assert told(running, "havelmark") == []
         reports = count(running)
