@@ -633,6 +633,7 @@ def _json(data: bytes) -> dict[str, Any]:
 
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=unique)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate can be written as an escape, and nowhere else
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise MalformedFact(f"this is no JSON: {error}") from error
     if not isinstance(value, dict):
