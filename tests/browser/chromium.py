@@ -98,10 +98,10 @@ class Browser:
         """Type into what has the focus."""
         self.call("Input.insertText", text=text)
 
-    def picture(self, path: Path) -> None:
+    def picture(self, path: Path, width: int = WIDTH) -> None:
         """The whole page as PNG."""
         height = self.ask("document.documentElement.scrollHeight")
-        clip = {"x": 0, "y": 0, "width": WIDTH, "height": height, "scale": 1}
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(shot["data"]))
 
