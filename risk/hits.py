@@ -15,15 +15,20 @@ from itertools import pairwise
 
 import numpy as np
 
+from risk.alternatives import RouteAlternative
 from risk.confidence import happens
 from risk.disruption import Area, Circle, Disruption, Named, Place, Polygon, Report, distance_km
 from risk.facts import Known
 from risk.messages import CAP, CX, GDACS, decimal_text
 from risk.network import Site, SupplyLink, Vector
+from risk.routes import port_position
 from risk.sharing import Hit, LinkHit, Source
 
 ASSUMED_DAYS = (28, 42, 63)
 """Days until a site is back of which nobody has said how many it takes: at the earliest, most likely, at the latest."""
+CLOSED_DAYS = (6, 13, 20)
+"""The same for a port, a lane or a passage: ports take from 6 to 20 days (Rice and Trepte, International Journal of
+Shipping and Transport Logistics 6(3), 2014)."""
 WIDE_KM = 100
 """An area that measures less than this across would say where a site is that may not be named."""
 MAX_CORNERS = 24
@@ -64,13 +69,19 @@ class Places:
             # A notification of Catena-X has the bare number of a site, whose key is a URI that ends with it.
             self._by_number[site.key.replace("/", ":").rpartition(":")[2]] = site.key
         self._partners: dict[str, set[str]] = defaultdict(set)
-        self._ways: dict[tuple[Place, str], list[tuple[SupplyLink, int]]] = defaultdict(list)
+        self._ways: dict[tuple[Place, str], list[tuple[SupplyLink | RouteAlternative, int]]] = defaultdict(list)
+        for way in known.routes:
+            for place, after in ways_of(way):
+                self._ways[place].append((way, after))
         for link in network.links:
             supplier, customer = network.sites[link.supplier], network.sites[link.customer]
             self._partners[link.supplier].add(customer.owner)
             self._partners[link.customer].add(supplier.owner)
             for place, after in ways_of(link):
                 self._ways[place].append((link, after))
+
+        names = sorted(name for kind, name in self._ways if kind is Place.PORT)
+        self._ports = {name: at for name in names if (at := port_position(name)) is not None}
 
     def named(self, name: str) -> str | None:
         """The key of the site that goes by `name`."""
@@ -100,11 +111,14 @@ class Places:
                 found.append(site.key)
         return found
 
-    def passing(self, area: Area) -> Sequence[tuple[SupplyLink, int]]:
-        """The links that go through a port, a lane or a passage, with how many days after leaving they come there."""
-        if not isinstance(area, Named) or area.kind not in (Place.PORT, Place.LANE):
-            return ()
-        return self._ways.get((area.kind, area.name), ())
+    def passing(self, area: Area) -> Sequence[tuple[SupplyLink | RouteAlternative, int]]:
+        """The links, and ways that stand in for one, that go through a port, a lane or a passage, or a port in an area,
+        with how many days after leaving they come there.
+        """
+        if isinstance(area, Named):
+            return self._ways.get((area.kind, area.name), ()) if area.kind in (Place.PORT, Place.LANE) else ()
+        ports = [name for name, position in self._ports.items() if area.covers(*position)]
+        return [way for name in ports for way in self._ways[Place.PORT, name]]
 
 
 def _winds(ring: Polygon) -> bool:
@@ -113,7 +127,7 @@ def _winds(ring: Polygon) -> bool:
     return abs(turn) > 180
 
 
-def ways_of(link: SupplyLink) -> Iterable[tuple[tuple[Place, str], int]]:
+def ways_of(link: SupplyLink | RouteAlternative) -> Iterable[tuple[tuple[Place, str], int]]:
     """Each port, lane and passage that a link goes through, with how many days after leaving goods come there."""
     route = link.route
     if route is None:
@@ -278,12 +292,12 @@ class _Reading:
         )
 
     def _link_hit(self, key: str, after: int, words: Sequence[_Word], probability: Fraction) -> LinkHit:
-        """A port or a lane opens again when its disruption ends; where nobody says when, as a site is back."""
+        """A port or a lane opens again when its disruption ends; where nobody says when, after `CLOSED_DAYS`."""
         reports = [one.report for one in words]
         start = min(_begins(one) for one in reports)
         ends = max((one.ends.date() for one in reports if one.ends is not None), default=None)
         lefts = [one.left for one in reports if one.left is not None]
-        least, likely, most = ASSUMED_DAYS
+        least, likely, most = CLOSED_DAYS
         back = (start + timedelta(least), start + timedelta(likely), start + timedelta(most))
         return LinkHit(
             link=key,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from risk.alternatives import RouteAlternative
 from risk.disruption import (
     Action,
     Area,
@@ -23,7 +24,7 @@ from risk.disruption import (
     gather,
 )
 from risk.facts import Known
-from risk.hits import ASSUMED_DAYS, Name, Places, hits, told
+from risk.hits import ASSUMED_DAYS, CLOSED_DAYS, Name, Places, hits, told
 from risk.network import Calendar, Lead, Line, Site, SupplyLink, SupplyNetwork
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, LinkHit, Source
@@ -307,3 +308,19 @@ def test_places_find_what_every_area_covers() -> None:
 
 def test_a_disruption_with_no_report_left_hits_nothing() -> None:
     assert hits(Disruption("x", Status.ACTUAL, ()), known(), issuers={}) == ()
+
+
+def test_a_storm_over_a_port_closes_what_goes_through_it_and_the_ways_that_stand_in_too() -> None:
+    air = RouteAlternative("by air", LINK.key, Fraction(10), Lead(7), MONDAY, date(2027, 6, 30), BUYER,
+                           route=ShippingRoute((Mode.AIR,), "CNNGB", "ITMIL"))  # fmt: skip
+    cape = replace(air, key="from Qingdao", route=ShippingRoute((Mode.SEA,), "CNTAO", "ITGOA", (Passage.GOOD_HOPE,)))
+    by = replace(known(route=SEA), routes=(air, cape))
+    found = {one.link: one for one in struck(alert(), by=by) if isinstance(one, LinkHit)}
+    assert set(found) == {LINK.key, "by air"}
+    assert {one.after_days for one in found.values()} == {0}
+    assert found["by air"].back == (date(2026, 10, 14),) * 3
+    (assumed, *_) = [one for one in struck(alert(ends=None), by=by) if isinstance(one, LinkHit)]
+    assert assumed.back == tuple(LANDFALL + timedelta(one) for one in CLOSED_DAYS)
+    assert assumed.is_assumed
+    closed = struck(alert(Named(Place.LANE, "good-hope")), by=by)
+    assert [one.link for one in closed if isinstance(one, LinkHit)] == ["from Qingdao"]
