@@ -36,6 +36,7 @@ from api.routes import (
     questions,
     statements,
     streams,
+    stress,
     trails,
     webhooks,
 )
@@ -60,6 +61,7 @@ ROUTERS = (
     impact,
     impact_pages,
     facts,
+    stress,
     health,
     operator,
     docs,

@@ -533,6 +533,16 @@ class LedgerClient:
             return self._json("GET", "/v1/risk/threshold")
         return self._json("POST", "/v1/risk/threshold", dict(asked))
 
+    def stress(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What might happen to us, by the service's word: `question` and `result`, and `view` where it is asked for;
+        `api.impact.stress.remade` holds the result to the other two.
+        """
+        return self._json("POST", "/v1/risk/stress", asked)
+
+    def exposure(self, **asked: Any) -> dict[str, Any]:
+        """How exposed we are to each site that we may see, by the service's word."""
+        return self._json("GET", f"/v1/risk/exposure?{urlencode(asked)}")
+
     def custody_policy(self) -> dict[str, Any]:
         """By what records of custody are judged now, by the service's word: `policy`, its `statement`, `since`."""
         return self._json("GET", "/v1/custody/policy")

@@ -21,6 +21,7 @@ from api.backup import CannotWrite, FolderNotEmpty
 from api.impact.alerts import NothingToAcknowledge, UnknownAlert
 from api.impact.disruptions import UnknownDisruption
 from api.impact.reports import NoSites
+from api.impact.stress import TestsRunning
 from api.impact.table import UnfitTable
 from api.pages.notes import UnfitPin
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, UnfitStatement, UnknownRequest
@@ -50,6 +51,7 @@ from ledger_service.evidence import BundleRefused
 from ledger_service.intake.epcis import NotEpcis, RefusedEvent
 from risk.disruption import Cancelled
 from risk.errors import MalformedFact, RiskError
+from risk.stress import TooMuchAsked
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "https://tallystick.example.org/problems/"
@@ -239,6 +241,8 @@ KINDS: dict[type[Exception], Kind] = {
     Cancelled: Kind("cancelled-before", 409, "It was cancelled before"),
     MalformedFact: Kind("malformed-fact", 422, "Not a fact that can count"),
     RiskError: Kind("risk-refused", 422, "This cannot be assessed"),
+    TooMuchAsked: Kind("too-much-asked", 422, "More than goes into one test"),
+    TestsRunning: Kind("tests-running", 503, "As many tests run as may"),
     NoSites: Kind("no-sites", 409, "No site of the network is yours"),
     UnknownDisruption: Kind("not-found", 404, "Nothing here"),
     UnknownAlert: Kind("not-found", 404, "Nothing here"),
@@ -259,6 +263,7 @@ KINDS: dict[type[Exception], Kind] = {
 """Every error there is, most of them with a kind of their own; the others are of their base's kind."""
 
 _RETRY_SECONDS = {
+    TestsRunning: 10,
     Busy: 1,
     StorageUnavailable: 30,
     bundle.NotYetAnchored: 1,

@@ -51,6 +51,8 @@ class Action(StrEnum):
     READ_REPORTS = "read own impact reports"
     READ_VIEW = "read own view of the shared network"
     READ_DISRUPTIONS = "read reports of disruptions"
+    STRESS = "test own view of the shared network"
+    READ_EXPOSURE = "read how exposed it is itself"
     KEEP_THRESHOLD = "say from which effect on to be interrupted"
     READ_ALERTS = "read own alerts"
     ACKNOWLEDGE = "acknowledge an alert"
@@ -193,6 +195,9 @@ _MEMBERS = {
     Action.ASSESS: REPORT,
     Action.READ_REPORTS: REPORT | {"summary"},
     Action.READ_VIEW: frozenset({"aged", "checkpoint", "coverage", "day", "inconsistencies", "openRequests", "sites"}),
+    # Both are made of the same view, and of nothing else.
+    Action.STRESS: DONE,
+    Action.READ_EXPOSURE: DONE,
     # Each disruption is made of the reports whose statements `Ledger.sight` shows the member, and of no other.
     Action.READ_DISRUPTIONS: frozenset(
         {

@@ -33,6 +33,7 @@ from risk.stress import (
     before_them,
     every_site,
     label,
+    names_in,
     outlets,
     own_sites,
     recovery_of,
@@ -142,7 +143,7 @@ class _Exposure:
         view, (looked_at, more) = self.view, self._looked_at()
         indices = self._indices([one.scenario.name for one in looked_at])
         firm_network = firms(self.network)
-        return {
+        content = {
             "checkpoint": view.checkpoint,
             "commonUpstream": self._common(),
             "coverage": {"needs": view.coverage.needs, "share": decimal(view.coverage.share)},
@@ -157,6 +158,7 @@ class _Exposure:
             "sites": [self._site(one, indices.get(one.scenario.name), firm_network) for one in looked_at],
             "view": view.digest,
         }
+        return content | {"names": names_in(view, content)}
 
     def _looked_at(self) -> tuple[list[Screened], int]:
         """Of the sites that the reader may tell apart the worst, of the others one of each kind; how many are left."""

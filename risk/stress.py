@@ -524,6 +524,23 @@ def label(view: View, site: str) -> dict[str, Any]:
     return {} if seen.region is None else {"region": seen.region}
 
 
+def names_in(view: View, content: Any) -> dict[str, dict[str, str]]:
+    """What the parts and sites that `content` speaks of are called, as far as the view says so."""
+    said, waiting = set[str](), [content]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            said.add(one)
+        elif isinstance(one, Mapping):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return {
+        "parts": {key: name for key, name in sorted(view.part_names.items()) if key in said},
+        "sites": {key: name for key, name in sorted(view.site_names.items()) if key in said},
+    }
+
+
 def drawn(seed: int, scenario: str, site: str, number: int, days: tuple[int, int, int]) -> int:
     """How long a recovery takes in draw `number`: triangular between the least and the most, to whole days. Exact.
 
@@ -611,7 +628,7 @@ class _Test:
         tested.sort(key=lambda one: _worst_first(one[1]))
         shown = [one for one, _ in tested]
         unplaced = [one for one in rows if one.screened is None]
-        return {
+        content = {
             "already": self._already(),
             "assumptions": list(ASSUMPTIONS),
             "checkpoint": view.checkpoint,
@@ -642,6 +659,7 @@ class _Test:
             "view": view.digest if view.reader else None,
             "worst": question.worst,
         }
+        return content | {"names": names_in(view, content)}
 
     def _named(self) -> list[_Row]:
         if self.question.scenarios is None:

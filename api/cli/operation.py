@@ -58,7 +58,7 @@ def init(
     """
     from api.network import Network, Plan, read_passphrase
 
-    settings = _settings(data)
+    settings = settings_of(data)
     passphrase = read_passphrase(settings)
     if plan is not None:
         planned = read_plan(plan)
@@ -122,7 +122,7 @@ def serve(
     from api.cli.serving import Serving
     from api.network import Network
 
-    settings = _settings(data, host=host, port=port)
+    settings = settings_of(data, host=host, port=port)
     network = Network.open(settings)
     try:
         serving = Serving(network, settings, network.now)
@@ -146,11 +146,11 @@ def check(data: Data = None, as_json: Json = False) -> None:
     from ledger_service import invariants
     from ledger_service.chain.errors import ChainFileInUse
 
-    settings = _settings(data)
+    settings = settings_of(data)
     try:
         network = Network.open(settings)
     except ChainFileInUse:
-        answer = _ask_service(settings, "GET", "/v1/operator/check")
+        answer = ask_service(settings, "GET", "/v1/operator/check")
         found, place = [str(one) for one in answer["violations"]], "the running service"
     else:
         try:
@@ -182,12 +182,12 @@ def backup(
     from api.network import Network
     from ledger_service.chain.errors import ChainFileInUse
 
-    settings = _settings(data)
+    settings = settings_of(data)
     whole = folder.absolute()
     try:
         network = Network.open(settings)
     except ChainFileInUse:
-        size = int(_ask_service(settings, "POST", "/v1/operator/backup", {"folder": str(whole)})["size"])
+        size = int(ask_service(settings, "POST", "/v1/operator/backup", {"folder": str(whole)})["size"])
     else:
         try:
             size = back_up(network, whole)
@@ -210,7 +210,7 @@ def new_custodial(
     from api.network import Directory, read_description, read_passphrase
     from ledger_service.keys import LocalKey, to_hex
 
-    settings = _settings(data)
+    settings = settings_of(data)
     folder = settings.data
     read_description(folder)
     found = Directory.read(folder / "members.json").find(member)
@@ -236,7 +236,7 @@ def restore(
     from api.network import Network, read_description
     from ledger_service import invariants
 
-    settings = _settings(data)
+    settings = settings_of(data)
     read_description(folder)
     target = settings.data
     if target.exists() and any(target.iterdir()):
@@ -304,7 +304,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 # -- the folder --------------------------------------------------------------------------------------------------------
 
 
-def _settings(data: Path | None, **others: Any) -> "Settings":
+def settings_of(data: Path | None, **others: Any) -> "Settings":
     from pydantic import ValidationError
 
     from api.settings import Settings
@@ -317,7 +317,7 @@ def _settings(data: Path | None, **others: Any) -> "Settings":
         raise WrongUsage(f"TALLYSTICK_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}") from None
 
 
-def _ask_service(settings: "Settings", method: str, path: str, value: Any = None) -> dict[str, Any]:
+def ask_service(settings: "Settings", method: str, path: str, value: Any = None) -> dict[str, Any]:
     """The running service's answer to its operator."""
     import httpx
 

@@ -19,6 +19,7 @@ from api.cli import (
     operation,
     paper,
     registry,
+    stress,
     trails,
     votes,
 )
@@ -68,6 +69,7 @@ operation.add_to(app)
 paper.add_to(app)
 of_risk = impact.add_to(app)
 disruptions.add_to(of_risk)
+stress.add_to(of_risk)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.gateway import HOME, Gateway, Home, Json, PassphraseFile, write
-from api.cli.operation import Data, _settings
+from api.cli.operation import Data, settings_of
 from api.cli.registry import _root
 from api.cli.terminal import WrongUsage, note, refuse, say, say_json, table
 
@@ -447,7 +447,7 @@ def enter(
     from api.network import Directory, Member, member_id
     from ledger_service.keys import from_hex, to_hex
 
-    folder = _settings(data).data
+    folder = settings_of(data).data
     told = _object(candidate)
     description = _object(folder / "network.json")
     own_id = member_id(str(told["did"]), from_hex(description["salt"], 32, "/salt"))

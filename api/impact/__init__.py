@@ -11,6 +11,7 @@ from api.impact.reports import Reports
 from api.impact.requests import FactRequests
 from api.impact.shared import SharedNetwork
 from api.impact.stated import StatedFacts
+from api.impact.stress import Stress
 from api.network import Network
 from ledger_service.ledger import Registration
 
@@ -24,6 +25,7 @@ class Impact:
         self.requests = FactRequests(network.ledger)
         self.stated = StatedFacts(network.ledger)
         self.shared = SharedNetwork(network.ledger, keys.derive("risk view"))
+        self.stress = Stress(self.shared, self.requests)
         self.reports = Reports(
             network.ledger,
             self.shared,
