@@ -29,6 +29,7 @@ from risk.alternatives import (
 )
 from risk.confidence import discounted
 from risk.errors import MalformedFact
+from risk.hits import ASSUMED_DAYS, CLOSED_DAYS
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Closure, Diversion, Impact, Outage, Stop, comes, propagate
 from risk.sharing import Hit, Level, LinkHit, View, canonical
@@ -58,6 +59,11 @@ ASSUMPTIONS = (
     "Another route makes nothing: what it takes does not go by the usual one, which takes all again when it ends.",
     "Where a link is closed on its way, goods wait there until it is open again in full.",
     "In the interval all stocks are off by their doubt to one side, and all are back at the earliest or the latest.",
+)
+
+_ASSUMED = (
+    "Of some that is hit nobody has said when it is back: a site is taken to need {}, {} or {} days, a port, a lane or "
+    "a passage {}, {} or {}.".format(*ASSUMED_DAYS, *CLOSED_DAYS),
 )
 
 
@@ -152,7 +158,7 @@ class _Report:
         band = discounted(chance, view.coverage.share)
         return {
             "alternatives": self._alternatives(),
-            "assumptions": list(ASSUMPTIONS),
+            "assumptions": [*ASSUMPTIONS, *(_ASSUMED if self._is_assumed() else ())],
             "bestPlan": self._best_plan() if is_hit and self.has_price else None,
             "checkpoint": view.checkpoint,
             "confidence": {
@@ -192,6 +198,11 @@ class _Report:
                 if one in said and one in view.network.sites and seen.level is Level.NAMED
             },
         }
+
+    def _is_assumed(self) -> bool:
+        """Whether nobody has said of something that is hit when it is back."""
+        hits: Iterable[Hit | LinkHit] = (*self.view.hits, *self.view.link_hits)
+        return any(one.is_assumed for one in hits)
 
     def _outages(self, when: int) -> list[Outage]:
         return [

@@ -437,3 +437,16 @@ def test_the_way_round_is_taken_while_the_canal_is_closed() -> None:
     assert route["route"]["passages"] == ["good-hope"]
     lost = Fraction(after["alternatives"]["after"]["lost"]["rotor"])
     assert lost < Fraction(before["effect"]["lost"]["rotor"])
+
+
+def test_what_nobody_has_said_is_said_to_be_assumed() -> None:
+    network = axle_circle()
+    seen = [
+        assess(
+            view(network, "lariana", key=KEY, checkpoint="x 1 00", hits=[replace(storm("yongjiang"), is_assumed=one)])
+        )
+        for one in (False, True)
+    ]
+    said, assumed = (one.content["assumptions"] for one in seen)
+    assert set(assumed) - set(said) == {assumed[-1]}
+    assert "28, 42 or 63 days" in assumed[-1]
