@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -30,9 +30,8 @@ from risk.sharing import Hit, LinkHit, Sight, View
 
 BATCH = 5_000
 """Facts that are read at once."""
-KEPT_NETWORKS = 4
-KEPT_SIGHTS = 32
-KEPT_VIEWS = 64
+KEPT_SITES = 400_000
+"""Sites in all the networks that are kept in memory, in all sights of members, and in all views."""
 Kept = TypeVar("Kept")
 
 
@@ -67,8 +66,9 @@ class Aged:
 class SharedNetwork:
     """Keeps what members have stated current, checkpoint by checkpoint; `view_key` (32 bytes) makes ids in views."""
 
-    def __init__(self, ledger: Ledger, view_key: bytes) -> None:
+    def __init__(self, ledger: Ledger, view_key: bytes, *, batch: int = BATCH) -> None:
         self._ledger = ledger
+        self._batch = batch
         self._view_key = view_key
         self._lane = threading.RLock()
         self._records: dict[int, Record] = {}
@@ -76,9 +76,9 @@ class SharedNetwork:
         self._read = 0
         self._last: int | None = None
         self._forgotten = 0
-        self._networks: OrderedDict[Hashable, Checkpointed] = OrderedDict()
-        self._sights: OrderedDict[Hashable, Sight] = OrderedDict()
-        self._views: OrderedDict[Hashable, View] = OrderedDict()
+        self._networks: _Shelf[Checkpointed] = _Shelf(KEPT_SITES)
+        self._sights: _Shelf[Sight] = _Shelf(KEPT_SITES)
+        self._views: _Shelf[View] = _Shelf(KEPT_SITES)
 
     def at(self, size: int | None, day: date) -> Checkpointed:
         """The network on `day` at the anchored checkpoint of `size`.
@@ -90,18 +90,19 @@ class SharedNetwork:
         with self._lane:
             self._follow()
             size, root, registered = self._checkpoint(size)
-            place = (size, day)
-            return _kept(self._networks, place, KEPT_NETWORKS, lambda: self._known(size, root, registered, day))
+            return self._networks.get(
+                (size, day), lambda: self._known(size, root, registered, day), lambda one: len(one.known.network.sites)
+            )
 
     def view(self, reader: bytes, at: Checkpointed, hits: Iterable[Hit | LinkHit] = (), requests: int = 0) -> View:
         """What the member `reader` may see of it and of `hits`, while `requests` of its questions are open."""
         happening, whose = tuple(hits), (reader, at.size, at.day)
         with self._lane:
-            if self._networks.get((at.size, at.day)) is not at:
+            if not self._networks.holds((at.size, at.day), at):
                 return self._sight(reader, at).view(happening, requests)  # overtaken by an erasure: not to be kept
-            sight = _kept(self._sights, whose, KEPT_SIGHTS, lambda: self._sight(reader, at))
-            return _kept(
-                self._views, (*whose, happening, requests), KEPT_VIEWS, lambda: sight.view(happening, requests)
+            sight = self._sights.get(whose, lambda: self._sight(reader, at), lambda _: len(at.known.network.sites))
+            return self._views.get(
+                (*whose, happening, requests), lambda: sight.view(happening, requests), lambda one: len(one.seen)
             )
 
     def aged(self, member: bytes, at: Checkpointed) -> list[Aged]:
@@ -148,7 +149,7 @@ class SharedNetwork:
                     .outerjoin(content, content.c.position == statement.c.position)
                     .where(IS_RISK, statement.c.position >= self._read, statement.c.position < end)
                     .order_by(statement.c.position)
-                    .limit(BATCH)
+                    .limit(self._batch)
                     .with_hint(statement, "INDEXED BY ix_statement_risk", "sqlite")
                 ).all()
                 fresh = {row.position: one for row in rows if (one := self._record(row)) is not None}
@@ -156,7 +157,7 @@ class SharedNetwork:
                 self._facts.take(fresh.values())
                 if rows:
                     self._last = rows[-1].position
-                self._read = rows[-1].position + 1 if len(rows) == BATCH else end
+                self._read = rows[-1].position + 1 if len(rows) == self._batch else end
 
     def _record(self, row: Any) -> Record | None:
         """The fact in a row, None for one that does not count."""
@@ -209,11 +210,29 @@ class SharedNetwork:
         return Checkpointed(f"{self._ledger.origin} {size} {root}", size, registered, day, found)
 
 
-def _kept(cache: OrderedDict[Hashable, Kept], key: Hashable, most: int, make: Callable[[], Kept]) -> Kept:
-    """What `make` gives, or gave for the same key; the `most` last used are kept."""
-    if key not in cache:
-        cache[key] = make()
-        if len(cache) > most:
-            cache.popitem(last=False)
-    cache.move_to_end(key)
-    return cache[key]
+class _Shelf(Generic[Kept]):
+    """What was made last and may be asked for again, up to so many sites in all."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._things: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
+
+    def holds(self, key: Hashable, thing: Kept) -> bool:
+        return key in self._things and self._things[key][0] is thing
+
+    def get(self, key: Hashable, make: Callable[[], Kept], weigh: Callable[[Kept], int]) -> Kept:
+        """What `make` gives, or gave for the same key; `weigh` says how many sites are in it."""
+        if key not in self._things:
+            made = make()
+            weight = max(weigh(made), 1)
+            self._things[key] = made, weight
+            self._held += weight
+            while self._held > self._most and len(self._things) > 1:
+                self._held -= self._things.popitem(last=False)[1][1]
+        self._things.move_to_end(key)
+        return self._things[key][0]
+
+    def clear(self) -> None:
+        self._things.clear()
+        self._held = 0

@@ -1,0 +1,131 @@
+"""The shared network follows the log: what counts in it, from when on, and what it costs to be asked again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from api.feed import iso
+from api.impact.shared import SharedNetwork
+from ledger_service.anchoring import UnknownCheckpoint
+from ledger_service.bundle import NotYetAnchored
+from ledger_service.envelope import Envelope
+from ledger_service.keys import LocalKey
+from tests.consortium import Consortium, member_id
+
+KEY = bytes(range(32))
+DUERO, NORDRAND = (f"https://{name}.example.org/site/1" for name in ("duero", "nordrand"))
+CASTING, AXLE = (f"did:web:{name}.example.org/part/1" for name in ("duero", "nordrand"))
+
+
+@pytest.fixture
+def consortium(tmp_path: Path) -> Iterator[Consortium]:
+    made = Consortium(tmp_path)
+    yield made
+    made.close()
+
+
+def fact(consortium: Consortium, who: str, kind: str, signer: LocalKey | None = None, **content: Any) -> Envelope:
+    said = {"asOf": iso(consortium.clock.now - 1000), "document": {"number": "1", "type": "list"}, **content}
+    return consortium.envelope(who, (), content=said, kind=kind, stream=f"{who} facts", signer=signer)
+
+
+def today(consortium: Consortium) -> date:
+    return datetime.fromtimestamp(consortium.clock.seconds(), UTC).date()
+
+
+def test_what_is_withheld_or_void_never_counts_and_what_was_erased_counts_no_more(consortium: Consortium) -> None:
+    shared, day = SharedNetwork(consortium.ledger, KEY), today(consortium)
+    plain = fact(consortium, "duero", "site", site=DUERO)
+    withheld = replace(fact(consortium, "nordrand", "site", site=NORDRAND), content=None, secret=None)
+    other = consortium.add_key("duero", "duero second")
+    consortium.register(plain, withheld)
+    consortium.register(fact(consortium, "duero", "site", other, site=f"{DUERO}/second"))
+    consortium.revoke_key("duero", "duero second")
+    consortium.publish()
+    assert list(shared.at(None, day).known.network.sites) == [DUERO]
+    consortium.ledger.erase(plain.header.digest(consortium.ledger.domain), consortium.clock.now)
+    assert list(shared.at(None, day).known.network.sites) == []
+
+
+def test_only_what_is_anchored_is_asked_about(consortium: Consortium) -> None:
+    shared, day = SharedNetwork(consortium.ledger, KEY), today(consortium)
+    with pytest.raises(UnknownCheckpoint, match="no checkpoint yet"):
+        shared.at(None, day)
+    consortium.register(fact(consortium, "duero", "site", site=DUERO))
+    consortium.publish()
+    first = shared.at(None, day)
+    consortium.register(consortium.envelope())
+    consortium.publish()
+    assert shared.at(None, day) is first, "what has nothing to do with risk moves nothing"
+    assert shared.at(2, day).known.network.sites == first.known.network.sites
+    with pytest.raises(UnknownCheckpoint, match="no checkpoint has 7"):
+        shared.at(7, day)
+
+
+def test_a_checkpoint_on_its_way_to_the_chain_is_not_yet_there(tmp_path: Path) -> None:
+    class Cut(BaseException):
+        """The machine stops here."""
+
+    def step(name: str) -> None:
+        if name == "checkpoint stored":
+            raise Cut
+
+    consortium = Consortium(tmp_path, steps=step)
+    consortium.register(fact(consortium, "duero", "site", site=DUERO))
+    with pytest.raises(Cut):
+        consortium.ledger.publish(consortium.clock.now)
+    shared = SharedNetwork(consortium.ledger, KEY)
+    with pytest.raises(NotYetAnchored):
+        shared.at(1, today(consortium))
+    consortium.close()
+
+
+def said(consortium: Consortium, random: Random) -> Envelope:
+    """Something that duero or nordrand states of one of their sites."""
+    amount, part = str(random.randint(1, 900)), {"part": CASTING, "uom": "H87"}
+    made = {"planned": "10", "most": "20", "uom": "H87"}
+    link = {"supplier": DUERO, "customer": NORDRAND, "share": "1", "lead": {"days": random.randint(1, 9)}, **part}
+    options: list[tuple[str, str, dict[str, Any]]] = [
+        ("nordrand", "stock", {"site": NORDRAND, "quantity": amount, **part}),
+        ("duero", "stock", {"site": DUERO, "quantity": amount, **part}),
+        ("nordrand", "supply-link", {**link, "level": random.choice(["named", "tier", "withheld"])}),
+        ("duero", "capacity", {"site": DUERO, "part": CASTING, **made}),
+        ("nordrand", "capacity", {"site": NORDRAND, "part": AXLE, **made}),
+        ("nordrand", "bill-of-material",
+         {"site": NORDRAND, "part": AXLE, "needs": [{"part": CASTING, "quantity": "2", "uom": "H87"}]}),
+        ("nordrand", "site", {"site": NORDRAND, "name": f"Plant {amount}"}),
+        ("oderland", "stock", {"site": NORDRAND, "quantity": amount, **part}),
+    ]  # fmt: skip
+    who, kind, content = random.choice(options)
+    return fact(consortium, who, kind, **content)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_followed_step_by_step_or_read_at_once_each_checkpoint_gives_the_same_view(
+    consortium: Consortium, seed: int
+) -> None:
+    random, day, readers = Random(seed), today(consortium), [member_id("duero"), member_id("nordrand")]
+    following = SharedNetwork(consortium.ledger, KEY)
+    consortium.register(
+        fact(consortium, "duero", "site", site=DUERO), fact(consortium, "nordrand", "site", site=NORDRAND)
+    )
+    consortium.publish()
+    seen = {}
+    for _ in range(12):
+        consortium.clock.forward(1)
+        consortium.register(*(said(consortium, random) for _ in range(random.randint(1, 4))))
+        consortium.publish()
+        at = following.at(None, day)
+        assert at.size == consortium.ledger.size
+        for reader in readers:
+            seen[at.size, reader] = following.view(reader, at).text
+    for batch in (1, 7, 5_000):
+        afresh = SharedNetwork(consortium.ledger, KEY, batch=batch)
+        for (size, reader), text in random.sample(sorted(seen.items()), 8):
+            assert afresh.view(reader, afresh.at(size, day)).text == text
+            assert following.view(reader, following.at(size, day)).text == text
