@@ -370,6 +370,15 @@ def amount_text(amount: Fraction) -> str:
     return f"{'-' if thousandths < 0 else ''}{whole:,}" + (f".{rest:03}".rstrip("0") if rest else "")
 
 
+def rough_amount(amount: Fraction) -> str:
+    """An amount as it is said: large ones to the whole.
+
+    >>> rough_amount(Fraction("17829.609")), rough_amount(Fraction("9.6"))
+    ('17,830', '9.6')
+    """
+    return amount_text(Fraction(round(amount)) if abs(amount) >= 100 else amount)
+
+
 def money_text(cents: int, currency: str = "EUR") -> str:
     """An amount of money as it is said; `exact_money` has the rest.
 

@@ -27,6 +27,7 @@ from api.drawing.reading import (
     exact_money,
     listed,
     money_text,
+    rough_amount,
     week_text,
 )
 from api.texts import identifier, plain
@@ -618,8 +619,8 @@ class Telling:
             blocks.append(
                 Sentence(("With all that the consortium has to offer: ", *left, ", instead of ", *now, "."), "good")
             )
-            if said["suggestions"] and said["routes"]:
-                alone = [(name, said[key]) for name, key in _ALONE if said[key] is not None]
+            if said["afterSuppliers"] is not None and said["afterRoutes"] is not None:
+                alone = [(name, said[key]) for name, key in _ALONE]
                 words = [one for name, after in alone for one in (f"With {name} alone: ", *self._left(after), ". ")]
                 blocks.append(Sentence(tuple(words)))
         rule = plain(said["rule"], 60)
@@ -650,6 +651,8 @@ class Telling:
     def _suggestions(self, said: Mapping[str, Any]) -> list[Block]:
         if not said["suggestions"]:
             nothing = "No pre-qualified supplier for parts of yours has anything to spare."
+            if said["after"] is not None and not said["routes"]:
+                nothing = "What stands in does so further up: nothing of it comes to your own plants."
             return [Sentence((nothing if self.reading.stops else "None is needed or known for parts of yours.",))]
         targets = list(dict.fromkeys(self._for(one) for one in said["suggestions"]))
         is_one = len(targets) == 1
@@ -831,9 +834,9 @@ class Telling:
         if self.content.get("view"):
             pairs.append(("Your view of the network", (plain(str(self.content["view"]), 80),)))
         pairs.append(("SHA-256 of the content", (sha256(canonical(self.content)).hexdigest(),)))
-        pairs.append(("Log", (origin,)))
+        pairs.append(("Checkpoint", (f"{origin}, size {size}" if size else origin,)))
         if size:
-            pairs += [("Size of the checkpoint", (str(size),)), ("Its root", (root,))]
+            pairs.append(("Its root", (root,)))
         pairs.append(
             (
                 "Reader",
@@ -891,8 +894,8 @@ class Telling:
 
     @staticmethod
     def _number(amount: Fraction) -> Figure:
-        shown = amount_text(amount)
-        return Figure(shown, shown.replace(",", ""))
+        shown, exact = rough_amount(amount), amount_text(amount)
+        return Figure(shown, exact.replace(",", ""), "" if shown == exact else exact)
 
     def _money(self, cents: int) -> Figure:
         currency = plain(self.content.get("currency") or "EUR", 3)

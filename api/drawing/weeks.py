@@ -4,7 +4,7 @@ from datetime import date
 from fractions import Fraction
 
 from api.drawing.canvas import Box, Canvas, text_width
-from api.drawing.reading import MONTHS, Reading, amount_text, week_text
+from api.drawing.reading import MONTHS, Reading, rough_amount, week_text
 
 _ROW = 21
 _SIZE = 12.5
@@ -30,7 +30,7 @@ def _series(canvas: Canvas, top: float, series: list[tuple[date, Fraction]], yea
     most = max(amount for _, amount in series)
     names = [_week_name(week, year) for week, _ in series]
     left = 42 + max(text_width(name, _SIZE) for name in names) + 10
-    right = max(text_width(amount_text(amount), _SIZE, bold=True) for _, amount in series) + 10
+    right = max(text_width(rough_amount(amount), _SIZE, bold=True) for _, amount in series) + 10
     room = max(canvas.width - left - right, 20)
     for (week, amount), name in zip(series, names, strict=True):
         line = top + _ROW / 2 + _SIZE * 0.36
@@ -41,7 +41,7 @@ def _series(canvas: Canvas, top: float, series: list[tuple[date, Fraction]], yea
         if amount:
             canvas.rectangle(Box(left, top + 3, max(long, 2), _ROW - 6), "bar-bad", radius=2)
         canvas.text(
-            left + room + right, line, amount_text(amount), "ink" if amount else "quiet", size=_SIZE, anchor="end",
+            left + room + right, line, rough_amount(amount), "ink" if amount else "quiet", size=_SIZE, anchor="end",
             bold=bool(amount),
         )  # fmt: skip
         top += _ROW

@@ -47,7 +47,7 @@ def draw(reading: Reading, width: float) -> Canvas | None:
     points = [(one.longitude, one.latitude) for one in reading.positions]
     if not points and not shapes:
         return None
-    frame = _frame(points, shapes, width, tallest=0.46 if width >= 560 else 0.85)
+    frame = _frame(points, shapes, width, tallest=0.42 if width >= 560 else 0.85)
     canvas = Canvas(width)
     canvas.height = frame.up * frame.scale_y
     sheet = Box(0, 0, width, canvas.height)
@@ -128,7 +128,7 @@ def _frame(points: Sequence[Point], shapes: Sequence[Sequence[Point]], width: fl
     # The sheet is neither a strip nor a tower.
     squeeze = max(math.cos(math.radians((south + north) / 2)), 0.3)
     up = north - south
-    least, most = across * squeeze * 0.42, across * squeeze * tallest
+    least, most = across * squeeze * 0.4, across * squeeze * tallest
     if up < least:
         south, north = south - (least - up) / 2, north + (least - up) / 2
     elif up > most:

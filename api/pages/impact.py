@@ -144,7 +144,7 @@ def _table(table: Table) -> Iterable[Child]:
         e("caption", table.caption) if table.caption and not table.is_closed else None,
         e("thead", e("tr", head, role="row"), role="rowgroup"),
         e("tbody", rows, role="rowgroup"),
-        class_="stack wide-table" if len(table.head) > 7 else "stack",
+        class_="stack wide-table" if len(table.head) > 7 else "stack few" if len(table.head) < 5 else "stack",
         role="table",
     )
     more = e("p", f"and {table.more} more, which the report has", class_="quiet") if table.more else None
