@@ -80,7 +80,7 @@ class Pin:
 
 
 class Notes:
-    """The notes and PINs of a ledger. `key` is 32 secret bytes of the service; `about` says what each note is of, in the
+    """The notes and PINs of a ledger. `key` is 32 secret bytes of the service; `about` says what each note is of in the
     table of these notes.
     """
 

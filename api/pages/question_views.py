@@ -93,7 +93,7 @@ def answer_form(
             form.hidden(),
             e("input", type="hidden", name="answer", value="answer"),
             e("p", say("ask_what_you_know"), class_="hint"),
-            [_fact_fields(frame, one, form) for one in asked],
+            [_fact_fields(frame, one, form, is_alone=len(asked) == 1) for one in asked],
             e("p", say("ask_by_table"), class_="hint") if tables else None,
             _levels(frame, question, sides, form) if asks_level else None,
             e("button", say("to_review")),
@@ -101,11 +101,12 @@ def answer_form(
             action=frame.here("/answer"),
             id="answer",
         ),
+        class_="way",
         open=is_opened,
     )
 
 
-def _fact_fields(frame: Frame, asked: Asked, form: Form) -> Element:
+def _fact_fields(frame: Frame, asked: Asked, form: Form, *, is_alone: bool) -> Element:
     say, language = frame.say, frame.say.language
     wanted, sheet = asked.wanted, asked.sheet
     first = [one for one in asked.columns if not one.repeats]
@@ -121,13 +122,22 @@ def _fact_fields(frame: Frame, asked: Asked, form: Form) -> Element:
             else e("details", e("summary", say(f"ask_more_{sheet.kind}")), inside, open=filled)
         )
     about = [identifier(one) for one in (wanted.part, wanted.site) if one]
-    return e(
+    fields = e(
         "fieldset",
         e("legend", sheet.title(language)),
         e("p", ", ".join(about), class_="about") if about else None,
         e("p", sheet.about(language), class_="hint") if not about else None,
         parts,
     )
+    if is_alone:
+        return fields
+    names = [asked.field(one.name, row) for one in asked.columns for row in range(asked.rows)]
+    is_touched = any(form.is_wrong(one) or (form.value(one) and one.endswith(_SAYING)) for one in names)
+    return e("details", e("summary", sheet.title(language)), fields, open=is_touched or asked.place == 0)
+
+
+_SAYING = ("quantity", "planned", "share", "name", "needs_part", "price", "scope", "same_as", "region")
+"""Fields in which something only stands where somebody wrote it."""
 
 
 def _field(frame: Frame, asked: Asked, column: Column, row: int, form: Form) -> Element:
@@ -146,7 +156,7 @@ def _field(frame: Frame, asked: Asked, column: Column, row: int, form: Form) -> 
         return e("div", label, choice)
     told = hint(column, language)
     sort = {Sort.NUMBER: "decimal", Sort.SHARE: "decimal", Sort.DAYS: "numeric", Sort.MONEY: "decimal"}
-    given = asked.wanted.site if column.name in ("supplier", "customer") and not form.fields else None
+    given = asked.filled_in if column.name == "supplier" and not form.fields else ""
     return e(
         "div",
         label,
@@ -159,7 +169,7 @@ def _field(frame: Frame, asked: Asked, column: Column, row: int, form: Form) -> 
             name=name,
             maxlength="300",
             autocomplete="off",
-            value=form.value(name) or (identifier(given) if given and column.name == "supplier" else ""),
+            value=form.value(name) or given,
             aria_describedby=f"{name}-hint" if told else False,
             aria_invalid="true" if wrong else False,
             class_="wrong" if wrong else False,
@@ -236,6 +246,7 @@ def passing_on_form(
             action=frame.here("/answer"),
             id="forward",
         ),
+        class_="way",
         open=is_opened,
     )  # fmt: skip
 
@@ -271,6 +282,7 @@ def declining_form(frame: Frame, form: Form, *, is_opened: bool) -> Element:
             action=frame.here("/answer"),
             id="decline",
         ),
+        class_="way",
         open=is_opened,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ gateway fetches. Until that has signed, nothing is answered.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from api.pages.answers import Fields, Mistake
 from api.pages.notes import MARGIN_MS, Notes
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, Requests, RequestState, SigningRequest, UnfitStatement
 from api.problems import NotCustodial
+from api.texts import identifier
 from ledger_service import canonical
 from ledger_service.envelope import Envelope
 from ledger_service.keys import to_hex
@@ -60,6 +61,11 @@ class Asked:
         return tuple(one for one in self.sheet.columns if one.asks and one.name not in given)
 
     @property
+    def filled_in(self) -> str:
+        """What the page fills in for the place that the request names."""
+        return identifier(self.wanted.site) if self.wanted.site else ""
+
+    @property
     def rows(self) -> int:
         return ROWS.get(self.sheet.kind, 1)
 
@@ -85,14 +91,18 @@ def read_answer(
     states_links = any(one.kind == "supply-link" for one in question.said.wanted)
     if (states_links or links) and level is None:
         mistakes.append(Mistake("level-tier", "ask_error_level"))
-    for asked in asked_by_hand(question):
+    # Sites first: the rest may be of one that is described here.
+    for asked in sorted(asked_by_hand(question), key=lambda one: one.sheet.kind != "site"):
         rows = _rows(fields, asked)
         if not rows:
             continue
         if asked.sheet.kind == "supply-link":
             rows[0]["level"] = str(level or SharingLevel.WITHHELD)
         try:
-            found += [(one.kind, one.content) for one in read_fields(asked.sheet.kind, rows, rules)]
+            said = read_fields(asked.sheet.kind, rows, rules)
+            found += [(one.kind, one.content) for one in said]
+            if asked.sheet.kind == "site":
+                rules = replace(rules, sites=(rules.sites or frozenset()) | {str(one.content["site"]) for one in said})
         except UnfitTable as error:
             for one in error.problems:
                 name = one.column if one.column in {each.name for each in asked.columns} else asked.columns[0].name
@@ -160,8 +170,8 @@ def _rows(fields: Fields, asked: Asked) -> list[dict[str, str]]:
     for row in range(asked.rows):
         names = [one.name for one in asked.columns if not row or one.name in repeated]
         values = {name: fields.get(asked.field(name, row), "").strip()[:300] for name in names}
-        # A list to choose from always says something.
-        if any(value for name, value in values.items() if name not in _CHOSEN):
+        # A list to choose from always says something, and what the page has filled in itself says nothing.
+        if any(value and value != asked.filled_in for name, value in values.items() if name not in _CHOSEN):
             rows.append(values)
     if not rows:
         return []

@@ -69,12 +69,13 @@ class Telephone:
     token: str
     lang: str = "en"
     last: Any = None
+    place: str = "o"
 
     def __post_init__(self) -> None:
         self.service.anyone.cookies.clear()
 
     def get(self) -> Any:
-        self.last = self.service.anyone.get(f"/o/{self.token}", params={"lang": self.lang})
+        self.last = self.service.anyone.get(f"/{self.place}/{self.token}", params={"lang": self.lang})
         return self.last
 
     def post(self, path: str, **fields: str) -> Any:
@@ -83,7 +84,7 @@ class Telephone:
         form = {"form": found.group(1)} if found is not None else {}
         form |= {name.replace("__", "."): value for name, value in fields.items()}
         self.last = self.service.anyone.post(
-            f"/o/{self.token}/{path}", params={"lang": self.lang}, data=form, follow_redirects=True
+            f"/{self.place}/{self.token}/{path}", params={"lang": self.lang}, data=form, follow_redirects=True
         )
         return self.last
 
