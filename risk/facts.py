@@ -16,7 +16,7 @@ from typing import Any
 
 from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.confidence import doubt
-from risk.network import Calendar, Inconsistency, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.network import Calendar, Inconsistency, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork, arrival
 from risk.ordered import Ordered, Table
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Level
@@ -57,6 +57,35 @@ class Record:
     fact: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Despatched:
+    """What a member has handed over for another site of the network: `units` are (unit, part, amount, unit of measure).
+
+    `statement` is its id, `corrects` that of the one that it takes the place of. It is on its way until a `Received`.
+    """
+
+    statement: str
+    issuer: str
+    registered: datetime
+    leaves: date
+    supplier: str
+    customer: str
+    units: tuple[tuple[str, str, Fraction, str], ...]
+    corrects: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The units that a member says it has received, or refused: they are not on their way to it any more."""
+
+    issuer: str
+    registered: datetime
+    units: tuple[str, ...]
+
+
+Goods = Despatched | Received
+
+
 @dataclass(frozen=True)
 class Known:
     """What the records of a checkpoint come to. `aged` are statements older than agreed, with their age in days.
@@ -83,14 +112,20 @@ class Known:
 
 
 def known(
-    records: Iterable[Record], at: datetime, day: date, agreed_days: Mapping[str, Fraction] | None = None
+    records: Iterable[Record],
+    at: datetime,
+    day: date,
+    agreed_days: Mapping[str, Fraction] | None = None,
+    goods: Iterable[Goods] = (),
 ) -> Known:
     """The network on `day` by what was registered up to `at`, the time of the checkpoint.
 
-    `agreed_days` is how old each kind may be. Raises MalformedFact for a fact that is wrong in itself.
+    `agreed_days` is how old each kind may be; `goods` are what was handed over and received. Raises MalformedFact for a
+    fact that is wrong in itself.
     """
     facts = Facts(agreed_days)
     facts.take(records)
+    facts.follow(goods)
     return facts.known(at, day)
 
 
@@ -108,6 +143,8 @@ class Facts:
         self._agreed_days = {**AGREED_DAYS, **(agreed_days or {})}
         self._records: list[Record] = []
         self._waiting: list[Record] = []
+        self._goods: list[Goods] = []
+        self._goods_waiting: list[Goods] = []
         self._reading: _Reading | None = None
 
     def take(self, records: Iterable[Record]) -> None:
@@ -116,19 +153,31 @@ class Facts:
         self._records += some
         self._waiting += some
 
+    def follow(self, goods: Iterable[Goods]) -> None:
+        """Add what was handed over and received since.
+
+        What was handed over after the customer's stock was counted is on its way besides what that says; what was
+        before is taken to be in it.
+        """
+        some = list(goods)
+        self._goods += some
+        self._goods_waiting += some
+
     def known(self, at: datetime, day: date) -> Known:
         """What was registered up to `at` comes to on `day`. Raises MalformedFact as `known` does."""
         # Where a fact is wrong in itself nothing half read may stay behind.
         reading, self._reading = self._reading, None
-        waiting = self._waiting
+        waiting, goods = self._waiting, self._goods_waiting
         if reading is None or reading.day != day or at < reading.at:
-            reading, waiting = None, self._records
+            reading, waiting, goods = None, self._records, self._goods
         due = [one for one in waiting if one.registered <= at]
-        if reading is None or not reading.goes_on(due, at):
-            waiting = self._records
-            reading = _Reading([one for one in waiting if one.registered <= at], at, day, self._agreed_days)
+        if reading is None or not reading.goes_on(due, [one for one in goods if one.registered <= at], at):
+            waiting, goods = self._records, self._goods
+            moved = [one for one in goods if one.registered <= at]
+            reading = _Reading([one for one in waiting if one.registered <= at], moved, at, day, self._agreed_days)
         found = reading.known()
         self._reading, self._waiting = reading, [one for one in waiting if one.registered > at]
+        self._goods_waiting = [one for one in goods if one.registered > at]
         return found
 
 
@@ -141,7 +190,14 @@ class _Reading:
     `current` is what holds of each thing by each issuer, `there` what of it counts at each place: the last one.
     """
 
-    def __init__(self, records: Iterable[Record], at: datetime, day: date, agreed_days: Mapping[str, Fraction]) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record],
+        goods: Iterable[Goods],
+        at: datetime,
+        day: date,
+        agreed_days: Mapping[str, Fraction],
+    ) -> None:
         self.at = at
         self.day = day
         self.agreed_days = agreed_days
@@ -183,6 +239,11 @@ class _Reading:
         self.by_age = {
             kind: Ordered(sorted(map(_as_of, of.get(kind, ()))), _itself) for kind in sorted(self.agreed_days)
         }
+        self.moving: dict[Place, dict[str, Despatched]] = defaultdict(dict)
+        self.despatched: dict[str, Despatched] = {}
+        self.arrived: dict[str, set[str]] = defaultdict(set)
+        self.units_moving: dict[str, set[Place]] = defaultdict(set)
+        self._move(goods)
         made = self.there["capacity"].keys() | self.there["bill-of-material"].keys()
         lines = [self._line((site, part)) for site, part in made]
         stocks = {(site, part): self._stock((site, part)) for site, part in self.there["stock"]}
@@ -204,8 +265,8 @@ class _Reading:
         )
         self._qualify()
 
-    def goes_on(self, records: Iterable[Record], at: datetime) -> bool:
-        """Whether what is read can go on with `records`, up to `at`; if not, all has to be read again."""
+    def goes_on(self, records: Iterable[Record], goods: Iterable[Goods], at: datetime) -> bool:
+        """Whether what is read can go on with `records` and `goods`, up to `at`; if not, all has to be read again."""
         self.at = at
         some = list(records)
         if any(one.kind not in _CHANGES for one in some):
@@ -213,7 +274,7 @@ class _Reading:
         keys = {key for one in some for key in self._note(one)}
         if any(key[0] not in _CHANGES for key in keys):
             return False
-        places: set[tuple[str, Place]] = set()
+        places: set[tuple[str, Place]] = {("supply-link", place) for place in self._move(goods)}
         names: set[str] = set()
         for key in keys:
             before, after = self.current.get(key), self._newest(key)
@@ -234,6 +295,9 @@ class _Reading:
                 if one.kind == "stock"
                 for source, _, _ in one.fact.on_the_way
             }
+            if key[0] == "stock":
+                counted = {self._place(one) for one in some}
+                places |= {("supply-link", place) for place in self.moving if place[1:] in counted}
             self._replace(key, before, after)
         for name in names:
             first = self.counted.get(name)
@@ -528,9 +592,49 @@ class _Reading:
                     coming[max(arrives, self.day)] += amount
         sails = None if fact.sails is None else frozenset(day - 1 for day in fact.sails)
         lead = Lead(fact.lead_days, fact.is_working_days, sails)
+        for leaves, amount in self._under_way(place, None if stock is None else stock.fact.stated.as_of):
+            coming[max(arrival(lead, self.sites[customer].calendar, leaves), self.day)] += amount
         link = SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, dict(coming), fact.since,
                           str(level), _route(fact.route))  # fmt: skip
         return link, exceptions
+
+    def _move(self, goods: Iterable[Goods]) -> set[Place]:
+        """Keep what was handed over and received; the links (supplier, customer, part) on which that is."""
+        touched: set[Place] = set()
+        for one in goods:
+            if isinstance(one, Received):
+                self.arrived[one.issuer].update(one.units)
+                touched |= {place for unit in one.units for place in self.units_moving.get(unit, ())}
+                continue
+            before = self.despatched.get(one.corrects or "")
+            if before is not None and before.issuer == one.issuer:
+                for place in self._ways(before):
+                    self.moving[place].pop(before.statement, None)
+                    touched.add(place)
+            self.despatched[one.statement] = one
+            ends = [self.sites.get(site) for site in (one.supplier, one.customer)]
+            # Whoever carries it on hands over again, between other sites: that adds nothing.
+            if ends[0] is None or ends[1] is None or ends[0].owner != one.issuer:
+                continue
+            for place in self._ways(one):
+                self.moving[place][one.statement] = one
+                touched.add(place)
+            for unit, part, _, _ in one.units:
+                self.units_moving[unit].add((one.supplier, one.customer, self.name(part)))
+        return touched
+
+    def _ways(self, one: Despatched) -> set[Place]:
+        return {(one.supplier, one.customer, self.name(part)) for _, part, _, _ in one.units}
+
+    def _under_way(self, place: Place, counted: int | None) -> Iterator[tuple[date, Fraction]]:
+        """What left on which day, and was handed over after the stock of it was `counted` (ms)."""
+        arrived = self.arrived.get(self.sites[place[1]].owner, ())
+        for one in self.moving.get(place, {}).values():
+            if counted is not None and one.registered <= datetime.fromtimestamp(counted / 1000, UTC):
+                continue
+            for unit, part, amount, uom in one.units:
+                if self.name(part) == place[2] and unit not in arrived and uom == self.units.get(place[2]):
+                    yield one.leaves, amount
 
     def _qualify(self) -> None:
         """What qualified suppliers have to spare a week, by their own word; without that it is nothing."""

@@ -1089,6 +1089,21 @@ def days_from(first: date, count: int) -> list[date]:
     return [first + timedelta(days=number) for number in range(count)]
 
 
+def arrival(lead: Lead, calendar: Calendar, day: date) -> date:
+    """The day on which that which leaves on `day` can be used by a customer who works by `calendar`."""
+    while lead.sails is not None and day.weekday() not in lead.sails:
+        day += timedelta(days=1)
+    left = lead.days if lead.working else 0
+    while left:
+        day += timedelta(days=1)
+        left -= calendar.is_open(day)
+    day += timedelta(days=0 if lead.working else lead.days)
+    last = day + timedelta(days=366)
+    while day < last and not calendar.is_open(day):
+        day += timedelta(days=1)
+    return day
+
+
 def arrivals(lead: Lead, calendar: Calendar, days: Sequence[date]) -> Index:
     """On which day (its number) that which leaves on each of `days` can be used; beyond the last day: their count."""
     last = len(days)

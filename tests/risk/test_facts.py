@@ -1,5 +1,6 @@
 """From signed facts to the network: who may say what, which of two holds, and who is told what does not fit."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from random import Random
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from ledger_service.risk_kinds import PARSERS
 from risk.alternatives import RouteAlternative
 from risk.assessment import assess
-from risk.facts import Facts, Known, Record, known
+from risk.facts import Despatched, Facts, Goods, Known, Received, Record, known
 from risk.network import Lead
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, Level, view
@@ -314,3 +315,83 @@ def test_a_way_counts_as_soon_as_its_link_is_stated() -> None:
     facts.take([link(A)])
     assert len(facts.known(NOON, DAY).routes) == 1
     assert facts.known(NOON, DAY).network.inconsistencies == ()
+
+
+def sent(number: int = 1, *, hours: float = -0.5, issuer: str = B, amount: int = 40, **details: Any) -> Despatched:
+    """Handed over half an hour before noon; the stock was counted an hour before."""
+    given: dict[str, Any] = {
+        "leaves": DAY,
+        "supplier": MAKER,
+        "customer": PLANT,
+        "units": ((f"pallet {number}", SAME, Fraction(amount), "H87"),),
+    }
+    return Despatched(f"despatch {number}", issuer, NOON + timedelta(hours=hours), **(given | details))
+
+
+def coming(*goods: Goods, records: Sequence[Record] = tuple(BASE), at: datetime = NOON) -> dict[str, int]:
+    (one,) = known(records, at, DAY, goods=goods).network.links
+    return {day.isoformat(): int(amount) for day, amount in sorted(one.in_transit.items())}
+
+
+TO_COME = {"2026-10-13": 100}
+"""What the stock says is on its way."""
+
+
+@pytest.mark.parametrize(
+    ("name", "goods", "expected"),
+    [
+        ("after the stock was counted", [sent()], TO_COME | {"2026-10-14": 40}),
+        ("twice", [sent(), sent(2, amount=5)], TO_COME | {"2026-10-14": 45}),
+        ("before that: it is in what the stock says", [sent(hours=-2)], TO_COME),
+        ("received", [sent(), Received(A, NOON, ("pallet 1",))], TO_COME),
+        ("received by its haulier", [sent(), Received(C, NOON, ("pallet 1",))], TO_COME | {"2026-10-14": 40}),
+        ("another pallet received", [sent(), Received(A, NOON, ("pallet 2",))], TO_COME | {"2026-10-14": 40}),
+        ("carried on by the haulier", [sent(issuer=C)], TO_COME),
+        ("from nowhere", [sent(supplier="https://nobody.example.org/site")], TO_COME),
+        ("where nothing is supplied", [sent(customer=SPARE)], TO_COME),
+        ("in another unit", [sent(units=(("pallet 1", SHAFT, Fraction(1), "KGM"),))], TO_COME),
+        ("another part", [sent(units=(("pallet 1", AXLE, Fraction(1), "H87"),))], TO_COME),
+        ("corrected", [sent(), sent(3, corrects="despatch 1", amount=7)], TO_COME | {"2026-10-14": 7}),
+        ("taken back", [sent(), sent(3, corrects="despatch 1", units=())], TO_COME),
+        ("corrected by a stranger", [sent(), sent(3, issuer=C, corrects="despatch 1", units=())],
+         TO_COME | {"2026-10-14": 40}),
+        ("overdue", [sent(leaves=date(2026, 10, 1))], {"2026-10-12": 40} | TO_COME),
+        ("on a Friday", [sent(leaves=date(2026, 10, 16))], TO_COME | {"2026-10-19": 40}),
+        ("later than the checkpoint", [sent(hours=1)], TO_COME),
+    ],
+)  # fmt: skip
+def test_open_handoffs_are_on_their_way(name: str, goods: list[Goods], expected: dict[str, int]) -> None:
+    assert coming(*goods) == expected, name
+    assert coming(*reversed(goods)) == expected or "correct" in name or "back" in name, name
+
+
+def test_without_a_stock_fact_what_was_handed_over_is_all_that_is_known() -> None:
+    assert coming(sent(hours=-99), records=[one for one in BASE if one.kind != "stock"]) == {"2026-10-14": 40}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_goods_that_come_one_by_one_give_what_all_at_once_give(seed: int) -> None:
+    random = Random(seed)
+    moved: list[Record | Goods] = [
+        stock(-random.random(), number=n, quantity=str(random.randint(1, 90))) for n in range(3)
+    ]
+    for number in range(6):
+        moved.append(sent(number, hours=-random.random(), amount=random.randint(1, 9)))
+        if random.random() < 0.4:
+            moved.append(Received(A, NOON - timedelta(minutes=random.randint(0, 20)), (f"pallet {number}",)))
+    random.shuffle(moved)
+    facts = Facts()
+    facts.take(BASE)
+    facts.known(NOON - timedelta(minutes=random.randint(0, 60)), DAY)
+    for one in moved:
+        if isinstance(one, Record):
+            facts.take([one])
+        else:
+            facts.follow([one])
+        if random.random() < 0.5:
+            facts.known(NOON, DAY)
+    records, goods = (
+        [one for one in moved if isinstance(one, Record)],
+        [one for one in moved if not isinstance(one, Record)],
+    )
+    assert facts.known(NOON, DAY).network.digest == known([*BASE, *records], NOON, DAY, goods=goods).network.digest
