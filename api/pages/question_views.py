@@ -124,7 +124,7 @@ def _fact_fields(frame: Frame, asked: Asked, form: Form, *, is_alone: bool) -> E
     about = [identifier(one) for one in (wanted.part, wanted.site) if one]
     fields = e(
         "fieldset",
-        e("legend", sheet.title(language)),
+        e("legend", sheet.title(language)) if is_alone else None,
         e("p", ", ".join(about), class_="about") if about else None,
         e("p", sheet.about(language), class_="hint") if not about else None,
         parts,
@@ -182,7 +182,7 @@ def _levels(frame: Frame, question: Question, sides: Sides, form: Form) -> Eleme
     say, at = frame.say, 1 if frame.say.language == "de" else 0
     states_links = any(one.kind == "supply-link" for one in question.said.wanted)
     who = say("ask_others") if states_links else sides.asker
-    chosen = form.value("level") or (question.said.level or "")
+    chosen = form.value("level")  # what the asker suggests is not chosen for anybody
     choices = [
         e(
             "label",

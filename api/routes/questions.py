@@ -183,7 +183,7 @@ class Visit:
             *parts,
             question_views.answer_form(
                 self.frame, question, self.sides, told["answer"], asks_level=asks_level,
-                is_opened=chosen in ("", "answer"),
+                is_opened=chosen == "answer",
             ),
             question_views.passing_on_form(
                 self.frame, self.desk.suppliers(question), until, told["forward"], is_opened=chosen == "forward"
