@@ -280,8 +280,8 @@ class Telling:
         span: Words = (self._day(min(bounds)), " to ", self._day(max(bounds))) if len(set(bounds)) > 1 else ()
         lost = list(reading.lost.items())
         tiles = [
-            Tile("First day", (self._day(first),), ("between ", *span) if span else (), is_bad=True),
-            Tile("At a standstill", (self._number(Fraction(days)),), ("working days at most, at one plant",)),
+            Tile("First day", (self._day(first),), span, is_bad=True),
+            Tile("At a standstill", (self._number(Fraction(days)),), ("working days at most",)),
         ]
         if lost:
             part, amount = max(lost, key=lambda one: (one[1], one[0]))
@@ -326,9 +326,7 @@ class Telling:
         chance: Words = (_percent(least),) if least == most else ("between ", _percent(least), " and ", _percent(most))
         pairs: list[tuple[str, Words]] = []
         if reading.status is not None:
-            pairs.append(
-                ("That it happens", (*chance, ", by what its sources say and how much of your supply is known"))
-            )
+            pairs.append(("That it happens", (*chance, ", by its sources and by how much of your supply is known")))
         elif most:
             pairs.append(("That something does all the same", (*chance, ", as not all of your supply is known")))
         if reading.stops or reading.most.first is not None:
@@ -337,10 +335,10 @@ class Telling:
         needs = int(said["needs"])
         if needs:
             counted: Words = (self._number(Fraction(needs)), " needs" if needs > 1 else " need")
-            what: list[str | Figure] = [" of what you and those before you need is known by where it comes from (of "]
+            what: list[str | Figure] = [" of what you and those before you need is known by its source ("]
             what += [*counted, " that may be counted)"]
             if Fraction(said["coverage"]) < 1:
-                what.append(". What is withheld and what nobody has stated look the same; neither is in these figures.")
+                what.append(". The rest, withheld or never stated, is not in these figures.")
             pairs.append(("How much is known", (_percent(Fraction(said["coverage"])), *what)))
         else:
             pairs.append(
@@ -362,7 +360,7 @@ class Telling:
             aged = (
                 "your stock figures may be off by ",
                 _percent(doubt),
-                ": some are older than agreed. The range above allows for that.",
+                ", as some are older than agreed; the range allows for that",
             )
         pairs.append(("Age of facts", aged))
         pairs += self._rest("confidence", said)
@@ -641,19 +639,24 @@ class Telling:
         ]  # fmt: skip
         if refused:
             blocks.append(_table("Looked at and left out", ("What", "For", "Because"), refused))
-        if said.get("weights"):
-            rows = [((plain(name, 200),), (self._number(Fraction(one)),)) for name, one in said["weights"].items()]
-            is_closed = not said["suggestions"]
-            blocks.append(_table("Weights of the ranking", ("Criterion", "Weight"), rows, [1], is_closed=is_closed))
         rest = self._rest("alternatives", said)
         return [*blocks, Facts(tuple(rest))] if rest else blocks
 
     def _suggestions(self, said: Mapping[str, Any]) -> list[Block]:
+        weights: Words = ()
+        for name, weight in (said.get("weights") or {}).items():
+            weights += (
+                "; " if weights else "Ranked by: ",
+                f"{plain(name, 200)} (",
+                self._number(Fraction(weight)),
+                ")",
+            )
         if not said["suggestions"]:
             nothing = "No pre-qualified supplier for parts of yours has anything to spare."
             if said["after"] is not None and not said["routes"]:
                 nothing = "What stands in does so further up: nothing of it comes to your own plants."
-            return [Sentence((nothing if self.reading.stops else "None is needed or known for parts of yours.",))]
+            told = Sentence((nothing if self.reading.stops else "None is needed or known for parts of yours.",))
+            return [told, Sentence(weights, "quiet")] if weights else [told]
         targets = list(dict.fromkeys(self._for(one) for one in said["suggestions"]))
         is_one = len(targets) == 1
         head: tuple[str, ...] = (
@@ -679,7 +682,7 @@ class Telling:
         table = _table(
             title, head, rows, [at for at, name in enumerate(head) if name in ("Costs more a week", "Score")]
         )
-        return [table, Sentence((_SCORES, *words), "quiet")]
+        return [table, Sentence((*weights, ". ", _SCORES, *words), "quiet")]
 
     def _suggestion(self, one: Mapping[str, Any]) -> tuple[Words, ...]:
         return (
@@ -832,7 +835,7 @@ class Telling:
         if self.digest is not None:
             pairs.append(("Statement", (Figure(self.digest, self.digest),)))
         if self.content.get("view"):
-            pairs.append(("Your view of the network", (plain(str(self.content["view"]), 80),)))
+            pairs.append(("Your view", (plain(str(self.content["view"]), 80),)))
         pairs.append(("SHA-256 of the content", (sha256(canonical(self.content)).hexdigest(),)))
         pairs.append(("Checkpoint", (f"{origin}, size {size}" if size else origin,)))
         if size:

@@ -223,9 +223,9 @@ class _Timeline:
             for row in rows:
                 if not measure_only:
                     self._row(top, row)
-                top += self._text_height(row) + _BAR + (10 if row.bars or row.whisker else -_BAR + 4)
-            top += 6
-        return top - 6
+                top += self._text_height(row) + _BAR + (7 if row.bars or row.whisker else -_BAR + 4)
+            top += 4
+        return top - 4
 
     def _text_height(self, row: _Row) -> float:
         return 18 if self._is_one_line(row) else 34

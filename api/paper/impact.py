@@ -10,6 +10,7 @@ from api.texts import plain, shortened
 
 TEMPLATE = "impact.typ"
 _WIDE = 752.0
+_HELD = "\u00a0"
 _NARROW = 16
 """Letters: columns of more share the width that is left."""
 
@@ -86,7 +87,10 @@ def _tile(tile: Tile) -> dict[str, Any]:
 
 
 def _text(words: Words, *, exact: bool = False) -> str:
+    """Words in a row; no line breaks within a figure."""
     return "".join(
-        one if isinstance(one, str) else one.hint if exact and one.hint and not one.is_day else one.shown
+        one
+        if isinstance(one, str)
+        else (one.hint if exact and one.hint and not one.is_day else one.shown).replace(" ", _HELD)
         for one in words
     )
