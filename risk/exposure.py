@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from risk.criticality import Essential, FirmNetwork, NotConverged
+from risk.hits import ASSUMED_DAYS
 from risk.mitigation import decimal
 from risk.network import SupplyNetwork
 from risk.propagation import Outage, propagate
 from risk.sharing import Level, View, canonical
 from risk.stress import (
-    ASSUMED_DAYS,
     ENGINE,
     LARGEST_CHAIN,
     Scenario,
@@ -58,9 +58,10 @@ RESTS_ON = {
     "systemicRisk": "Diem et al. 2022, equations 4 to 10. Every part of a bill of material is essential: there is no "
     "survey of what a buyer can do without. Nobody states turnover, so each part counts alike, by shares of what is "
     "made of it a day. No stock, no time and no recovery: an upper bound for your view as a whole, and not for you.",
-    "timeToSurvive": "`walkedDays`: the longest outage, in days of the calendar, that costs you nothing day by day, "
-    "with leads, stocks and spare capacity. `oneBucketDays`: working days by the published program, which knows no "
-    "lead times and calls safe what stands still meanwhile.",
+    "timeToSurvive": "`walkedDays`: the longest outage, in days of the calendar, that stops no line of yours, day by "
+    "day with leads, stocks and spare capacity; what you have made already counts for your customers and not here. "
+    "`oneBucketDays`: working days until a sale is lost by the published program, which knows no lead times and calls "
+    "safe what stands still meanwhile.",
 }
 """What each figure is made from: it goes with every result."""
 
@@ -119,6 +120,7 @@ def firms(network: SupplyNetwork) -> tuple[FirmNetwork, int] | None:
         ),
         shape=(lines + 1 + count,) * 2,
     )
+    weights.eliminate_zeros()
     essential = np.full((count + 1, count + 1), int(Essential.ESSENTIAL), np.int64)
     essential[:, count] = int(Essential.IRRELEVANT)
     return FirmNetwork(weights, [*sector, count, *range(count)], essential), lines
@@ -219,7 +221,7 @@ class _Exposure:
         }
 
     def _walked(self, site: str) -> int:
-        """The longest outage up to LONGEST days that loses none of the reader's products: found by halving."""
+        """The longest outage up to LONGEST days that stops none of the lines that count: found by halving."""
 
         def loses(days: int) -> bool:
             first = self.network.day

@@ -103,6 +103,8 @@ class SecondRoute:
 
 
 Mitigation = MoreStock | MoreCapacity | AnotherSupplier | SecondRoute
+_LINK = "mitigation "
+"""What the keys of links begin with that are not there yet."""
 MOST_DAYS = 3650
 
 
@@ -156,7 +158,7 @@ def _with_supplier(network: SupplyNetwork, one: AnotherSupplier) -> SupplyNetwor
         raise MalformedFact(f"days are 0 to {MOST_DAYS}", one.name)
     _user(network, one.customer, one.part, one.name)
     link = SupplyLink(
-        f"mitigation {one.name}",
+        f"{_LINK}{one.name}",
         one.supplier,
         one.customer,
         one.part,
@@ -181,8 +183,13 @@ def _with_route(network: SupplyNetwork, one: SecondRoute) -> SupplyNetwork:
     ends = (one.supplier, one.customer, one.part)
     if not any((link.supplier, link.customer, link.part) == ends for link in network.links):
         raise MalformedFact(f"{one.supplier} sends {one.customer} no {one.part}", one.name)
-    link = SupplyLink(f"mitigation {one.name}", *ends, Fraction(0), Lead(one.lead_days), one.per_day)
+    link = SupplyLink(f"{_LINK}{one.name}", *ends, Fraction(0), Lead(one.lead_days), one.per_day)
     return network.with_changes(links=[link])
+
+
+def is_mitigation(link: SupplyLink) -> bool:
+    """Whether it is the link of a mitigation."""
+    return link.key.startswith(_LINK)
 
 
 def used_a_day(network: SupplyNetwork, site: str, part: str) -> Fraction:

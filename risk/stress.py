@@ -26,10 +26,20 @@ from scipy import sparse
 
 from risk.disruption import Place
 from risk.errors import MalformedFact, RiskError
-from risk.hits import ways_of
-from risk.mitigation import Mitigation, break_even, currency_of, decimal, described, expected, mitigated, pays_json
+from risk.hits import ASSUMED_DAYS, CLOSED_DAYS, ways_of
+from risk.mitigation import (
+    Mitigation,
+    break_even,
+    currency_of,
+    decimal,
+    described,
+    expected,
+    is_mitigation,
+    mitigated,
+    pays_json,
+)
 from risk.network import Arrays, SupplyNetwork
-from risk.propagation import Closure, Impact, Outage, Stop, propagate
+from risk.propagation import Closure, Diversion, Impact, Outage, Stop, propagate
 from risk.sharing import Coverage, Hit, Level, Seen, View, canonical, plain
 from risk.survival import plan
 
@@ -38,8 +48,6 @@ ENGINE = 1
 FORMAT = "tallystick-stress/1"
 WHAT_IF = "What if"
 """The status of the hits of a view that say how long each site would take to recover, and that nothing happens."""
-ASSUMED_DAYS = (28, 42, 63)
-"""What is assumed where nobody has said how long a site takes to recover: at the least, likely, at the most."""
 BATCH = 64
 """Scenarios that go through the network together; more no longer fit the cache."""
 MOST_SCENARIOS, MOST_MITIGATIONS, MOST_WORST, MOST_DRAWS, MOST_DAYS = 200, 10, 50, 500, 730
@@ -53,6 +61,8 @@ MOST_SEED = 2**53 - 1
 ASSUMPTIONS = (
     "What fails makes nothing, or the stated share, until it is back, and everything from that day on.",
     "Where nobody has said how long a site takes to recover, it takes 28, 42 or 63 days: at least, likely, at most.",
+    "Where nobody has said how long a port or a passage is closed, it is 6, 13 or 20 days.",
+    "What would come where a link is closed takes a second route, where that is one of the mitigations.",
     "In a draw each site recovers after its own time, triangular from the least to the most; the likely case is none.",
     "A region or a port fails with those sites of it that the reader may place there, and with no others.",
     "A share of a need that nobody has named comes as planned.",
@@ -587,7 +597,7 @@ class _Loss:
     stops: tuple[Stop, ...]
 
 
-_Fails = tuple[tuple[Outage, ...], tuple[Closure, ...]]
+_Fails = tuple[tuple[Outage, ...], tuple[Closure, ...], tuple[Diversion, ...]]
 
 
 class _Test:
@@ -718,7 +728,7 @@ class _Test:
         return chosen
 
     def _range(self, scenario: Scenario, site: str) -> tuple[int, int, int]:
-        return scenario.days or self.recovery.get(site, ASSUMED_DAYS)
+        return scenario.days or (self.recovery.get(site, ASSUMED_DAYS) if site else CLOSED_DAYS)
 
     def _days(self, scenario: Scenario, site: str, draw: int | None) -> int:
         days = self._range(scenario, site)
@@ -735,13 +745,14 @@ class _Test:
         def steps(key: str) -> tuple[tuple[date, float], ...]:
             return (start, left), (start + timedelta(days=self._days(scenario, key, draw)), 1.0)
 
-        return (
-            tuple(Outage(site, steps(site)) for site in failing.sites),
-            tuple(Closure(key, steps(""), after) for key, after in failing.links),
-        )
+        closures = tuple(Closure(key, steps(""), after) for key, after in failing.links)
+        return tuple(Outage(site, steps(site)) for site in failing.sites), closures, _round(network, closures)
 
-    def _walk(self, network: SupplyNetwork, outages: Sequence[Outage], closures: Sequence[Closure] = ()) -> _Loss:
-        return self._loss(propagate(network, outages, closures=closures, days=self.question.days))
+    def _walk(self, network: SupplyNetwork, fails: _Fails) -> _Loss:
+        outages, closures, diversions = fails
+        return self._loss(
+            propagate(network, outages, closures=closures, diversions=diversions, days=self.question.days)
+        )
 
     def _loss(self, impact: Impact) -> _Loss:
         stops = tuple(one for one in impact.stops if (one.site, one.part) in self.products)
@@ -759,7 +770,7 @@ class _Test:
         if network.arrays.slack(self.question.days).min(initial=0.0) >= 0:
             return None
         sites = sorted({line.site for line in network.lines})
-        loss = self._walk(network, [Outage(site, ((network.day, 1.0),)) for site in sites])
+        loss = self._walk(network, (tuple(Outage(site, ((network.day, 1.0),)) for site in sites), (), ()))
         return {"lost": _lost(loss.lost), "revenueCents": self._cents(loss.cents)} if loss.lost else None
 
     def _cents(self, cents: int) -> int | None:
@@ -769,7 +780,7 @@ class _Test:
         """What a scenario loses in variant `number` (0: as it is): in the likely case, or in a draw."""
         fails = self._fails(network, row, draw)
         if (number, fails) not in self.walked:
-            self.walked[number, fails] = self._walk(network, *fails)
+            self.walked[number, fails] = self._walk(network, fails)
         return self.walked[number, fails]
 
     def _draws(self, number: int, network: SupplyNetwork, row: _Row) -> list[_Loss]:
@@ -830,7 +841,7 @@ class _Test:
             return None
         ranges = [self._range(row.scenario, one) for one in sites or ("",)]
         return {
-            "isAssumed": row.scenario.days is None and any(one not in self.recovery for one in sites),
+            "isAssumed": row.scenario.days is None and any(one not in self.recovery for one in sites or ("",)),
             "least": min(one[0] for one in ranges),
             "likely": max(one[1] for one in ranges),
             "most": max(one[2] for one in ranges),
@@ -874,7 +885,7 @@ class _Test:
             products = [network.arrays.line_index[place] for place in sorted(self.products)]
             self.chains[number] = before_them(network, self.own, products)
         chain = self.chains[number]
-        outages, closures = self._fails(network, row, None)
+        outages, closures, _ = self._fails(network, row, None)
         outages = tuple(one for one in outages if one.site in chain.sites)
         links = {one.key: line for one, line in zip(chain.links, chain.arrays.link_line.tolist(), strict=True)}
         closures = tuple(one for one in closures if one.link in links)
@@ -919,6 +930,22 @@ class _Test:
                 }
             )
         return found
+
+
+def _round(network: SupplyNetwork, closures: Sequence[Closure]) -> tuple[Diversion, ...]:
+    """Where a link is closed and there is a second route, what would come there while it is closed goes that way."""
+    found = []
+    if closures:
+        links = {one.key: one for one in network.links}
+        ways = {(one.supplier, one.customer, one.part): key for key, one in links.items() if is_mitigation(one)}
+        for closure in closures:
+            link = links[closure.link]
+            way = ways.get((link.supplier, link.customer, link.part))
+            if way is not None and way != link.key:
+                (start, left), (end, _) = closure.left
+                open_again = max(end - timedelta(days=closure.after_days or 0), start + timedelta(days=1))
+                found.append(Diversion(link.key, way, ((start, 1 - left), (open_again, 0.0))))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
