@@ -76,7 +76,9 @@ async def assess(request: Request, caller: Caller = asks(Action.ASSESS)) -> Resp
             caller.member, disruptions, at=at, now=caller.service.now()
         )  # fmt: skip
 
-    return _shown(caller, await run_in_threadpool(issue), status=201)
+    async with caller.service.bundling:  # a large network takes a thread for a second
+        made = await run_in_threadpool(issue)
+    return _shown(caller, made, status=201)
 
 
 @router.get(
