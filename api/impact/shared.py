@@ -19,13 +19,14 @@ import sqlalchemy as sa
 from ledger_service import risk_kinds
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
+from ledger_service.custody.kinds import Despatch, Receipt
 from ledger_service.errors import MalformedInput
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger, record_of
-from ledger_service.store.risk_tables import FACT_KINDS, IS_RISK
+from ledger_service.store.risk_tables import FACT_KINDS, GOODS_KINDS, IS_RISK
 from ledger_service.store.tables import anchor, checkpoint, content, statement
 from ledger_service.store.trail_tables import forgotten
-from risk.facts import Facts, Known, Record, known
+from risk.facts import Despatched, Facts, Goods, Known, Received, Record, known
 from risk.sharing import Hit, LinkHit, Sight, View
 
 BATCH = 5_000
@@ -72,6 +73,7 @@ class SharedNetwork:
         self._view_key = view_key
         self._lane = threading.RLock()
         self._records: dict[int, Record] = {}
+        self._goods: dict[int, Goods] = {}
         self._facts = Facts()
         self._read = 0
         self._last: int | None = None
@@ -155,8 +157,11 @@ class SharedNetwork:
                 fresh = {row.position: one for row in rows if (one := self._record(row)) is not None}
                 self._records |= fresh
                 self._facts.take(fresh.values())
-                if rows:
-                    self._last = rows[-1].position
+                moved = {row.position: sent for row in rows if (sent := self._moved(row)) is not None}
+                self._goods |= moved
+                self._facts.follow(moved.values())
+                counting = [row.position for row in rows if row.kind not in GOODS_KINDS or row.position in moved]
+                self._last = max(counting, default=self._last)
                 self._read = rows[-1].position + 1 if len(rows) == self._batch else end
 
     def _record(self, row: Any) -> Record | None:
@@ -170,11 +175,38 @@ class SharedNetwork:
         registered = datetime.fromtimestamp(row.registered_at / 1000, UTC)
         return Record(to_hex(row.digest), row.kind, to_hex(row.issuer), registered, fact)
 
+    def _moved(self, row: Any) -> Goods | None:
+        """What was handed over between two places that are named, or received; None for anything else."""
+        if row.kind not in GOODS_KINDS or row.content is None or self._ledger.void(record_of(row)) is not None:
+            return None
+        issuer, registered = to_hex(row.issuer), datetime.fromtimestamp(row.registered_at / 1000, UTC)
+        try:
+            if row.kind == "receipt":
+                return Received(
+                    issuer, registered, tuple(one.key for one in Receipt.parse(orjson.loads(row.content)).units)
+                )
+            sent = Despatch.parse(orjson.loads(row.content))
+        except MalformedInput:
+            return None  # an earlier version took it
+        if sent.ship_from is None or sent.ship_to is None:
+            return None
+        units = tuple(
+            (unit.id.key, line.part, line.quantity, line.uom) for unit in sent.units for line in unit.contents
+        )
+        corrects = None if sent.corrects is None else to_hex(sent.corrects)
+        leaves = datetime.fromtimestamp(sent.despatched_at / 1000, UTC).date()
+        return Despatched(to_hex(row.digest), issuer, registered, leaves, sent.ship_from, sent.ship_to, units, corrects)
+
     def _forget(self, positions: Iterable[int]) -> None:
-        known = [position for position in positions if self._records.pop(position, None) is not None]
+        known = [
+            position
+            for position in positions
+            if self._records.pop(position, None) is not None or self._goods.pop(position, None) is not None
+        ]
         if known:
             self._facts = Facts()
             self._facts.take(self._records.values())
+            self._facts.follow(self._goods.values())
             for kept in (self._networks, self._sights, self._views):
                 kept.clear()
 
@@ -206,7 +238,9 @@ class SharedNetwork:
         if covers_all:
             found = self._facts.known(as_of, day)
         else:
-            found = known([one for position, one in self._records.items() if position < size], as_of, day)
+            records = [one for position, one in self._records.items() if position < size]
+            goods = [one for position, one in self._goods.items() if position < size]
+            found = known(records, as_of, day, goods=goods)
         return Checkpointed(f"{self._ledger.origin} {size} {root}", size, registered, day, found)
 
 

@@ -87,7 +87,9 @@ FACT_KINDS = (
     "continuity-plan",
 )
 """The kinds of statement that networks are made of."""
-RISK_KINDS = (*FACT_KINDS, "disruption", "fact-request", "fact-answer")
+GOODS_KINDS = ("despatch", "receipt")
+"""The kinds of statement that say which goods are on their way."""
+RISK_KINDS = (*FACT_KINDS, "disruption", "fact-request", "fact-answer", *GOODS_KINDS)
 """The kinds of statement that a report may come out differently for."""
 IS_RISK = text("statement.kind IN ({})".format(", ".join(f"'{kind}'" for kind in RISK_KINDS)))
 """As the index has it, word for word, or SQLite would not see that it serves."""

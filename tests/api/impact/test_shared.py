@@ -14,7 +14,7 @@ from api.impact.shared import SharedNetwork
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
 from ledger_service.envelope import Envelope
-from ledger_service.keys import LocalKey
+from ledger_service.keys import LocalKey, to_hex
 from tests.consortium import Consortium, member_id
 
 KEY = bytes(range(32))
@@ -103,6 +103,75 @@ def said(consortium: Consortium, random: Random) -> Envelope:
     ]  # fmt: skip
     who, kind, content = random.choice(options)
     return fact(consortium, who, kind, **content)
+
+
+def handed_over(consortium: Consortium, number: int, pieces: int, **content: Any) -> Envelope:
+    """So many castings of duero's on their way to nordrand, on one pallet."""
+    now = iso(consortium.clock.now)
+    pallet = {
+        "contents": [{"part": CASTING, "quantity": str(pieces), "uom": "H87"}],
+        "id": f"{CASTING}/serial/{number}",
+    }
+    said = {
+        "deadline": iso(consortium.clock.now + 86_400_000),
+        "despatchedAt": now,
+        "document": {"number": str(number), "type": "delivery-note"},
+        "shipFrom": DUERO,
+        "shipTo": NORDRAND,
+        "taker": to_hex(member_id("nordrand")),
+        "units": [pallet],
+        **content,
+    }
+    return consortium.envelope("duero", ("nordrand",), content=said, kind="despatch", stream="duero goods")
+
+
+def test_what_was_handed_over_since_the_stock_was_counted_is_on_its_way_until_it_is_received(
+    consortium: Consortium,
+) -> None:
+    shared, day = SharedNetwork(consortium.ledger, KEY), today(consortium)
+    made: dict[str, Any] = {"planned": "10", "most": "20", "uom": "H87"}
+    link: dict[str, Any] = {"supplier": DUERO, "customer": NORDRAND, "share": "1", "lead": {"days": 9}, "level": "tier"}
+    consortium.register(
+        fact(consortium, "duero", "site", site=DUERO),
+        fact(consortium, "nordrand", "site", site=NORDRAND),
+        fact(consortium, "duero", "capacity", site=DUERO, part=CASTING, **made),
+        fact(consortium, "nordrand", "capacity", site=NORDRAND, part=AXLE, **made),
+        fact(consortium, "nordrand", "bill-of-material", site=NORDRAND, part=AXLE,
+             needs=[{"part": CASTING, "quantity": "2", "uom": "H87"}]),
+        fact(consortium, "nordrand", "supply-link", part=CASTING, uom="H87", **link),
+        handed_over(consortium, 1, 5),
+    )  # fmt: skip
+    consortium.clock.forward(10)
+    consortium.register(fact(consortium, "nordrand", "stock", site=NORDRAND, part=CASTING, quantity="9", uom="H87"))
+    consortium.clock.forward(10)
+    second = handed_over(consortium, 2, 40)
+    consortium.register(second)
+    consortium.publish()
+
+    def under_way(size: int | None = None) -> list[int]:
+        (one,) = shared.at(size, day).known.network.links
+        return [int(amount) for amount in one.in_transit.values()]
+
+    before = shared.at(None, day).size
+    assert under_way() == [40]
+    digest = second.header.digest(consortium.ledger.domain)
+    receipt = {
+        "basis": "counted",
+        "despatch": to_hex(digest),
+        "document": {"number": "1", "type": "goods-receipt"},
+        "outcome": "accepted",
+        "receivedAt": iso(consortium.clock.now),
+        "units": [f"{CASTING}/serial/2"],
+    }
+    consortium.register(consortium.envelope("nordrand", ("duero",), content=receipt, kind="receipt", stream="in"))
+    consortium.publish()
+    assert under_way() == []
+    assert under_way(before) == [40]
+    assert SharedNetwork(consortium.ledger, KEY, batch=1).at(None, day).known.network.digest == (
+        shared.at(None, day).known.network.digest
+    )
+    consortium.ledger.erase(digest, consortium.clock.now)
+    assert under_way(before) == []
 
 
 @pytest.mark.parametrize("seed", range(3))

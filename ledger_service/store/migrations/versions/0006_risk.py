@@ -77,7 +77,8 @@ def upgrade() -> None:
     )
     of_risk = sa.text(
         "kind IN ('site', 'part', 'bill-of-material', 'supply-link', 'stock', 'capacity', 'qualification', "
-        "'route-qualification', 'product-price', 'continuity-plan', 'disruption', 'fact-request', 'fact-answer')"
+        "'route-qualification', 'product-price', 'continuity-plan', 'disruption', 'fact-request', 'fact-answer', "
+        "'despatch', 'receipt')"
     )
     op.create_index(
         "ix_statement_risk", "statement", ["position"], unique=False, sqlite_where=of_risk, postgresql_where=of_risk
