@@ -644,7 +644,7 @@ class Telling:
 
     def _suggestions(self, said: Mapping[str, Any]) -> list[Block]:
         weights: Words = ()
-        for name, weight in (said.get("weights") or {}).items():
+        for name, weight in sorted((said.get("weights") or {}).items(), key=lambda one: (-Fraction(one[1]), one[0])):
             weights += (
                 "; " if weights else "Ranked by: ",
                 f"{plain(name, 200)} (",
@@ -967,15 +967,16 @@ def _percent(share: Fraction) -> Figure:
 
 def _way(one: Mapping[str, Any]) -> str:
     """A route by what is stated of it: how, from where to where, through what."""
-    said = one["route"]
+    name, said = plain(one["key"], 200), one["route"]
     if said is None:
-        return plain(one["key"], 200)
+        return name
     ends = [plain(said[end] or "", 60) for end in ("from", "to")]
-    steps = [" and ".join(plain(mode, 40) for mode in said["modes"]) or "another way"]
+    steps = [" and ".join(plain(mode, 40) for mode in said["modes"])]
     steps += [" to ".join(filter(None, ends))] if any(ends) else []
     steps += [f"lane {plain(said['lane'], 60)}"] if said["lane"] else []
     steps += [f"through {listed([plain(each, 40) for each in said['passages']], 9)}"] if said["passages"] else []
-    return ", ".join(steps)
+    told = ", ".join(filter(None, steps))
+    return f"{name} ({told})" if told else name
 
 
 def _shape_text(shape: Circle | Polygon) -> str:

@@ -27,7 +27,7 @@ _RARE = re.compile(
     "[^\x00-\u024f\u0300-\u036f\u0370-\u03ff\u0400-\u04ff\u1e00-\u22ff\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]"
 )
 """Letters outside of the scripts that the fonts have for certain."""
-_MOST_RARE = 500
+_MOST_RARE = 200
 """Different ones of them on one paper that are tried; all beyond are boxes."""
 _BOX = "\u25a1"
 _LAST_SECOND = 253_402_300_799

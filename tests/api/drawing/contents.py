@@ -3,15 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import pytest
+
 from risk.assessment import assess
 from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.sharing import Source, view
-from tests.risk.networks import MONDAY, axle_circle
-from tests.risk.test_assessment import KEY, OFFERS, QUALIFIED, storm
+from risk.sharing import LinkHit, Source, view
+from tests.risk.networks import LANDFALL, MONDAY, axle_circle
+from tests.risk.test_assessment import AIRLIFT, KEY, OFFERS, QUALIFIED, storm
 
 CHECKPOINT = f"log.example.org/circle 4711 {'5e' * 32}"
 PLACES = {
@@ -114,6 +117,22 @@ def unending() -> Any:
     return content
 
 
+@cache
+def _closed(reader: str) -> str:
+    network = axle_circle()
+    links = [replace(one, level="tier") for one in network.links]
+    network = SupplyNetwork.of(network.day, network.sites.values(), network.lines, links, network.stocks)
+    strike = LinkHit("sea", LANDFALL, (date(2026, 12, 1), date(2026, 12, 15), date(2026, 12, 29)), "strike",
+                     status="Actual", sources=(Source("Port of Ningbo", ("port CNNBG",), True),))  # fmt: skip
+    seen = view(network, reader, key=KEY, checkpoint=CHECKPOINT, hits=[strike], routes=[AIRLIFT], site_names=SITE_NAMES)
+    return assess(seen).text.decode()
+
+
+def closed(reader: str) -> Any:
+    """A report of a port that is closed, with an airlift that may stand in for the way through it."""
+    return json.loads(_closed(reader))
+
+
 def cut(content: Any) -> Any:
     """The report as if it had been too long for a statement."""
     content["omitted"] = {"effect/stops": 12, "suppliers": 3}
@@ -136,6 +155,11 @@ CASES: dict[str, Any] = {
     "one stop": lambda: many(1),
     "not over": unending,
     "cut": lambda: cut(many(5)),
+    "a way is closed": lambda: closed("lariana"),
+    "a way is closed to others": lambda: closed("havelmark"),
     "hostile": lambda: many(20, are_hostile=True),
 }
 """Reports that must all look right, by what is special about them."""
+QUICK = {"a maker of cars", "impact only", "withheld", "first in line", "not over", "a way is closed", "hostile"}
+EACH = [pytest.param(case, marks=() if case in QUICK else pytest.mark.full) for case in CASES]
+"""The names of all cases; the quick suite takes those that differ most."""

@@ -12,7 +12,7 @@ from api.drawing import network, timeline, weeks, world
 from api.drawing.canvas import ROLES, Box, Canvas, text_box
 from api.drawing.reading import Reading, shape_of
 from risk.disruption import Circle
-from tests.api.drawing.contents import ALERT, CASES, FORM, many, typhoon
+from tests.api.drawing.contents import ALERT, CASES, EACH, FORM, many, typhoon
 
 DRAWINGS: dict[str, Callable[[Reading, float], Canvas | None]] = {
     "weeks": weeks.draw, "timeline": timeline.draw, "network": network.draw, "map": world.draw,
@@ -31,7 +31,7 @@ def texts(content: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_no_text_stands_on_another_or_leaves_the_sheet(case: str, width: float) -> None:
     for name, canvas in drawn(CASES[case](), width).items():
         sheet = Box(-0.5, -0.5, canvas.width + 1, canvas.height + 1)
@@ -43,7 +43,7 @@ def test_no_text_stands_on_another_or_leaves_the_sheet(case: str, width: float) 
             assert not one.box.overlaps(low), f"{name}: {one.text!r} stands on {other.text!r}"
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_a_drawing_is_well_formed_small_and_needs_nothing_else(case: str) -> None:
     for canvas in drawn(CASES[case]()).values():
         text = canvas.svg("What it <shows>")

@@ -10,7 +10,7 @@ import pytest
 from api.drawing.reading import amount_text, day_text, exact_money, money_text
 from api.drawing.telling import Block, Commands, Facts, Figure, Listing, Picture, Sentence, Table, Telling, Words
 from api.texts import identifier, plain
-from tests.api.drawing.contents import CASES, FORM, many, typhoon
+from tests.api.drawing.contents import CASES, EACH, FORM, many, typhoon
 from tests.risk.test_assessment import NOBODY
 
 YEAR = 2026
@@ -172,7 +172,7 @@ def amount_text_of(value: int) -> str:
     return amount_text(Fraction(value))
 
 
-@pytest.mark.parametrize("case", [one for one in CASES if one != "hostile"])
+@pytest.mark.parametrize("case", [one for one in EACH if one.values != ("hostile",)])
 def test_everything_in_the_content_is_told(case: str) -> None:
     content = CASES[case]()
     text = whole(Telling(content))

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from functools import cached_property
 from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from api.drawing.canvas import ROLES
 from api.drawing.telling import Figure, Telling
 from api.pages.impact import POLICY, page
-from tests.api.drawing.contents import CASES, HOSTILE, many, typhoon
+from tests.api.drawing.contents import CASES, EACH, HOSTILE, many, typhoon
 from tests.api.drawing.test_telling import all_words
 
 EMPTY = {"meta"}
@@ -46,7 +47,7 @@ class Page(HTMLParser):
         if self.open[-1:] != ["style"]:
             self.texts.append(data)
 
-    @property
+    @cached_property
     def text(self) -> str:
         return re.sub(r"\s+", " ", "".join(self.texts))
 
@@ -58,7 +59,7 @@ def made(content: Any, **more: Any) -> Page:
     return Page(page(Telling(content, "Havelmark", "0x" + "ab" * 32, **more)))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_the_page_needs_nothing_and_can_do_nothing(case: str) -> None:
     found = made(CASES[case]())
     assert {tag for tag, _ in found.elements} <= ELEMENTS
@@ -71,7 +72,7 @@ def test_the_page_needs_nothing_and_can_do_nothing(case: str) -> None:
     assert len(found.of("style")) == 1
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_everybody_finds_their_way(case: str) -> None:
     found = made(CASES[case]())
     names = [tag for tag, _ in found.elements]
@@ -92,7 +93,7 @@ def test_everybody_finds_their_way(case: str) -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", one["datetime"] or "")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", EACH)
 def test_all_that_is_told_is_on_the_page_and_money_has_its_cents_at_hand(case: str) -> None:
     telling = Telling(CASES[case]())
     found = Page(page(telling))
