@@ -112,19 +112,22 @@ class Polygon:
         for latitude, longitude in self.points:
             _check_point(latitude, longitude)
 
+    @property
+    def unwrapped(self) -> tuple[tuple[float, float], ...]:
+        """The corners with longitudes that go on beyond 180 degrees: a step over the date line is a small one."""
+        found = [self.points[0]]
+        for lat, lon in self.points[1:]:
+            found.append((lat, _near(lon, found[-1][1])))
+        return tuple(found)
+
     def covers(self, latitude: float, longitude: float) -> bool:
         """Whether the point lies inside, counting the crossings of the sides north of it; sides are straight on a map
         of degrees.
         """
-        ring = [(lat, _near(lon, longitude)) for lat, lon in self.points]
-        # Unwrap the ring, so that a step over the date line is a small one.
-        unwrapped = [ring[0]]
-        for lat, lon in ring[1:]:
-            unwrapped.append((lat, _near(lon, unwrapped[-1][1])))
         inside = False
         for shift in (-360.0, 0.0, 360.0):
             x = longitude + shift
-            for (lat1, lon1), (lat2, lon2) in pairwise(unwrapped):
+            for (lat1, lon1), (lat2, lon2) in pairwise(self.unwrapped):
                 if (lon1 > x) != (lon2 > x) and latitude < (lat2 - lat1) * (x - lon1) / (lon2 - lon1) + lat1:
                     inside = not inside
         return inside

@@ -11,16 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from risk.alternatives import RouteAlternative
 from risk.confidence import happens
-from risk.disruption import Area, Circle, Disruption, Named, Place, Polygon, Report, distance_km
+from risk.disruption import EARTH_KM, Area, Circle, Disruption, Named, Place, Polygon, Report, distance_km
 from risk.facts import Known
 from risk.messages import CAP, CX, GDACS, decimal_text
-from risk.network import Site, SupplyLink, Vector
+from risk.network import Mask, Site, SupplyLink, Vector
 from risk.routes import port_position
 from risk.sharing import Hit, LinkHit, Source
 
@@ -56,32 +57,49 @@ class Places:
 
     def __init__(self, known: Known) -> None:
         self.known = known
-        network = known.network
-        self.sites = network.sites
-        placed = [one for one in network.sites.values() if one.latitude is not None and one.longitude is not None]
-        placed.sort(key=lambda one: (one.latitude or 0.0, one.key))
-        self._placed = placed
-        self._latitudes: Vector = np.array([one.latitude for one in placed], np.float64)
-        self._regions: dict[str, list[str]] = defaultdict(list)
-        self._by_number: dict[str, str] = {}
-        for site in network.sites.values():
-            self._regions[site.region].append(site.key)
-            # A notification of Catena-X has the bare number of a site, whose key is a URI that ends with it.
-            self._by_number[site.key.replace("/", ":").rpartition(":")[2]] = site.key
-        self._partners: dict[str, set[str]] = defaultdict(set)
-        self._ways: dict[tuple[Place, str], list[tuple[SupplyLink | RouteAlternative, int]]] = defaultdict(list)
-        for way in known.routes:
-            for place, after in ways_of(way):
-                self._ways[place].append((way, after))
-        for link in network.links:
-            supplier, customer = network.sites[link.supplier], network.sites[link.customer]
-            self._partners[link.supplier].add(customer.owner)
-            self._partners[link.customer].add(supplier.owner)
-            for place, after in ways_of(link):
-                self._ways[place].append((link, after))
+        self.sites = known.network.sites
+        sites = self.sites.values()
+        self._placed = [one for one in sites if one.latitude is not None and one.longitude is not None]
+        degrees = [(one.latitude, one.longitude) for one in self._placed]
+        positions: Vector = np.array(degrees, np.float64).reshape(len(degrees), 2)
+        self._order = np.argsort(positions[:, 0], kind="stable")
+        self._latitudes, self._longitudes = positions[self._order].T
 
+    @cached_property
+    def _regions(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for site in self.sites.values():
+            found[site.region].append(site.key)
+        return found
+
+    @cached_property
+    def _by_number(self) -> dict[str, str]:
+        """A notification of Catena-X has the bare number of a site, whose key is a URI that ends with it."""
+        return {key.replace("/", ":").rpartition(":")[2]: key for key in self.sites}
+
+    @cached_property
+    def _partners(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for link in self.known.network.links:
+            found[link.supplier].add(self.sites[link.customer].owner)
+            found[link.customer].add(self.sites[link.supplier].owner)
+        return found
+
+    @cached_property
+    def _ways(self) -> dict[tuple[Place, str], list[tuple[SupplyLink | RouteAlternative, int]]]:
+        found: dict[tuple[Place, str], list[tuple[SupplyLink | RouteAlternative, int]]] = defaultdict(list)
+        links: Iterable[SupplyLink | RouteAlternative] = (
+            one for one in self.known.network.links if one.route is not None
+        )
+        for way in (*self.known.routes, *links):
+            for place, after in ways_of(way):
+                found[place].append((way, after))
+        return found
+
+    @cached_property
+    def _ports(self) -> dict[str, tuple[float, float]]:
         names = sorted(name for kind, name in self._ways if kind is Place.PORT)
-        self._ports = {name: at for name in names if (at := port_position(name)) is not None}
+        return {name: at for name in names if (at := port_position(name)) is not None}
 
     def named(self, name: str) -> str | None:
         """The key of the site that goes by `name`."""
@@ -102,14 +120,13 @@ class Places:
             south, north = -90.0, 90.0  # round a pole, all that lies beyond the ring is inside
         else:
             south, north = (bound(lat for lat, _ in area.points) for bound in (min, max))
-        first, last = np.searchsorted(self._latitudes, [south, north + 1e-9])
-        found = []
-        for site in self._placed[first : last + 1]:
-            assert site.latitude is not None
-            assert site.longitude is not None
-            if area.covers(site.latitude, site.longitude):
-                found.append(site.key)
-        return found
+        first, last = np.searchsorted(self._latitudes, [south - 1e-9, north + 1e-9])
+        latitudes, longitudes = self._latitudes[first:last], self._longitudes[first:last]
+        if isinstance(area, Circle):
+            is_in = _in_circle(area, latitudes, longitudes)
+        else:
+            is_in = _in_polygon(area, latitudes, longitudes)
+        return [self._placed[one].key for one in self._order[first:last][is_in].tolist()]
 
     def passing(self, area: Area) -> Sequence[tuple[SupplyLink | RouteAlternative, int]]:
         """The links, and ways that stand in for one, that go through a port, a lane or a passage, or a port in an area,
@@ -119,6 +136,30 @@ class Places:
             return self._ways.get((area.kind, area.name), ()) if area.kind in (Place.PORT, Place.LANE) else ()
         ports = [name for name, position in self._ports.items() if area.covers(*position)]
         return [way for name in ports for way in self._ways[Place.PORT, name]]
+
+
+def _in_circle(area: Circle, latitudes: Vector, longitudes: Vector) -> Mask:
+    """As `Circle.covers` for many points: by the same formula, and one by one where rounding could decide."""
+    a, b = np.radians(area.latitude), np.radians(latitudes)
+    half = np.sin((b - a) / 2) ** 2
+    half += np.cos(a) * np.cos(b) * np.sin(np.radians(longitudes - area.longitude) / 2) ** 2
+    away = 2 * EARTH_KM * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
+    is_in: Mask = away <= area.radius_km
+    for one in np.flatnonzero(np.abs(away - area.radius_km) < 1e-3).tolist():
+        is_in[one] = area.covers(float(latitudes[one]), float(longitudes[one]))
+    return is_in
+
+
+def _in_polygon(area: Polygon, latitudes: Vector, longitudes: Vector) -> Mask:
+    """As `Polygon.covers` for many points, in the same steps."""
+    is_in: Mask = np.zeros(len(latitudes), bool)
+    for shift in (-360.0, 0.0, 360.0):
+        x = longitudes + shift
+        for (lat1, lon1), (lat2, lon2) in pairwise(area.unwrapped):
+            if lon1 != lon2:
+                crosses = (lon1 > x) != (lon2 > x)
+                is_in ^= crosses & (latitudes < (lat2 - lat1) * (x - lon1) / (lon2 - lon1) + lat1)
+    return is_in
 
 
 def _winds(ring: Polygon) -> bool:
@@ -151,6 +192,15 @@ class _Word:
     area: Area
     by_name: bool
     is_owner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Bearing:
+    """What some words come to at each of the sites or links that they bear on."""
+
+    probability: Fraction
+    cause: str
+    sources: tuple[Source, ...]
 
 
 def hits(
@@ -198,6 +248,7 @@ class _Reading:
         self.disruption = disruption
         self.everywhere = {one.sender for one in disruption.latest if self._take(one)}
         """Senders who say that it happens and not where."""
+        self._bearings: dict[tuple[int, ...], _Bearing] = {}
 
     def _tell(self, report: Report, what: str, members: Iterable[str] | None = None) -> None:
         whose = self.issuers.get(report.name, frozenset()) if members is None else members
@@ -217,10 +268,11 @@ class _Reading:
                 continue
             if report.is_over and report.format != GDACS:
                 continue
+            word = _Word(report, area, by_name=False, is_owner=False)
             for key in self.places.covered(area):
-                self.sites[key].append(_Word(report, area, by_name=False, is_owner=False))
+                self.sites[key].append(word)
             for link, after in self.places.passing(area):
-                self.links[link.key, after].append(_Word(report, area, by_name=False, is_owner=False))
+                self.links[link.key, after].append(word)
         return not report.areas
 
     def _take_site(self, report: Report, area: Named) -> None:
@@ -242,25 +294,28 @@ class _Reading:
         found: list[Hit | LinkHit] = []
         for key in sorted(self.sites.keys() - self.back):
             words = self.sites[key]
-            hit = self._site_hit(self.places.sites[key], words, self._probability(words, reliabilities))
+            hit = self._site_hit(self.places.sites[key], words, self._bearing(words, reliabilities))
             if hit.back[-1] > day and hit.left < 1:
                 found.append(hit)
         for key, after in sorted(self.links):
             ways = self.links[key, after]
-            closing = self._link_hit(key, after, ways, self._probability(ways, reliabilities))
+            closing = self._link_hit(key, after, ways, self._bearing(ways, reliabilities))
             if closing.back[-1] > day and closing.left < 1:
                 found.append(closing)
         return tuple(found)
 
-    def _probability(self, words: Sequence[_Word], reliabilities: Mapping[str, Fraction]) -> Fraction:
-        """How sure it is here: a report that covers other sites alone makes nothing surer, or it would tell that they
-        are there.
-        """
-        senders = self.everywhere | {one.report.sender for one in words}
-        reports = tuple(one for one in self.disruption.reports if one.sender in senders)
-        return happens(replace(self.disruption, reports=reports), reliabilities)
+    def _bearing(self, words: Sequence[_Word], reliabilities: Mapping[str, Fraction]) -> _Bearing:
+        """What `words` come to wherever they bear: the same for all sites of an area."""
+        key = tuple(map(id, words))
+        if key not in self._bearings:
+            # A report that covers other sites alone makes nothing surer here, or it would tell that they are there.
+            senders = self.everywhere | {one.report.sender for one in words}
+            reports = tuple(one for one in self.disruption.reports if one.sender in senders)
+            sure = happens(replace(self.disruption, reports=reports), reliabilities)
+            self._bearings[key] = _Bearing(sure, _cause(words), _sources(words))
+        return self._bearings[key]
 
-    def _site_hit(self, site: Site, words: Sequence[_Word], probability: Fraction) -> Hit:
+    def _site_hit(self, site: Site, words: Sequence[_Word], bearing: _Bearing) -> Hit:
         own = [one.report for one in words if one.is_owner]
         others = [one.report for one in words if not one.is_owner] or own
         onset = min(_begins(one) for one in others)
@@ -282,16 +337,16 @@ class _Reading:
             site=site.key,
             start=start,
             back=_after(start, back),
-            cause=_cause(words),
+            cause=bearing.cause,
             left=Fraction(decimal_text(min(lefts))) if lefts else Fraction(0),
             onset=None if onset == start else onset,
             status=str(self.disruption.status),
-            probability=probability,
-            sources=_sources(words),
+            probability=bearing.probability,
+            sources=bearing.sources,
             is_assumed=stated is None and takes is None,
         )
 
-    def _link_hit(self, key: str, after: int, words: Sequence[_Word], probability: Fraction) -> LinkHit:
+    def _link_hit(self, key: str, after: int, words: Sequence[_Word], bearing: _Bearing) -> LinkHit:
         """A port or a lane opens again when its disruption ends; where nobody says when, after `CLOSED_DAYS`."""
         reports = [one.report for one in words]
         start = min(_begins(one) for one in reports)
@@ -303,12 +358,12 @@ class _Reading:
             link=key,
             start=start,
             back=_after(start, back if ends is None else (ends, ends, ends)),
-            cause=_cause(words),
+            cause=bearing.cause,
             left=Fraction(decimal_text(min(lefts))) if lefts else Fraction(0),
             after_days=after,
             status=str(self.disruption.status),
-            probability=probability,
-            sources=_sources(words),
+            probability=bearing.probability,
+            sources=bearing.sources,
             is_assumed=ends is None,
         )
 
