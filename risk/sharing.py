@@ -12,13 +12,13 @@ reader does know keeps its amounts. A view is what a report is computed from; th
 
 import hmac
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from typing import Any, Self, get_type_hints
 
@@ -26,6 +26,7 @@ from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.errors import MalformedFact
 from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.reading import parse, read
+from risk.shapes import shape_of
 
 
 class Level(StrEnum):
@@ -40,7 +41,7 @@ class Level(StrEnum):
     @property
     def rank(self) -> int:
         """0 shows nothing."""
-        return list(Level).index(self)
+        return _RANKS[self]
 
     def shows(self, other: "Level") -> bool:
         """Whether what `other` shows can be seen at this level."""
@@ -56,6 +57,9 @@ class Source:
     name: str
     areas: tuple[str, ...]
     is_public: bool
+
+
+_RANKS = {level: rank for rank, level in enumerate(Level)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,8 @@ class View:
     routes: tuple[RouteAlternative, ...] = ()
     site_names: Mapping[str, str] = field(default_factory=dict)
     part_names: Mapping[str, str] = field(default_factory=dict)
+    _still: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """the text of what no hit changes, as far as it is written already"""
 
     @classmethod
     def read(cls, data: bytes) -> Self:
@@ -165,7 +171,9 @@ class View:
         if not isinstance(said, dict):
             raise MalformedFact("a view is an object")
         types = get_type_hints(cls)
-        names = {one.name: _camel(one.name) for one in fields(cls) if one.name not in ("network", "doubts")}
+        names = {
+            one.name: _camel(one.name) for one in fields(cls) if one.init and one.name not in ("network", "doubts")
+        }
         wanted = {*names.values(), *_OF_NETWORK, "doubts"}
         if said.keys() != wanted:
             wrong = ", ".join(sorted(said.keys() ^ wanted))[:200]
@@ -184,17 +192,34 @@ class View:
     @property
     def text(self) -> bytes:
         """All of it in one text form: what two worlds are compared by, and what a report can be made of again."""
-        names = [one.name for one in fields(self) if one.name not in ("network", "doubts")]
-        said = {_camel(name): plain(getattr(self, name)) for name in names}
-        said |= {name: plain(getattr(self.network, name)) for name in _OF_NETWORK}
-        said["doubts"] = [[*place, plain(doubt)] for place, doubt in sorted(self.doubts.items())]
-        return canonical(said)
+        return b"".join(self._pieces())
 
     @cached_property
     def digest(self) -> str:
-        return sha256(self.text).hexdigest()
+        digest = sha256()
+        for piece in self._pieces():
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The text, name by name in their order; what no hit changes is written once for all views."""
+        names = {_camel(one.name): one.name for one in fields(self) if one.name not in ("network", "doubts", "_still")}
+        for number, shown in enumerate(sorted({*names, *_OF_NETWORK, "doubts"})):
+            yield b"%s%s:" % (b"," if number else b"{", canonical(shown))
+            if names.get(shown) in _HAPPENING:
+                yield canonical(plain(getattr(self, names[shown])))
+                continue
+            if shown not in self._still:
+                said = [[*place, plain(doubt)] for place, doubt in sorted(self.doubts.items())]
+                if shown != "doubts":
+                    said = plain(getattr(self.network if shown in _OF_NETWORK else self, names.get(shown, shown)))
+                self._still[shown] = canonical(said)
+            yield self._still[shown]
+        yield b"}"
 
 
+_HAPPENING = frozenset({"hits", "link_hits", "coverage"})
+"""What differs between views of one sight."""
 _OF_NETWORK: Mapping[str, Any] = {
     "day": date,
     "lines": tuple[Line, ...],
@@ -258,34 +283,64 @@ class Sight:
         part_names: Mapping[tuple[str, str], str] | None = None,
         part_numbers: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        self._mask: Callable[[], _Mask] = lambda: _Mask(network, reader, exceptions or {}, part_numbers or {})
-        self._id = (key, checkpoint)
-        self._alternatives, self._qualifications = list(alternatives), list(qualifications)
-        self._routes, self._doubts = list(routes), doubts or {}
-        self._site_names, self._part_names = site_names or {}, part_names or {}
+        self._mask = _Mask(
+            network, reader, exceptions or {}, part_numbers or {}, alternatives, qualifications, routes, doubts or {}
+        )
+        self._key, self._checkpoint = key, checkpoint
+        self._drawn = self._mask.drawn(key)
+        self._site_names = self._mask.site_names(site_names or {})
+        self._part_names = self._mask.part_names(part_names or {})
 
     def view(self, hits: Iterable[Hit | LinkHit] = (), requests: int = 0) -> View:
-        """The view with `hits` in it. Raises MalformedFact for one that is none."""
-        mask = self._mask()
-        view = mask.view(
-            *self._id, list(hits), self._alternatives, self._qualifications, self._routes, self._doubts, requests
+        """The view with `hits` in it. Raises MalformedFact for one that is none.
+
+        Ids do not depend on hits, save where one falls on what nothing but a choice tells from its like: which of them
+        is hit would follow from that choice, so there the hits are part of the shape that ids come from.
+        """
+        mask, drawn = self._mask, self._drawn
+        happening = mask.happening(list(hits))
+        if drawn.alike & happening.about:
+            drawn = mask.drawn(self._key, happening)
+        view = View(
+            reader=mask.reader,
+            checkpoint=self._checkpoint,
+            network=drawn.network,
+            seen=drawn.seen,
+            known_parts=frozenset(mask.numbers.values()),
+            hits=tuple(sorted({mask.hit(node, one, drawn) for node, one in happening.sites}, key=_order)),
+            alternatives=drawn.alternatives,
+            qualifications=drawn.qualifications,
+            doubts=drawn.doubts,
+            coverage=replace(mask.coverage, requests=requests),
+            link_hits=tuple(sorted({mask.closing(one, drawn) for one in happening.links}, key=_order)),
+            routes=drawn.routes,
+            site_names=self._site_names,
+            part_names=self._part_names,
         )
-        return replace(view, site_names=mask.site_names(self._site_names), part_names=mask.part_names(self._part_names))
+        object.__setattr__(view, "_still", drawn.still)
+        return view
 
 
 def plain(value: Any) -> Any:
     """`value` as JSON without floats: fractions and dates as text, sets in order, dataclasses by their fields."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, Fraction | date):
         return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(getattr(value, name)) for name in _fields(type(value))}
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, frozenset | set):
         return sorted(map(plain, value))
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return [plain(item) for item in value]
     return value
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def canonical(value: Any) -> bytes:
@@ -298,11 +353,28 @@ Node = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Fact:
-    """Something visible about some nodes together; ids follow from these and nothing else."""
+class _Happening:
+    """Hits of what the reader may see, and the nodes, links and routes that they are `about`."""
 
-    what: str
-    nodes: tuple[Node, ...]
+    sites: tuple[tuple[Node, Hit], ...] = ()
+    links: tuple[tuple[SupplyLink, LinkHit], ...] = ()
+    about: frozenset[Node] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """All of a view but what happens in it: under which names, and which of them (`alike`) only a choice told apart."""
+
+    names: Mapping[Node, str]
+    ways: Mapping[str, str]
+    alike: frozenset[Node]
+    network: SupplyNetwork
+    seen: Mapping[str, Seen]
+    alternatives: tuple[Alternative, ...]
+    qualifications: tuple[Qualification, ...]
+    routes: tuple[RouteAlternative, ...]
+    doubts: Mapping[tuple[str, str], Fraction]
+    still: dict[str, bytes]
 
 
 class _Mask:
@@ -314,14 +386,19 @@ class _Mask:
         reader: str,
         exceptions: Mapping[tuple[str, str], Level],
         numbers: Mapping[tuple[str, str], str],
+        alternatives: Iterable[Alternative],
+        qualifications: Iterable[Qualification],
+        routes: Iterable[RouteAlternative],
+        doubts: Mapping[tuple[str, str], Fraction],
     ) -> None:
         self.network = network
         self.reader = reader
         self.own = frozenset(site.key for site in network.sites.values() if site.owner == reader)
         self.levels: dict[str, Level] = {}
+        own_levels = {link: level for (link, member), level in exceptions.items() if member == reader}
         for link in network.links:
             try:
-                level = exceptions.get((link.key, reader), Level(link.level))
+                level = own_levels.get(link.key) or _level(link.level)
             except ValueError:
                 raise MalformedFact(f"{link.level!r} is none of {', '.join(Level)}", f"link {link.key}") from None
             is_end = link.supplier in self.own or link.customer in self.own
@@ -336,6 +413,22 @@ class _Mask:
         known |= {one.part for one in self.links if self._is_known(one)}
         self.known_parts = frozenset(known)
         self.numbers = {part: part for part in self.known_parts} | self._told(numbers)
+        self.routes = [one for one in routes if one.link in self._link]
+        for route in self.routes:
+            route.check()
+        self.ways = self._link | {one.key: self._link[one.link] for one in self.routes}
+        # An alternative counts for everybody whose need it can cover; the reader is told of those of its own sites.
+        self.alternatives = [one for one in alternatives if one.customer in self.seen]
+        self.offers = {("offer", one.supplier) for one in self.alternatives}
+        self.named_offers = {("offer", one.supplier) for one in self.alternatives if one.customer in self.own}
+        self.offering = {one.supplier for one in self.alternatives if one.customer in self.own and one.consents}
+        self.qualifications = [
+            one for one in qualifications if ("offer", one.supplier) in self.offers and one.customer in self.seen
+        ]
+        self.doubts = {(site, part): doubt for (site, part), doubt in doubts.items() if site in self.seen}
+        self.scale = self._scales()
+        self.coverage = self._coverage()
+        self._scaled = {one.key: self._link_scaled(one) for one in self.links}
 
     def site_names(self, names: Mapping[str, str]) -> dict[str, str]:
         """What the sites are called that the reader may see by their keys, and those that offer it what they have."""
@@ -409,138 +502,121 @@ class _Mask:
                 best |= dict.fromkeys(wave, level)
         return best
 
-    def view(
-        self,
-        key: bytes,
-        checkpoint: str,
-        hits: Sequence[Hit | LinkHit],
-        alternatives: Sequence[Alternative],
-        qualifications: Sequence[Qualification],
-        routes: Sequence[RouteAlternative],
-        doubts: Mapping[tuple[str, str], Fraction],
-        requests: int,
-    ) -> View:
-        for one in (*hits, *routes):
+    def happening(self, hits: Sequence[Hit | LinkHit]) -> _Happening:
+        """What of `hits` the reader may know of, in whatever words."""
+        for one in hits:
             one.check()
-        self.routes = [one for one in routes if one.link in self._link]
-        ways = self._link | {one.key: self._link[one.link] for one in self.routes}
-        self.link_hits = [(ways[one.link], one) for one in hits if isinstance(one, LinkHit) and one.link in ways]
-        # An alternative counts for everybody whose need it can cover; the reader is told of those of its own sites.
-        alternatives = [one for one in alternatives if one.customer in self.seen]
-        offers = {("offer", one.supplier) for one in alternatives}
-        self.named_offers = {("offer", one.supplier) for one in alternatives if one.customer in self.own}
-        self.offering = {one.supplier for one in alternatives if one.customer in self.own and one.consents}
-        qualifications = [
-            one for one in qualifications if ("offer", one.supplier) in offers and one.customer in self.seen
-        ]
-        parts = {part for line in self.lines for part in (line.part, *line.needs)}
-        parts |= {one.part for one in self.stocks} | {one.part for one in alternatives}
-        parts |= {one.part for one in qualifications}
-        self.scale = {part: self._scale(part, alternatives) for part in sorted(parts)}
-        self.hits = [
-            (node, hit)
-            for hit in hits
-            if isinstance(hit, Hit)
-            for node in (("site", hit.site), ("offer", hit.site))
-            if (hit.site in self.seen if node[0] == "site" else node in offers)
-        ]
-        names = self._names(
-            self._facts(alternatives, qualifications, doubts),
-            [("site", one) for one in self.seen] + [("part", one) for one in sorted(parts)] + sorted(offers),
-            lambda shape, kind, rank: _id(key, self.reader, shape, kind, rank),
-        )
-        self.names = names
-        links, ways_named = self._links()
+        sites: list[tuple[Node, Hit]] = []
+        links: list[tuple[SupplyLink, LinkHit]] = []
+        about: set[Node] = set()
+        for one in hits:
+            if isinstance(one, LinkHit):
+                if one.link in self.ways:
+                    links.append((self.ways[one.link], one))
+                    about |= {*self._ends(self.ways[one.link]), ("link", one.link)}
+                continue
+            nodes: list[Node] = [("site", one.site)] if one.site in self.seen else []
+            nodes += [("offer", one.site)] if ("offer", one.site) in self.offers else []
+            sites += [(node, one) for node in nodes]
+            about.update(nodes)
+        return _Happening(tuple(sites), tuple(links), frozenset(about))
+
+    def drawn(self, key: bytes, happening: _Happening = _Happening()) -> _Drawn:
+        """Everything under the names that it has in the view; with `happening` these follow from that as well."""
+        nodes: list[Node] = [("site", one) for one in self.seen] + [("part", one) for one in self.scale]
+        names, alike = self._names(key, nodes + sorted(self.offers), happening)
+        links, ways, twins = self._links(names, happening)
         network = SupplyNetwork.of(
             self.network.day,
-            [self._site(self.network.sites[one]) for one in self.seen],
-            [self._line(one) for one in self.lines],
+            [self._site(self.network.sites[one], names) for one in self.seen],
+            [self._line(one, names) for one in self.lines],
             links,
-            [self._stock(one) for one in self.stocks],
-        )
-        return View(
-            reader=self.reader,
-            checkpoint=checkpoint,
+            [Stock(names["site", one.site], names["part", one.part], one.amount * self.scale[one.part])
+             for one in self.stocks],
+        )  # fmt: skip
+        return _Drawn(
+            names=names,
+            ways=ways,
+            alike=alike | twins,
             network=network,
             seen=dict(sorted((names["site", one], seen) for one, seen in self.seen.items()))
             | {names[one]: Seen(Level.NAMED) for one in sorted(self.named_offers) if one[1] not in self.seen},
-            known_parts=frozenset(self.numbers.values()),
-            hits=tuple(sorted({self._hit(node, one) for node, one in self.hits}, key=_order)),
-            alternatives=tuple(sorted((self._alternative(one) for one in alternatives), key=_order)),
-            qualifications=tuple(sorted((self._qualification(one) for one in qualifications), key=_order)),
+            alternatives=tuple(sorted((self._alternative(one, names) for one in self.alternatives), key=_order)),
+            qualifications=tuple(sorted((self._qualification(one, names) for one in self.qualifications), key=_order)),
+            routes=tuple(sorted((self._route(one, ways) for one in self.routes), key=_order)),
             doubts={
                 (names["site", site], names["part", part]): doubt
-                for (site, part), doubt in sorted(doubts.items())
-                if ("site", site) in names and ("part", part) in names
+                for (site, part), doubt in sorted(self.doubts.items())
+                if ("part", part) in names
             },
-            coverage=self._coverage(requests),
-            link_hits=tuple(sorted({self._closing(one, ways_named) for one in self.link_hits}, key=_order)),
-            routes=tuple(sorted((self._route(one, ways_named) for one in self.routes), key=_order)),
+            still={},
         )
 
-    def _scale(self, part: str, alternatives: Sequence[Alternative]) -> Fraction:
-        """What amounts of `part` are multiplied by: parts that the reader does not know are counted by the day."""
-        if part in self.known_parts:
-            return Fraction(1)
-        made = [one for one in self.lines if one.part == part]
-        measures = (
-            (one.per_day for one in made),
-            (one.capacity for one in made),
-            (one.per_day * one.needs[part] for one in self.lines if part in one.needs),
-            (one.a_week for one in alternatives if one.part == part),
-            (one.amount for one in self.stocks if one.part == part),
-        )
-        return next((1 / total for total in (sum(one, Fraction(0)) for one in measures) if total), Fraction(1))
+    def _scales(self) -> dict[str, Fraction]:
+        """What amounts of each part are multiplied by: parts that the reader does not know are counted by the day."""
+        measures: tuple[dict[str, Fraction], ...] = tuple(defaultdict(Fraction) for _ in range(5))
+        parts: set[str] = set()
+        for line in self.lines:
+            parts |= {line.part, *line.needs}
+            if line.part not in self.known_parts:
+                measures[0][line.part] += line.per_day
+                measures[1][line.part] += line.capacity
+            for part, amount in line.needs.items():
+                if part not in self.known_parts:
+                    measures[2][part] += line.per_day * amount
+        for offer in self.alternatives:
+            measures[3][offer.part] += offer.a_week
+        for stock in self.stocks:
+            measures[4][stock.part] += stock.amount
+        parts |= {one.part for some in (self.alternatives, self.qualifications) for one in some}
+        parts |= {one.part for one in self.stocks}
+        return {
+            part: Fraction(1)
+            if part in self.known_parts
+            else next((1 / one[part] for one in measures if one.get(part)), Fraction(1))
+            for part in sorted(parts)
+        }
 
-    def _facts(
-        self,
-        alternatives: Sequence[Alternative],
-        qualifications: Sequence[Qualification],
-        doubts: Mapping[tuple[str, str], Fraction],
-    ) -> list[_Fact]:
-        """Everything visible, about nodes; what is known by its name says it."""
+    def _facts(self, happening: _Happening) -> Iterator[tuple[str, tuple[Node, ...]]]:
+        """Everything visible, about nodes; what is known by its name says it. Ids follow from nothing else."""
         scale = self.scale
-
-        def fact(what: str, nodes: tuple[Node, ...], *details: Any) -> _Fact:
-            return _Fact(canonical([what, *plain(details)]).decode(), nodes)
-
-        found = []
         for key, seen in self.seen.items():
             site = self.network.sites[key]
             named = site if seen.level is Level.NAMED else None
-            found.append(fact("site", (("site", key),), seen, site.calendar, named))
-        found += [fact("part", (("part", one),), number) for one, number in sorted(self.numbers.items())]
-        found += [fact("offer", (one,), one[1]) for one in sorted(self.named_offers)]
+            yield f"site {seen} {_said(site.calendar)} {'' if named is None else _said(named)}", (("site", key),)
+        for part, number in self.numbers.items():
+            yield f"part {number}", (("part", part),)
+        for offer in self.named_offers:
+            yield f"offer {offer[1]}", (offer,)
         for line in self.lines:
             here = (("site", line.site), ("part", line.part))
-            amounts = (line.per_day * scale[line.part], line.capacity * scale[line.part])
-            found.append(fact("line", here, *amounts, self._price(line)))
+            by = scale[line.part]
+            yield f"line {line.per_day * by} {line.capacity * by} {self._price(line)}", here
             for part, amount in line.needs.items():
-                found.append(fact("need", (*here, ("part", part)), amount * scale[part] / scale[line.part]))
+                yield f"need {amount * scale[part] / by}", (*here, ("part", part))
         for link in self.links:
-            ends = self._ends(link)
-            shown = replace(self._scaled(link), key=self._key(link) if self._is_known(link) else "", supplier="",
-                            customer="", part="")  # fmt: skip
-            found.append(fact("link", ends, shown))
-        for link, closing in self.link_hits:
-            is_route = closing.link != link.key
-            found.append(fact("closing", self._ends(link), is_route, self._shown_closing(link, closing)))
+            key = f"link {self._key(link)}" if self._is_known(link) else "link"
+            yield f"{key} {_carries(self._scaled[link.key])}", self._ends(link)
         for way in self.routes:
-            found.append(fact("route", self._ends(self._link[way.link]), self._shown_route(way)))
+            yield f"route {_said(self._shown_route(way))}", self._ends(self._link[way.link])
         for stock in self.stocks:
-            place = (("site", stock.site), ("part", stock.part))
-            found.append(fact("stock", place, stock.amount * scale[stock.part], doubts.get((stock.site, stock.part))))
-        for node, hit in self.hits:
-            found.append(fact("hit", (node,), replace(self._shown(node, hit), site="")))
-        for one in alternatives:
+            doubt = self.doubts.get((stock.site, stock.part))
+            said = f"stock {stock.amount * scale[stock.part]} {doubt}"
+            yield said, (("site", stock.site), ("part", stock.part))
+        for one in self.alternatives:
+            shown = replace(one, supplier="", customer="", part="", a_week=one.a_week * scale[one.part],
+                            **self._hidden_terms(one))  # fmt: skip
             nodes = (("offer", one.supplier), ("site", one.customer), ("part", one.part))
-            shown_offer = replace(one, supplier="", customer="", part="", a_week=one.a_week * scale[one.part],
-                                  **self._hidden_terms(one))  # fmt: skip
-            found.append(fact("alternative", nodes, shown_offer))
-        for two in qualifications:
+            yield f"alternative {_said(shown)}", nodes
+        for two in self.qualifications:
+            by_whom = two.by if two.customer in self.own else ""
             nodes = (("offer", two.supplier), ("site", two.customer), ("part", two.part))
-            found.append(fact("qualification", nodes, two.expires, two.by if two.customer in self.own else ""))
-        return found
+            yield f"qualification {two.expires} {by_whom}", nodes
+        for link, closing in happening.links:
+            is_route = closing.link != link.key
+            yield f"closing {is_route} {_said(self._shown_closing(link, closing))}", self._ends(link)
+        for node, hit in happening.sites:
+            yield f"hit {_said(replace(self._shown(node, hit), site=''))}", (node,)
 
     def _is_named(self, node: Node) -> bool:
         kind, name = node
@@ -549,69 +625,66 @@ class _Mask:
         return node in self.named_offers if kind == "offer" else self.seen[name].level is Level.NAMED
 
     def _names(
-        self, facts: Sequence[_Fact], nodes: Sequence[Node], fresh: Callable[[str, str, int], str]
-    ) -> dict[Node, str]:
+        self, key: bytes, nodes: Sequence[Node], happening: _Happening
+    ) -> tuple[dict[Node, str], frozenset[Node]]:
         """The key of each node in the view: its name where that is shown, else an id from its place among the facts.
 
-        Colours are refined (Weisfeiler and Leman 1968) until every node has its own; of nodes that stay alike one is
-        set apart and the rest refined again, which one does not matter where they are alike in truth. Ids are fresh
-        whenever anything that is seen here is another, and the same while all of it is: a new root or size of the log
-        follows from what the reader may not see, and would show in every id and in their order.
+        Ids are fresh whenever anything that is seen here is another, and the same while all of it is: a new root or
+        size of the log follows from what the reader may not see, and would show in every id and in their order.
+        Also the nodes that are alike but for a choice.
         """
-        colours = {node: node[0] for node in nodes}
-        about: dict[Node, list[tuple[str, int, tuple[Node, ...]]]] = defaultdict(list)
-        for fact in facts:
-            for place, node in enumerate(fact.nodes):
-                about[node].append((fact.what, place, fact.nodes))
-        hidden = [node for node in nodes if not self._is_named(node)]
-        while True:
-            colours = _refined(colours, about)
-            classes: dict[str, list[Node]] = defaultdict(list)
-            for node in hidden:
-                classes[colours[node]].append(node)
-            alike = min((colour for colour, members in classes.items() if len(members) > 1), default=None)
-            if alike is None:
-                break
-            first = min(classes[alike])
-            colours[first] = sha256(f"first of {alike}".encode()).hexdigest()
-        ranked = sorted(hidden, key=lambda node: (node[0], colours[node]))
-        shape = sha256("".join(sorted(colours.values())).encode()).hexdigest()
-        names = {node: fresh(shape, node[0], rank) for rank, node in enumerate(ranked)}
-        return names | {
-            node: self.numbers[node[1]] if node[0] == "part" else node[1] for node in nodes if node not in names
+        places = {node: at for at, node in enumerate(nodes)}
+        names = {
+            node: self.numbers[node[1]] if node[0] == "part" else node[1] for node in nodes if self._is_named(node)
         }
+        shape = shape_of(
+            key,
+            [(f"{node[0]} {names.get(node, '')}", node in names) for node in nodes],
+            ((what, tuple([places[one] for one in some])) for what, some in self._facts(happening)),
+            lambda at: nodes[at],
+        )
+        hidden = [node for node in nodes if node not in names]
+        ranked = sorted(hidden, key=lambda node: (node[0], shape.colours[places[node]]))
+        for rank, node in enumerate(ranked):
+            names[node] = _id(key, self.reader, shape.digest, node[0], rank)
+        return names, frozenset(nodes[at] for at in shape.alike)
 
     def _price(self, line: Line) -> int | None:
         return line.revenue_cents if line.site in self.own else None
 
-    def _site(self, site: Site) -> Site:
+    def _site(self, site: Site, names: Mapping[Node, str]) -> Site:
         seen = self.seen[site.key]
         if seen.level is Level.NAMED:
             return site
-        return Site(self.names["site", site.key], "", seen.region or "", calendar=site.calendar)
+        return Site(names["site", site.key], "", seen.region or "", calendar=site.calendar)
 
-    def _line(self, line: Line) -> Line:
+    def _line(self, line: Line, names: Mapping[Node, str]) -> Line:
         scale = self.scale
-        needs = {
-            self.names["part", part]: amount * scale[part] / scale[line.part] for part, amount in line.needs.items()
-        }
+        needs = {names["part", part]: amount * scale[part] / scale[line.part] for part, amount in line.needs.items()}
         return Line(
-            self.names["site", line.site],
-            self.names["part", line.part],
+            names["site", line.site],
+            names["part", line.part],
             line.per_day * scale[line.part],
             line.capacity * scale[line.part],
             needs,
             self._price(line),
         )
 
-    def _scaled(self, link: SupplyLink) -> SupplyLink:
+    def _link_scaled(self, link: SupplyLink) -> SupplyLink:
+        """The link without its key and its ends, as far as the reader may see it."""
         scale = self.scale[link.part]
-        return replace(
-            link,
-            level=self.levels[link.key],
-            most_per_day=None if link.most_per_day is None else link.most_per_day * scale,
-            in_transit={day: amount * scale for day, amount in sorted(link.in_transit.items())},
-            route=link.route if self._is_known(link) else None,
+        return SupplyLink(
+            "",
+            "",
+            "",
+            "",
+            link.share,
+            link.lead,
+            None if link.most_per_day is None else link.most_per_day * scale,
+            {day: amount * scale for day, amount in sorted(link.in_transit.items())},
+            link.since,
+            self.levels[link.key],
+            link.route if self._is_known(link) else None,
         )
 
     def _key(self, link: SupplyLink) -> str:
@@ -634,8 +707,9 @@ class _Mask:
             return replace(hit, sources=tuple(one for one in hit.sources if one.is_public))
         return replace(hit, cause="", onset=None, sources=())
 
-    def _closing(self, one: tuple[SupplyLink, LinkHit], keys: Mapping[str, str]) -> LinkHit:
-        return replace(self._shown_closing(*one), link=keys[one[1].link])
+    def closing(self, one: tuple[SupplyLink, LinkHit], drawn: _Drawn) -> LinkHit:
+        """The closing as the reader may see it."""
+        return replace(self._shown_closing(*one), link=drawn.ways[one[1].link])
 
     def _route(self, one: RouteAlternative, keys: Mapping[str, str]) -> RouteAlternative:
         return replace(self._shown_route(one), key=keys[one.key], link=keys[one.link])
@@ -648,49 +722,56 @@ class _Mask:
             return replace(one, key="", link="", a_week=amount)
         return replace(one, key="", link="", a_week=amount, by="", extra_cents=0, route=None)
 
-    def _links(self) -> tuple[list[SupplyLink], dict[str, str]]:
-        """The links, and under which key each of them, and each route that stands in for one, is in the view."""
+    def _links(
+        self, names: Mapping[Node, str], happening: _Happening
+    ) -> tuple[list[SupplyLink], dict[str, str], frozenset[Node]]:
+        """The links, under which key each of them, and each route that stands in for one, is in the view, and which of
+        them are alike.
+        """
         found: list[SupplyLink] = []
         keys: dict[str, str] = {}
-        hidden: dict[tuple[str, str, str], list[tuple[list[bytes], SupplyLink, SupplyLink]]] = defaultdict(list)
+        twins: set[Node] = set()
+        ends_of: dict[str, tuple[str, str, str]] = {}
+        hidden: dict[tuple[str, str, str], list[SupplyLink]] = defaultdict(list)
         ways: dict[str, list[RouteAlternative]] = defaultdict(list)
         for way in self.routes:
             ways[way.link].append(way)
         closings: dict[str, list[bytes]] = defaultdict(list)
-        for link, closing in self.link_hits:
+        for link, closing in happening.links:
             closings[closing.link].append(_order(self._shown_closing(link, closing)))
+
+        def order_of(link: SupplyLink) -> list[bytes]:
+            # Links between the same ends are told apart by all that hangs on them, and by nothing else.
+            there = (_order(self._shown_route(one)) + b"".join(sorted(closings[one.key])) for one in ways[link.key])
+            return [_order(self._scaled[link.key]), *sorted(closings[link.key]), *sorted(there)]
+
         for link in self.links:
-            ends = (
-                self.names["site", link.supplier],
-                self.names["site", link.customer],
-                self.names["part", link.part],
-            )
-            shown = replace(self._scaled(link), supplier=ends[0], customer=ends[1], part=ends[2])
+            ends = (names["site", link.supplier], names["site", link.customer], names["part", link.part])
+            ends_of[link.key] = ends
             if self._is_known(link):
                 keys[link.key] = self._key(link)
-                found.append(replace(shown, key=keys[link.key]))
             else:
-                shown = replace(shown, key="")
-                # Links between the same ends are told apart by all that hangs on them, and by nothing else.
-                there = sorted(
-                    _order(self._shown_route(one)) + b"".join(sorted(closings[one.key])) for one in ways[link.key]
-                )
-                hidden[ends].append(([_order(shown), *sorted(closings[link.key]), *there], link, shown))
+                hidden[ends].append(link)
         for ends, links in hidden.items():
-            for number, (_, link, shown) in enumerate(sorted(links, key=lambda one: one[0])):
+            orders = {one.key: order_of(one) for one in links} if len(links) > 1 else {}
+            for number, link in enumerate(sorted(links, key=lambda one: orders.get(one.key, []))):
                 keys[link.key] = f"{'>'.join(ends)}#{number}"
-                found.append(replace(shown, key=keys[link.key]))
+            same = _several(orders)
+            twins |= {("link", one) for one in same} | {("link", way.key) for one in same for way in ways[one]}
+        for link in self.links:
+            one, ends = self._scaled[link.key], ends_of[link.key]
+            found.append(
+                SupplyLink(keys[link.key], *ends, one.share, one.lead, one.most_per_day, one.in_transit, one.since,
+                           one.level, one.route)
+            )  # fmt: skip
         for key, some in ways.items():
-            some.sort(key=lambda one: (_order(self._shown_route(one)), sorted(closings[one.key])))
+            order = {one.key: [_order(self._shown_route(one)), *sorted(closings[one.key])] for one in some}
             is_own = self._link[key].customer in self.own
-            for number, way in enumerate(some):
+            for number, way in enumerate(sorted(some, key=lambda one: order[one.key])):
                 keys[way.key] = way.key if is_own else f"{keys[key]}~{number}"
-        return found, keys
-
-    def _stock(self, stock: Stock) -> Stock:
-        return Stock(
-            self.names["site", stock.site], self.names["part", stock.part], stock.amount * self.scale[stock.part]
-        )
+            if not is_own:
+                twins |= {("link", one) for one in _several(order)}
+        return found, keys, frozenset(twins)
 
     def _shown(self, node: Node, hit: Hit) -> Hit:
         level = Level.NAMED if node in self.named_offers else Level.IMPACT_ONLY
@@ -705,33 +786,34 @@ class _Mask:
             return replace(hit, sources=tuple(one for one in hit.sources if one.is_public))
         return replace(hit, cause="", onset=None, sources=())
 
-    def _hit(self, node: Node, hit: Hit) -> Hit:
-        return replace(self._shown(node, hit), site=self.names[node])
+    def hit(self, node: Node, hit: Hit, drawn: _Drawn) -> Hit:
+        """The hit as the reader may see it."""
+        return replace(self._shown(node, hit), site=drawn.names[node])
 
     def _hidden_terms(self, one: Alternative) -> dict[str, Any]:
         """What only the customer of an alternative may know of it."""
         return {} if one.customer in self.own else {"extra_cents": 0, "shared": frozenset()}
 
-    def _alternative(self, one: Alternative) -> Alternative:
+    def _alternative(self, one: Alternative, names: Mapping[Node, str]) -> Alternative:
         return replace(
             one,
-            supplier=self.names["offer", one.supplier],
-            customer=self.names["site", one.customer],
-            part=self.names["part", one.part],
+            supplier=names["offer", one.supplier],
+            customer=names["site", one.customer],
+            part=names["part", one.part],
             a_week=one.a_week * self.scale[one.part],
             **self._hidden_terms(one),
         )
 
-    def _qualification(self, one: Qualification) -> Qualification:
+    def _qualification(self, one: Qualification, names: Mapping[Node, str]) -> Qualification:
         return replace(
             one,
-            supplier=self.names["offer", one.supplier],
-            customer=self.names["site", one.customer],
-            part=self.names["part", one.part],
+            supplier=names["offer", one.supplier],
+            customer=names["site", one.customer],
+            part=names["part", one.part],
             by=one.by if one.customer in self.own else "",
         )
 
-    def _coverage(self, requests: int) -> Coverage:
+    def _coverage(self) -> Coverage:
         """Over the needs of the reader's own sites and of those before them that it may count."""
         named: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
         for link in self.links:
@@ -739,7 +821,7 @@ class _Mask:
         sites = {site for site in self.upstream if self.seen[site].level.shows(Level.TIER)}
         places = {(line.site, part) for line in self.lines if line.site in sites for part in line.needs}
         total = sum((min(named[place], Fraction(1)) for place in places), Fraction(0))
-        return Coverage(len(places), total / len(places) if places else Fraction(0), requests)
+        return Coverage(len(places), total / len(places) if places else Fraction(0))
 
 
 def _camel(name: str) -> str:
@@ -756,19 +838,26 @@ def _id(key: bytes, reader: str, shape: str, kind: str, rank: int) -> str:
     return f"{kind}-{hmac.digest(key, said, 'sha256')[:12].hex()}"
 
 
-def _refined(
-    colours: dict[Node, str], about: Mapping[Node, Sequence[tuple[str, int, tuple[Node, ...]]]]
-) -> dict[Node, str]:
-    """The colours after as many rounds as set more nodes apart."""
-    count = len(set(colours.values()))
-    while True:
-        finer = {}
-        for node, colour in colours.items():
-            told = sorted(
-                "\x00".join([what, str(place), *(colours[one] for one in nodes)]) for what, place, nodes in about[node]
-            )
-            finer[node] = sha256("\x01".join([colour, *told]).encode()).hexdigest()
-        found = len(set(finer.values()))
-        if found == count:
-            return finer
-        colours, count = finer, found
+@cache
+def _level(text: str) -> Level:
+    return Level(text)
+
+
+def _said(one: Any) -> str:
+    return _order(one).decode()
+
+
+def _carries(link: SupplyLink) -> str:
+    """What a link without key and ends says."""
+    lead = link.lead
+    sails = None if lead.sails is None else sorted(lead.sails)
+    coming = " ".join([f"{day}:{amount}" for day, amount in link.in_transit.items()])
+    route = "" if link.route is None else _said(link.route)
+    most = link.most_per_day
+    return f"{link.share} {lead.days} {lead.working} {sails} {most} {link.since} {link.level} [{coming}] {route}"
+
+
+def _several(orders: Mapping[str, list[bytes]]) -> list[str]:
+    """The keys whose orders are not theirs alone."""
+    count = Counter(map(tuple, orders.values()))
+    return [key for key, order in orders.items() if count[tuple(order)] > 1]

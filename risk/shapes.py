@@ -1,0 +1,190 @@
+"""Which of many things are which by how they hang together, and never by what they are called. Pure.
+
+Things have colours, which are refined by what hangs on each of them (Weisfeiler and Leman 1968) until that sets no more
+apart. Of things that stay alike one is set apart, and what hangs on it is refined again; which one does not matter
+where they are alike in truth. Colours are keyed hashes of 64 bits: nobody can make different things look the same.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Colours = NDArray[np.uint64]
+Index = NDArray[np.int64]
+
+_MANY = (1 << 64) - 1
+_STEP, _ONE, _TWO = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A colour for each thing, each its own; `alike` are those that only a choice has told apart; `digest` names it."""
+
+    colours: list[int]
+    alike: frozenset[int]
+    digest: str
+
+
+def shape_of(
+    key: bytes,
+    things: Sequence[tuple[str, bool]],
+    facts: Iterable[tuple[str, tuple[int, ...]]],
+    choice: Callable[[int], Any],
+) -> Shape:
+    """The shape of `facts` (what is said, of which things in order) about `things`: what each is, and whether that is
+    all there is to tell it from others, as a name is.
+
+    Of things that are alike the one with the least `choice` is set apart first.
+    """
+    return _Shaping(key, things, facts, choice).shape()
+
+
+class _Shaping:
+    def __init__(
+        self,
+        key: bytes,
+        things: Sequence[tuple[str, bool]],
+        facts: Iterable[tuple[str, tuple[int, ...]]],
+        choice: Callable[[int], Any],
+    ) -> None:
+        self.choice = choice
+        numbers: dict[str, int] = {}
+        secret = sha256(b"shape" + key).digest()
+
+        def number(what: str) -> int:
+            if what not in numbers:
+                numbers[what] = int.from_bytes(blake2b(what.encode(), digest_size=8, key=secret).digest())
+            return numbers[what]
+
+        self.colours = np.array([number(what) for what, _ in things], np.uint64)
+        self.hidden = np.array([at for at, (_, is_named) in enumerate(things) if not is_named], np.int64)
+        said = list(facts)
+        self.what = np.array([number(what) for what, _ in said], np.uint64)
+        wide = max((len(nodes) for _, nodes in said), default=1)
+        self.nodes = np.full((len(said), wide), -1, np.int64)
+        for at, (_, nodes) in enumerate(said):
+            self.nodes[at, : len(nodes)] = nodes
+        # Where each thing comes in: facts and places in them, thing by thing.
+        fact, place = np.nonzero(self.nodes >= 0)
+        order = np.argsort(self.nodes[fact, place], kind="stable")
+        self.fact, self.place = fact[order], place[order]
+        of = self.nodes[self.fact, self.place]
+        self.first = np.searchsorted(of, np.arange(len(things) + 1))
+        self.some = np.flatnonzero(self.first[1:] > self.first[:-1])
+
+    def shape(self) -> Shape:
+        self._refine()
+        classes = self._classes()
+        alike = frozenset(one for members in classes.values() for one in members)
+        self._choose(classes)
+        said = np.sort(self._facts())
+        digest = sha256(said.tobytes() + np.sort(self.colours).tobytes()).hexdigest()
+        return Shape(self.colours.tolist(), alike, digest)
+
+    def _refine(self) -> None:
+        """As many rounds over everything as set more things apart."""
+        count = len(np.unique(self.colours[self.hidden]))
+        while count < len(self.hidden):
+            told = _mixed(self._facts()[self.fact] + (self.place.astype(np.uint64) + np.uint64(1)) * np.uint64(_STEP))
+            sums = np.zeros(len(self.colours), np.uint64)
+            sums[self.some] = np.add.reduceat(told, self.first[self.some])
+            finer = _mixed(self.colours ^ _mixed(sums))
+            self.colours[self.hidden] = finer[self.hidden]
+            found = len(np.unique(self.colours[self.hidden]))
+            if found == count:
+                return
+            count = found
+
+    def _facts(self) -> Colours:
+        """A number for each fact: what is said of things of which colours."""
+        found = _mixed(self.what)
+        for column in self.nodes.T:
+            found = np.where(column >= 0, _mixed(found ^ self.colours[column]) + np.uint64(_STEP), found)
+        return found
+
+    def _classes(self) -> dict[int, set[int]]:
+        """Hidden things of one colour, where there are several."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for at, colour in zip(self.hidden.tolist(), self.colours[self.hidden].tolist(), strict=True):
+            found[colour].add(at)
+        return {colour: members for colour, members in found.items() if len(members) > 1}
+
+    def _choose(self, classes: dict[int, set[int]]) -> None:
+        """Set apart what is alike, one after the other; each time only what hangs on it is looked at again."""
+        waiting = list(classes)
+        heapify(waiting)
+        while waiting:
+            colour = heappop(waiting)
+            members = classes.pop(colour, set())
+            if len(members) < 2:
+                continue
+            first = min(members, key=self.choice)
+            members.remove(first)
+            classes[colour] = members
+            heappush(waiting, colour)
+            self.colours[first] = _mix(colour ^ _STEP)
+            changed = [first]
+            while changed:
+                changed = self._spread(changed, classes, waiting)
+
+    def _spread(self, changed: Sequence[int], classes: dict[int, set[int]], waiting: list[int]) -> list[int]:
+        """Tell apart what hangs on the `changed` ones; what that changes in turn."""
+        beside = {other for one in changed for fact, _ in self._comes_in(one) for other in self.nodes[fact].tolist()}
+        touched: dict[int, list[int]] = defaultdict(list)
+        for one in beside - {-1}:
+            colour = int(self.colours[one])
+            members = classes.get(colour, set())
+            if len(members) > 1 and one in members:
+                touched[colour].append(one)
+        finer: dict[int, dict[int, list[int]]] = {}
+        for colour, some in touched.items():
+            told: dict[int, list[int]] = defaultdict(list)
+            for one in some:
+                told[self._told(one)].append(one)
+            if len(told) > 1 or len(some) < len(classes[colour]):
+                finer[colour] = told
+        found: list[int] = []
+        for colour, told in finer.items():
+            for new, some in told.items():
+                self.colours[some] = np.uint64(new)
+                classes[colour] -= set(some)
+                classes[new] = set(some)
+                heappush(waiting, new)
+                found += some
+            heappush(waiting, colour)
+        return found
+
+    def _comes_in(self, one: int) -> list[tuple[int, int]]:
+        places = slice(self.first[one], self.first[one + 1])
+        return list(zip(self.fact[places].tolist(), self.place[places].tolist(), strict=True))
+
+    def _told(self, one: int) -> int:
+        """The finer colour of a thing, by what is said of it."""
+        total = 0
+        for fact, place in self._comes_in(one):
+            found = _mix(int(self.what[fact]))
+            for other in self.nodes[fact].tolist():
+                if other >= 0:
+                    found = (_mix(found ^ int(self.colours[other])) + _STEP) & _MANY
+            total += _mix((found + (place + 1) * _STEP) & _MANY)
+        return _mix(int(self.colours[one]) ^ _mix(total & _MANY))
+
+
+def _mixed(numbers: Colours) -> Colours:
+    """Each number mixed so that close ones come far apart (splitmix64)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(_ONE)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(_TWO)
+    return np.asarray(numbers ^ (numbers >> np.uint64(31)), np.uint64)
+
+
+def _mix(number: int) -> int:
+    """`_mixed` of one number."""
+    number = ((number ^ (number >> 30)) * _ONE) & _MANY
+    number = ((number ^ (number >> 27)) * _TWO) & _MANY
+    return number ^ (number >> 31)
