@@ -268,11 +268,10 @@ class _Exposure:
             makers = {self.network.links[at].supplier for at in links}
             if site not in self.before or len(makers) > 1 or self.arrays.outside[bin_] > 1e-9:
                 continue
-            customer = self._told(site)
-            if customer is None:
+            if not self._may_count(site, makers):
                 continue
             one = {
-                "customer": customer,
+                "customer": label(self.view, site),
                 "hasStandIn": (site, part) in stand_ins,
                 "part": part if part in self.view.known_parts else None,
                 "supplier": label(self.view, makers.pop()),
@@ -280,10 +279,13 @@ class _Exposure:
             found[canonical(one)] = one
         return [one for _, one in sorted(found.items())][:MOST_TOLD]
 
-    def _told(self, site: str) -> dict[str, Any] | None:
-        """Which site it is, None for one that must not be told apart."""
-        seen = self.view.seen.get(site)
-        return label(self.view, site) if seen is not None and seen.level.shows(Level.TIER) else None
+    def _may_count(self, customer: str, suppliers: Iterable[str]) -> bool:
+        """Whether the reader may know how many suppliers there are: of its own sites, and where all can be told apart.
+
+        A link is in the view at every level but `withheld`, and how many a partner has is not for everybody.
+        """
+        others = () if customer in self.own else (customer, *suppliers)
+        return all(self.view.seen[one].level.shows(Level.TIER) for one in others)
 
     @cached_property
     def _suppliers(self) -> Mapping[int, frozenset[int]]:
@@ -310,7 +312,10 @@ class _Exposure:
         ):
             shares[bin_][line] = shares[bin_].get(line, 0.0) + share
         bins = [one for one in shares if len(shares[one]) > 1 and self.arrays.bins[one][0] in self.before]
-        bins = [one for one in bins if self._told(self.arrays.bins[one][0]) is not None]
+        lines = self.arrays.lines
+        bins = [
+            one for one in bins if self._may_count(self.arrays.bins[one][0], (lines[at].site for at in shares[one]))
+        ]
         bins.sort(key=lambda one: (self.arrays.bins[one][0] not in self.own, self.arrays.bins[one]))
         return [(one, shares[one]) for one in bins[:MOST_TOLD]]
 

@@ -1,0 +1,194 @@
+"""Stress tests and exposure over HTTP: a member's own view, sets that members agree on, and what is refused."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.impact.stress import remade
+from api.service import operator_token
+from ledger_service.keys import to_hex
+from risk.sharing import canonical
+from tests.api.house import House, still
+from tests.api.impact.flood import AXLE, AXLES, CAR, CASTINGS, HOUSING, OTHER, PLANT, chain, state
+from tests.consortium import member_id
+
+COST = {"centsAYear": 100_000, "currency": "EUR", "onceCents": 500_000, "years": 5}
+STOCK = {"cost": COST, "days": 5, "kind": "stock", "name": "Axles", "part": AXLE, "site": PLANT}
+OUT = {"days": {"least": 14, "likely": 28, "most": 42}, "name": "Axles out", "sites": [AXLES]}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with still(tmp_path_factory.mktemp("network")) as running:
+        chain(running)
+        running.anchor()
+        yield running
+
+
+def asked(service: House, who: str, expect: int = 200, **question: Any) -> Any:
+    answer = service.post(who, "/v1/risk/stress", json=question)
+    assert answer.status_code == expect, answer.text
+    return answer.json()
+
+
+def test_a_member_tests_its_own_view_and_makes_the_result_again_from_it(service: House) -> None:
+    question: dict[str, Any] = {
+        "draws": 5,
+        "every": ["site", "region"],
+        "mitigations": [STOCK],
+        "scenarios": [{**OUT, "chanceAYear": "0.1"}],
+        "seed": 3,
+    }
+    told = asked(service, "havelmark", **question, withView=True)
+    result = told["result"]
+    named = next(one for one in result["scenarios"] if one["of"] == "set")
+    assert (named["name"], named["recoverDays"]["isAssumed"]) == ("Axles out", False)
+    lost = named["effect"]["lost"][CAR]
+    assert named["effect"]["revenueCents"] == int(lost) * 3_000_000
+    saved = named["mitigated"][0]["saved"]
+    assert saved["lost"] == {CAR: "500"}
+    assert named["mitigated"][0]["breakEven"]["notKnown"] is None
+    assert result["mitigations"][0]["paysForItself"] is True
+    assert {one["where"].get("region") for one in result["scenarios"] if one["of"] == "region"} >= {"Central Europe"}
+    assert CASTINGS not in canonical(told).decode(), "whom our supplier buys from is not ours to know"
+    assert remade(told).text == canonical(result)
+    assert asked(service, "havelmark", **question) == {name: told[name] for name in ("question", "result")}
+
+
+def test_members_agree_on_a_set_and_each_tests_its_own_part_of_it(service: House) -> None:
+    digest = state(
+        service, "duero", "scenario-set", to=("havelmark", "nordrand"), name="Circle", version="2",
+        scenarios=[OUT, {"name": "Castings out", "sites": [CASTINGS]}],
+    )  # fmt: skip
+    service.anchor()
+    theirs = asked(service, "nordrand", scenarioSet=digest)["result"]
+    ours = asked(service, "havelmark", scenarioSet=digest)["result"]
+    assert ours["scenarioSet"] == theirs["scenarioSet"]
+    assert (ours["scenarioSet"]["name"], ours["scenarioSet"]["version"]) == ("Circle", "2")
+    assert [one["name"] for one in theirs["scenarios"]] == ["Axles out", "Castings out"]
+    assert [one["name"] for one in ours["scenarios"]] == ["Axles out"]
+    assert ours["notSeen"] == [{"name": "Castings out", "notSeen": [CASTINGS]}]
+    assert theirs["scenarios"][1]["recoverDays"] == {"isAssumed": False, "least": 14, "likely": 28, "most": 42}
+    assert asked(service, "oderland", 404, scenarioSet=digest)["type"].endswith("not-found")
+    castings = state(service, "duero", "part", part=f"{HOUSING}9", uom="H87")
+    assert asked(service, "duero", 404, scenarioSet=castings)["type"].endswith("not-found")
+
+
+def test_who_has_no_site_is_told_so(service: House) -> None:
+    assert asked(service, "oderland", 409, every=["site"])["type"].endswith("no-sites")
+    assert service.get("oderland", "/v1/risk/exposure").json()["type"].endswith("no-sites")
+
+
+def test_exposure_goes_as_far_as_the_levels_do(service: House) -> None:
+    told = service.get("havelmark", "/v1/risk/exposure").json()
+    by_place = {one["where"].get("site") or one["where"].get("region"): one for one in told["sites"]}
+    assert by_place.keys() == {PLANT, AXLES, "Iberia"}
+    assert by_place[AXLES]["timeToSurvive"]["oneBucketDays"] == "5"
+    assert by_place["Iberia"]["recoverDays"] is None
+    assert by_place[AXLES]["systemicRisk"] == "1"
+    assert set(told["restsOn"]) == {"exposureIndex", "systemicRisk", "timeToSurvive"}
+    assert [one["supplier"] for one in told["singleSources"]] == [{"site": AXLES}]
+    assert "survey" in told["restsOn"]["systemicRisk"]
+    assert (
+        service.get("havelmark", "/v1/risk/exposure").content == service.get("havelmark", "/v1/risk/exposure").content
+    )
+
+
+def test_the_whole_network_is_for_the_operator_alone(service: House) -> None:
+    headers = {"Authorization": f"Bearer {operator_token(service.network)}"}
+    answer = service.anyone.post("/v1/operator/stress", json={"every": ["site"], "worst": 3}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    result = answer.json()["result"]
+    assert (result["reader"], result["view"]) == ("", None)
+    assert {one["where"]["site"] for one in result["scenarios"]} == {PLANT, AXLES, CASTINGS}
+    refused = service.post("havelmark", "/v1/operator/stress", json={"every": ["site"]})
+    assert refused.status_code == 403
+
+
+def test_what_a_reader_may_not_see_does_not_change_its_result(fresh: House) -> None:
+    """Two worlds: duero's own supplier, withheld from all others, is in one of them."""
+    chain(fresh)
+    fresh.anchor()
+    question: dict[str, Any] = {"every": ["site", "region", "port"], "mitigations": [STOCK]}
+
+    def told() -> list[Any]:
+        exposure = fresh.get("havelmark", "/v1/risk/exposure").json()
+        result = asked(fresh, "havelmark", **question)["result"]
+        # What may differ: the checkpoint, and with it the ids that are made for it.
+        return [{k: v for k, v in one.items() if k not in ("checkpoint", "view")} for one in (exposure, result)]
+
+    before = told()
+    smelter, steel = OTHER, "did:web:oderland.example.org/part/1"
+    state(fresh, "oderland", "site", site=smelter, region="Iberia", locode="ESBIO")
+    state(fresh, "oderland", "part", part=steel, uom="KGM")
+    state(fresh, "oderland", "capacity", site=smelter, part=steel, planned="100", most="100", uom="KGM")
+    state(fresh, "duero", "supply-link", supplier=smelter, customer=CASTINGS, part=steel, uom="KGM", share="1",
+          lead={"days": 1}, level="withheld")  # fmt: skip
+    fresh.anchor()
+    assert told() == before
+
+
+WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
+    "nothing": ({}, 400, ""),
+    "no scenarios": ({"scenarios": []}, 400, "/scenarios"),
+    "a billion scenarios": ({"scenarios": [{**OUT, "name": str(n)} for n in range(201)]}, 400, "/scenarios"),
+    "a site that nobody sees": ({"scenarios": [{**OUT, "sites": [CASTINGS]}]}, 400, "/scenarios/0"),
+    "a site that is not there": ({"scenarios": [{**OUT, "sites": [PLANT + "9"]}]}, 400, "/scenarios/0"),
+    "a region in which nothing is": ({"scenarios": [{"name": "x", "regions": ["Moon"]}]}, 400, "/scenarios/0"),
+    "both a set and scenarios": ({"scenarios": [OUT], "scenarioSet": "0x" + "11" * 32}, 400, "/scenarioSet"),
+    "a set that is none": ({"scenarioSet": "0x" + "11" * 32}, 404, ""),
+    "a set in words": ({"scenarioSet": "Circle"}, 404, ""),
+    "every planet": ({"every": ["planet"]}, 400, "/every/0"),
+    "every site twice": ({"every": ["site", "site"]}, 400, "/every"),
+    "a seed in words": ({"every": ["site"], "seed": "seven"}, 400, "/seed"),
+    "a seed out of range": ({"every": ["site"], "seed": -1}, 400, "/seed"),
+    "too many draws": ({"every": ["site"], "draws": 10**9}, 400, "/draws"),
+    "more walks than one test holds": (
+        {"every": ["site"], "draws": 500, "mitigations": [{**STOCK, "name": str(n)} for n in range(10)]},
+        422,
+        "",
+    ),
+    "more mitigations than one test holds": (
+        {"every": ["site"], "mitigations": [{**STOCK, "name": str(n)} for n in range(11)]},
+        400,
+        "/mitigations",
+    ),
+    "a mitigation of a kind of its own": ({"every": ["site"], "mitigations": [{**STOCK, "kind": "hope"}]}, 400,
+                                          "/mitigations/0/kind"),
+    "a mitigation without a cost": (
+        {"every": ["site"], "mitigations": [{name: one for name, one in STOCK.items() if name != "cost"}]}, 400,
+        "/mitigations/0"),
+    "a negative cost": ({"every": ["site"], "mitigations": [{**STOCK, "cost": {**COST, "onceCents": -1}}]}, 400,
+                        "/mitigations/0/cost/onceCents"),
+    "a cost in words": ({"every": ["site"], "mitigations": [{**STOCK, "cost": {**COST, "currency": "Euro"}}]}, 400,
+                        "/mitigations/0/cost/currency"),
+    "two currencies": (
+        {"every": ["site"], "mitigations": [STOCK, {**STOCK, "name": "n", "cost": {**COST, "currency": "USD"}}]}, 422,
+        ""),
+    "stock of a part that nobody uses": ({"every": ["site"], "mitigations": [{**STOCK, "part": HOUSING}]}, 422,
+                                         "Axles"),
+    "stock for no days": ({"every": ["site"], "mitigations": [{**STOCK, "days": 0}]}, 400, "/mitigations/0/days"),
+    "nothing a day": (
+        {"every": ["site"], "mitigations": [{"cost": COST, "kind": "capacity", "name": "x", "part": CAR,
+                                             "perDay": "0", "site": PLANT}]}, 400, "/mitigations/0/perDay"),
+    "a view perhaps": ({"every": ["site"], "withView": "perhaps"}, 400, "/withView"),
+    "a day years away": ({"every": ["site"], "day": "2036-01-01"}, 400, "/day"),
+    "a checkpoint that is none": ({"every": ["site"], "size": 999_999}, 404, ""),
+    "a word that means nothing": ({"every": ["site"], "colour": "red"}, 400, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(WRONG))
+def test_what_is_wrong_is_said_with_its_place(service: House, name: str) -> None:
+    question, status, where = WRONG[name]
+    problem = asked(service, "havelmark", status, **question)
+    assert problem.get("where", "") == where, problem
+    assert problem["detail"]
+
+
+def test_a_member_without_the_right_is_never_shown_anothers_result(service: House) -> None:
+    ours = asked(service, "havelmark", every=["site"])["result"]
+    theirs = asked(service, "nordrand", every=["site"])["result"]
+    assert (ours["reader"], theirs["reader"]) == tuple(to_hex(member_id(one)) for one in ("havelmark", "nordrand"))
+    assert all(one["effect"]["revenueCents"] is None for one in theirs["scenarios"]), "what cars cost is not theirs"
