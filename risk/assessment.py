@@ -31,7 +31,9 @@ from risk.confidence import discounted
 from risk.errors import MalformedFact
 from risk.hits import ASSUMED_DAYS, CLOSED_DAYS
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.plans import ContinuityPlan, TriggerKind
 from risk.propagation import Closure, Diversion, Impact, Outage, Stop, comes, propagate
+from risk.routes import DEFAULT_KNOTS, Mode, NoWay, Passage, UnknownPort, way_round
 from risk.sharing import Hit, Level, LinkHit, View, canonical
 from risk.survival import plan, time_to_survive
 
@@ -144,10 +146,11 @@ class _Report:
         self.network = view.network
         self.own = frozenset(key for key, seen in view.seen.items() if seen.is_own)
         self.hits = [one for one in view.hits if one.site in self.network.sites]
-        self.link = {one.key: one for one in self.network.links}
+        wanted = {one.link for some in (view.link_hits, view.routes) for one in some}
+        self.link = {key: one for key in wanted for one in self.network.links.of(key)}
         self.closings = [one for one in view.link_hits if one.link in self.link]
         self.likely = self._pass(self.network, LIKELY)
-        self.has_price = any(one.revenue_cents is not None for one in self.network.lines if one.site in self.own)
+        self.has_price = any(one.revenue_cents is not None for site in self.own for one in self.network.lines_at(site))
 
     def content(self) -> dict[str, Any]:
         view = self.view
@@ -176,6 +179,7 @@ class _Report:
             "interval": {"least": self._bound(EARLIEST, 1), "most": self._bound(LATEST, -1)},
             "oneBucket": self._one_bucket() if is_hit and self.hits else None,
             "oneMoreDay": self._one_more_day(effect["lost"]),
+            "plans": [told for one in self.view.plans if (told := self._plan(one)) is not None],
             "origins": self._origins(),
             "reader": view.reader,
             "status": happening[0].status if happening else None,
@@ -313,8 +317,44 @@ class _Report:
             origin["sources"] = [{"areas": list(source.areas), "name": source.name} for source in one.sources]
         if is_known:
             between = {"customer": link.customer, "part": link.part, "supplier": link.supplier}
-            origin |= {"back": [day.isoformat() for day in one.back], "link": between}
+            origin |= {"back": [day.isoformat() for day in one.back], "closed": list(one.closed), "link": between}
+            detour = _detour(link, one.closed)
+            if detour is not None:
+                origin["detour"] = detour
         return origin
+
+    def _plan(self, plan: ContinuityPlan) -> dict[str, Any] | None:
+        """What the plan says that the reader and the others in it do now; None if it is not in force, or not meant."""
+        trigger = plan.triggered(self._happening())
+        if trigger is None or not plan.is_in_force(self.network.day):
+            return None
+        last = plan.exercises[-1] if plan.exercises else None
+        measures = [
+            {"member": one.member, "what": one.what, "withinHours": one.within_hours} for one in plan.measures
+        ]  # fmt: skip
+        return {
+            "exercises": len(plan.exercises),
+            "key": plan.key,
+            "lastExercise": None if last is None else {"at": last.at.isoformat(), "outcome": last.outcome},
+            "name": plan.name,
+            "others": [one for one in measures if one["member"] != self.view.reader],
+            "trigger": {"kind": str(trigger[0]), "name": trigger[1]},
+            "until": plan.until.isoformat(),
+            "yours": [one for one in measures if one["member"] == self.view.reader],
+        }
+
+    def _happening(self) -> set[tuple[TriggerKind, str]]:
+        """What the reader may know of what is hit, in the words of triggers."""
+        found: set[tuple[TriggerKind, str]] = set()
+        for hit in self.hits:
+            site = self.network.sites[hit.site]
+            found |= {(TriggerKind.SITE, hit.site), (TriggerKind.REGION, site.region)}
+            if site.locode is not None:
+                found.add((TriggerKind.PORT, site.locode))
+            found |= {(TriggerKind.PART, one.part) for one in self.network.lines if one.site == hit.site}
+        for closing in self.closings:
+            found |= {(kind, name) for kind in (TriggerKind.PORT, TriggerKind.LANE) for name in closing.closed}
+        return found
 
     def _suppliers(self) -> list[dict[str, Any]]:
         """When sites that the reader may name stop: days and no amounts."""
@@ -334,11 +374,8 @@ class _Report:
 
     def _bound(self, when: int, side: int) -> dict[str, Any]:
         """The effect at one end of the interval. Less stock and a longer outage never lose less."""
-        stocks = [
-            replace(one, amount=one.amount * (1 + side * self.view.doubts.get((one.site, one.part), Fraction(0))))
-            for one in self.network.stocks
-        ]
-        stops = self._own_stops(self._pass(_with(self.network, stocks=stocks), when))
+        network = self.view.kept("more" if side > 0 else "less", lambda: self._with_doubts(side))
+        stops = self._own_stops(self._pass(network, when))
         return {
             "first": min((one.first.isoformat() for one in stops), default=None),
             "last": max((one.last.isoformat() for one in stops), default=None),
@@ -346,9 +383,20 @@ class _Report:
             "revenueCents": sum(one.revenue_cents or 0 for one in stops) if self.has_price else None,
         }
 
+    def _with_doubts(self, side: int) -> SupplyNetwork:
+        doubts = self.view.doubts
+        places = {(one.site, one.part) for one in self.network.stocks} & doubts.keys()
+        return self.network.with_changes(
+            stocks=[
+                replace(one, amount=one.amount * (1 + side * doubts[place]))
+                for place in sorted(places)
+                for one in self.network.stocks.of(place)
+            ]
+        )
+
     def _one_bucket(self) -> dict[str, Any]:
         """What the classic program says, which knows no lead times: shown beside the answer that does."""
-        chain = self._upstream()
+        chain = self.view.kept("upstream", self._upstream)
         sites = [one.site for one in self.hits if one.site in chain.sites]
         survive = time_to_survive(chain, sites)
         recover = max(
@@ -405,8 +453,8 @@ class _Report:
         places = list(dict.fromkeys((one.site, one.because_of or "") for one in stops))[:ONE_MORE_DAY]
         for site, part in sorted(places):
             amount = _use(self.network, site, part)
-            stocks = [*self.network.stocks, Stock(site, part, amount)]
-            with_it = _amounts(self._own_stops(self._pass(_with(self.network, stocks=stocks), LIKELY)))
+            more = self.network.with_changes(stocks=[*self.network.stocks.of((site, part)), Stock(site, part, amount)])
+            with_it = _amounts(self._own_stops(self._pass(more, LIKELY)))
             saves = {made: Fraction(before) - Fraction(with_it.get(made, "0")) for made, before in lost.items()}
             found.append(
                 {
@@ -668,6 +716,7 @@ _LISTS = (
     ("effect", "stops"),
     ("oneMoreDay",),
     ("origins",),
+    ("plans",),
     ("suppliers",),
 )
 _SUMS = (
@@ -733,6 +782,31 @@ def _where(site: Site) -> dict[str, Any]:
     return {"latitude": degrees[0], "locode": site.locode, "longitude": degrees[1], "region": site.region}
 
 
+def _detour(link: SupplyLink, closed: Sequence[str]) -> dict[str, Any] | None:
+    """How much longer a ship sails round the closed passages of a link by sea; None if not known, or not at all.
+
+    It is no suggestion: whether anybody may send goods that way is for a qualification to say.
+    """
+    route = link.route
+    if route is None or route.origin is None or route.destination is None or Mode.SEA not in route.modes:
+        return None
+    shut = [one for one in Passage if one in closed]
+    try:
+        found = way_round(route.origin, route.destination, shut)
+    except UnknownPort:
+        return None
+    except NoWay:
+        return {"extraDays": None, "extraKm": None, "knots": None, "passages": []}
+    if found.left == found.usual:
+        return None
+    return {
+        "extraDays": _decimal(round(Fraction(found.extra_days()), 1)),
+        "extraKm": round(found.extra_km),
+        "knots": _decimal(DEFAULT_KNOTS),
+        "passages": [str(one) for one in found.left.passages],
+    }
+
+
 def _place(one: Alternative) -> tuple[str, str, str]:
     return one.supplier, one.part, one.customer
 
@@ -743,9 +817,7 @@ def _refusal(one: Alternative, reason: Reason) -> dict[str, Any]:
 
 def _use(network: SupplyNetwork, site: str, part: str) -> Fraction:
     """What `site` uses of `part` on a working day, as planned."""
-    return sum(
-        (one.per_day * one.needs[part] for one in network.lines if one.site == site and part in one.needs), Fraction(0)
-    )
+    return sum((one.per_day * one.needs[part] for one in network.lines_at(site) if part in one.needs), Fraction(0))
 
 
 def _closed(calendar: Calendar, first: date, last: date) -> list[str]:
@@ -768,24 +840,6 @@ def _closed(calendar: Calendar, first: date, last: date) -> list[str]:
     return found
 
 
-def _with(
-    network: SupplyNetwork,
-    *,
-    sites: Iterable[Site] = (),
-    lines: Iterable[Line] = (),
-    links: Iterable[SupplyLink] = (),
-    stocks: Iterable[Stock] | None = None,
-) -> SupplyNetwork:
-    """The network with more sites, lines and links, and with `stocks` instead of its own."""
-    return SupplyNetwork.of(
-        network.day,
-        [*network.sites.values(), *sites],
-        [*network.lines, *lines],
-        [*network.links, *links],
-        network.stocks if stocks is None else stocks,
-    )
-
-
 def _with_alternatives(network: SupplyNetwork, given: Sequence[tuple[Alternative, Fraction]]) -> SupplyNetwork:
     """The network in which each alternative sends its allocated amount a week, as a supplier to that customer alone."""
     sites, lines, links = [], [], []
@@ -800,7 +854,7 @@ def _with_alternatives(network: SupplyNetwork, given: Sequence[tuple[Alternative
         links.append(
             SupplyLink(f"{key}: {one.part}", key, one.customer, one.part, Fraction(0), lead, a_day, since=since)
         )
-    return _with(network, sites=sites, lines=lines, links=links)
+    return network.with_changes(sites=sites, lines=lines, links=links)
 
 
 def _taken(run: RouteRun, number: int, week: Fraction, calendar: Calendar) -> Fraction:
@@ -833,7 +887,7 @@ def _with_routes(
         part = a_day / planned if planned else Fraction(0)
         moved = [(day, min(float(share * part), 1.0)) for day, share in run.steps]
         diversions.append(Diversion(link.key, key, tuple(moved)))
-    return _with(network, links=ways), caps, diversions
+    return network.with_changes(links=ways), caps, diversions
 
 
 def _amounts(stops: Iterable[Stop]) -> dict[str, str]:

@@ -212,6 +212,13 @@ class SupplyNetwork:
         )
         return changes.patched() or changes.made_anew()
 
+    def lines_at(self, site: str) -> tuple[Line, ...]:
+        """The lines of `site`, found without going through those of all."""
+        start = end = self.lines.place((site, "")).start
+        while end < len(self.lines) and self.lines[end].site == site:
+            end += 1
+        return self.lines[start:end]
+
     def telling(self, found: Iterable[Inconsistency]) -> "SupplyNetwork":
         """The same network, which tells of `found` too."""
         told = tuple(sorted({*self.inconsistencies, *found}, key=lambda one: (one.owner, one.about, one.what)))
@@ -560,12 +567,7 @@ class Arrays:
 
     def lines_at(self, site: str) -> tuple[int, ...]:
         """The lines of `site`, without going through those of all sites."""
-        lines, found = self.network.lines, []
-        at = lines.place((site, "")).start
-        while at < len(lines) and lines[at].site == site:
-            found.append(self.line_index[site, lines[at].part])
-            at += 1
-        return tuple(sorted(found))
+        return tuple(sorted(self.line_index[place_of(one)] for one in self.network.lines_at(site)))
 
     @cached_property
     def lines_of(self) -> Mapping[str, tuple[int, ...]]:

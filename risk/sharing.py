@@ -13,7 +13,7 @@ reader does know keeps its amounts. A view is what a report is computed from; th
 import hmac
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -25,6 +25,7 @@ from typing import Any, Self, get_type_hints
 from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.errors import MalformedFact
 from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.plans import ContinuityPlan
 from risk.reading import parse, read
 from risk.shapes import shape_of
 
@@ -93,7 +94,8 @@ class LinkHit:
     """A disruption of what brings goods over one link (or a route that stands in for it, by its key): a port, a lane,
     a passage. From `start` on it lets the share `left` through, until it is `back`: at the earliest, likely, latest.
 
-    `after_days` is how many days after leaving goods come to where it is closed: 0 at the port of departure.
+    `after_days` is how many days after leaving goods come to where it is closed: 0 at the port of departure. `closed`
+    names the ports, lanes and passages.
     """
 
     link: str
@@ -107,6 +109,7 @@ class LinkHit:
     probability: Fraction = Fraction(1)
     sources: tuple[Source, ...] = ()
     is_assumed: bool = False
+    closed: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise MalformedFact unless it begins before it ends, and its shares are shares."""
@@ -159,10 +162,13 @@ class View:
     coverage: Coverage
     link_hits: tuple[LinkHit, ...] = ()
     routes: tuple[RouteAlternative, ...] = ()
+    plans: tuple[ContinuityPlan, ...] = ()
     site_names: Mapping[str, str] = field(default_factory=dict)
     part_names: Mapping[str, str] = field(default_factory=dict)
     _still: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
     """the text of what no hit changes, as far as it is written already"""
+    _networks: dict[str, SupplyNetwork] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """networks that follow from this one alone, as far as they are made already"""
 
     @classmethod
     def read(cls, data: bytes) -> Self:
@@ -171,9 +177,7 @@ class View:
         if not isinstance(said, dict):
             raise MalformedFact("a view is an object")
         types = get_type_hints(cls)
-        names = {
-            one.name: _camel(one.name) for one in fields(cls) if one.init and one.name not in ("network", "doubts")
-        }
+        names = {one.name: _camel(one.name) for one in fields(cls) if one.init and one.name not in _APART}
         wanted = {*names.values(), *_OF_NETWORK, "doubts"}
         if said.keys() != wanted:
             wrong = ", ".join(sorted(said.keys() ^ wanted))[:200]
@@ -194,6 +198,12 @@ class View:
         """All of it in one text form: what two worlds are compared by, and what a report can be made of again."""
         return b"".join(self._pieces())
 
+    def kept(self, name: str, make: Callable[[], SupplyNetwork]) -> SupplyNetwork:
+        """What `make` makes of the network and the doubts alone, called `name`: once for all views of one sight."""
+        if name not in self._networks:
+            self._networks[name] = make()
+        return self._networks[name]
+
     @cached_property
     def digest(self) -> str:
         digest = sha256()
@@ -203,7 +213,7 @@ class View:
 
     def _pieces(self) -> Iterator[bytes]:
         """The text, name by name in their order; what no hit changes is written once for all views."""
-        names = {_camel(one.name): one.name for one in fields(self) if one.name not in ("network", "doubts", "_still")}
+        names = {_camel(one.name): one.name for one in fields(self) if one.init and one.name not in _APART}
         for number, shown in enumerate(sorted({*names, *_OF_NETWORK, "doubts"})):
             yield b"%s%s:" % (b"," if number else b"{", canonical(shown))
             if names.get(shown) in _HAPPENING:
@@ -218,6 +228,7 @@ class View:
         yield b"}"
 
 
+_APART = ("network", "doubts")
 _HAPPENING = frozenset({"hits", "link_hits", "coverage"})
 """What differs between views of one sight."""
 _OF_NETWORK: Mapping[str, Any] = {
@@ -282,7 +293,10 @@ class Sight:
         site_names: Mapping[str, str] | None = None,
         part_names: Mapping[tuple[str, str], str] | None = None,
         part_numbers: Mapping[tuple[str, str], str] | None = None,
+        plans: Iterable[ContinuityPlan] = (),
     ) -> None:
+        # Whom a plan names may see all of it, and nobody else anything.
+        self._plans = tuple(sorted((one for one in plans if reader in one.members), key=lambda one: one.key))
         self._mask = _Mask(
             network, reader, exceptions or {}, part_numbers or {}, alternatives, qualifications, routes, doubts or {}
         )
@@ -314,10 +328,12 @@ class Sight:
             coverage=replace(mask.coverage, requests=requests),
             link_hits=tuple(sorted({mask.closing(one, drawn) for one in happening.links}, key=_order)),
             routes=drawn.routes,
+            plans=self._plans,
             site_names=self._site_names,
             part_names=self._part_names,
         )
         object.__setattr__(view, "_still", drawn.still)
+        object.__setattr__(view, "_networks", drawn.networks)
         return view
 
 
@@ -375,6 +391,7 @@ class _Drawn:
     routes: tuple[RouteAlternative, ...]
     doubts: Mapping[tuple[str, str], Fraction]
     still: dict[str, bytes]
+    networks: dict[str, SupplyNetwork]
 
 
 class _Mask:
@@ -550,6 +567,7 @@ class _Mask:
                 if ("part", part) in names
             },
             still={},
+            networks={},
         )
 
     def _scales(self) -> dict[str, Fraction]:
@@ -703,6 +721,7 @@ class _Mask:
         level = min((self.levels[link.key], *ends), key=lambda one: one.rank)
         if level is Level.NAMED:
             return hit
+        hit = replace(hit, closed=())
         if level.shows(Level.REGION_AND_CAUSE):
             return replace(hit, sources=tuple(one for one in hit.sources if one.is_public))
         return replace(hit, cause="", onset=None, sources=())
