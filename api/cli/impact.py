@@ -95,9 +95,11 @@ def report(
         from api.network import Directory
         from api.pages.impact import page
         from api.paper.impact import ImpactPaper
+        from ledger_service.keys import to_hex
 
         names = Directory.read(home / "members.json")
-        telling = Telling(content, names.name(member), digest, is_demo=is_demo)
+        members = {to_hex(one): names.name(one) for one in names.by_id}
+        telling = Telling(content, names.name(member), digest, is_demo=is_demo, members=members)
         if html is not None:
             html.write_text(page(telling), encoding="utf-8", newline="")
         if pdf is not None:

@@ -86,7 +86,8 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What was hit, as far as the reader may know it; `back`: at the earliest, most likely, at the latest. Of a way
-    that is closed `way` says what goes from where to where, and `step` is its supplier.
+    that is closed `way` says what goes from where to where, `step` is its supplier, `closed` are ports, lanes and
+    passages, and `detour` is how much further it is round them.
     """
 
     step: Step
@@ -95,6 +96,8 @@ class Origin:
     back: tuple[date, date, date] | None
     sources: tuple[Source, ...]
     way: str | None = None
+    closed: tuple[str, ...] = ()
+    detour: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,8 @@ class Reading:
                     (back[0], back[1], back[2]) if len(back) == 3 else None,
                     tuple(map(_source, one.get("sources", ()))),
                     None if link is None else self._way(link),
+                    tuple(plain(each, MAX_NAME) for each in one.get("closed", ())),
+                    one.get("detour"),
                 )
             )
         return tuple(found)

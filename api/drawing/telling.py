@@ -7,7 +7,7 @@ stand, so that nothing of a report is silently left out.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
@@ -55,6 +55,7 @@ _OMITTED = {
     "effect/lost": "parts that are lost",
     "oneMoreDay": "values of one more day",
     "origins": "places that were hit",
+    "plans": "plans",
     "suppliers": "stops of suppliers",
 }
 _RULES = {
@@ -74,8 +75,8 @@ _SAME_BYTES = (
 )
 _TOLD = frozenset(
     {"alternatives", "assumptions", "bestPlan", "checkpoint", "confidence", "currency", "day", "days", "effect",
-     "interval", "names", "omitted", "oneBucket", "oneMoreDay", "origins", "places", "reader", "status", "suppliers",
-     "to", "view"}
+     "interval", "names", "omitted", "oneBucket", "oneMoreDay", "origins", "places", "plans", "reader", "status",
+     "suppliers", "to", "view"}
 )  # fmt: skip
 _TOLD_OF = {
     "alternatives": frozenset(
@@ -189,12 +190,15 @@ class Banner:
 
 @dataclass(frozen=True)
 class Telling:
-    """A report of `content` for `reader` (a name). `digest` is the id of its statement, None for one that has none."""
+    """A report of `content` for `reader` (a name). `digest` is the id of its statement, None for one that has none.
+    `members` are names of members by their ids, as all members may read them.
+    """
 
     content: Mapping[str, Any]
     reader: str = ""
     digest: str | None = None
     is_demo: bool = False
+    members: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def reading(self) -> Reading:
@@ -308,6 +312,7 @@ class Telling:
             ("network", "How it reaches you", self._network()),
             ("map", "Where", self._map()),
             ("alternatives", "What could stand in", self._alternatives()),
+            ("agreed", "What was agreed for this", self._plans()),
             ("day", "What one more day of stock is worth", self._one_more_day()),
             ("plan", "The best that could be made of it", self._best_plan()),
             ("bucket", "One bucket and over time, side by side", self._one_bucket()),
@@ -557,7 +562,27 @@ class Telling:
         else:
             early, likely, late = one.back
             words += [", back ", self._day(likely), " (between ", self._day(early), " and ", self._day(late), ")"]
-        return (*words, ".")
+        if one.closed:
+            words.append(f"; closed: {listed(one.closed, 9)}")
+        words.append(".")
+        return (*words, *self._detour(one.detour))
+
+    def _detour(self, said: Mapping[str, Any] | None) -> Words:
+        """How much further a ship sails round what is closed."""
+        if said is None:
+            return ()
+        if said["extraKm"] is None:
+            return (" There is no way round it by sea.",)
+        through = f" through {listed([plain(each, 40) for each in said['passages']], 9)}" if said["passages"] else ""
+        return (
+            " Round it by sea it is ",
+            self._number(Fraction(said["extraKm"])),
+            f" km further{through}: ",
+            self._number(Fraction(said["extraDays"])),
+            " days at ",
+            self._number(Fraction(said["knots"])),
+            " knots. That is no suggestion: no one has qualified it.",
+        )
 
     def _map(self) -> list[Block]:
         reading = self.reading
@@ -729,6 +754,40 @@ class Telling:
 
     def _for(self, one: Mapping[str, Any]) -> str:
         return f"{self.reading.name(one['part'])} at {self.reading.name(one['customer'])}"
+
+    def _plans(self) -> list[Block]:
+        """What has been agreed to do when this happens."""
+        blocks: list[Block] = []
+        for one in self.content.get("plans") or ():
+            trigger = one["trigger"]
+            name = self.reading.name(trigger["name"])
+            words: list[str | Figure] = [
+                f"{plain(one['name'], 200)}, for the {plain(trigger['kind'], 40)} {name}, until "
+            ]
+            words += [self._day(date.fromisoformat(one["until"])), ". "]
+            last = one["lastExercise"]
+            if last is None:
+                words.append("It has never been tried.")
+            else:
+                at = self._day(date.fromisoformat(last["at"][:10]))
+                tried = f"{one['exercises']} times, the last time" if one["exercises"] > 1 else "once,"
+                words += [f"Tried {tried} on ", at, f": {plain(last['outcome'], 400)}"]
+            rows: list[tuple[Words, ...]] = [
+                (
+                    ("you",) if whose == "yours" else (self._member(each["member"]),),
+                    (plain(each["what"], 400),),
+                    (self._number(Fraction(each["withinHours"])), " hours"),
+                )
+                for whose in ("yours", "others")
+                for each in one[whose]
+            ]
+            blocks += [Sentence(tuple(words)), _table("", ("Who", "Does", "Within"), rows)]
+            blocks.append(Sentence((f"Plan {_member(one['key'])}",), "quiet"))
+        return blocks
+
+    def _member(self, member: str) -> str:
+        """A member by its name, where the directory has one."""
+        return plain(self.members.get(member, ""), 120) or _member(member)
 
     def _one_more_day(self) -> list[Block]:
         rows = []

@@ -55,7 +55,7 @@ def draw(reading: Reading, width: float) -> Canvas | None:
     _land(canvas, frame, sheet)
     for shape in shapes:
         for ring in _copies(shape, frame):
-            inside = _clipped([frame.place(*point) for point in ring], sheet)
+            inside = _thinned(_clipped([frame.place(*point) for point in ring], sheet))
             if inside:
                 canvas.polygon(inside, "area")
     _sites(canvas, reading, frame, sheet)

@@ -56,7 +56,11 @@ def _telling(caller: Caller, digest: str) -> Telling:
         raise NotThere from None
     if found.content is None:
         raise NotThere
-    network = service.network
+    directory = service.network.directory
     return Telling(
-        found.assessment.content, network.directory.name(caller.member), to_hex(found.digest), is_demo=network.is_demo
+        found.assessment.content,
+        directory.name(caller.member),
+        to_hex(found.digest),
+        is_demo=service.network.is_demo,
+        members={to_hex(member): directory.name(member) for member in directory.by_id},
     )

@@ -139,6 +139,31 @@ def cut(content: Any) -> Any:
     return content
 
 
+def agreed() -> Any:
+    """A report with a plan that several have agreed to, and a way round a passage that is closed."""
+    content = closed("lariana")
+    content["plans"] = [
+        {
+            "exercises": 2,
+            "key": "0x" + "7a" * 32,
+            "lastExercise": {
+                "at": "2026-09-10T08:00:00+00:00",
+                "outcome": "Call list out of date; corrected the same day.",
+            },
+            "name": "Magnets from East Asia",
+            "others": [{"member": "0x" + "aa" * 32, "what": "Frees 24 t of air freight", "withinHours": 36}],
+            "trigger": {"kind": "region", "name": "East Asia"},
+            "until": "2027-08-31",
+            "yours": [{"member": "lariana", "what": "Books the airlift", "withinHours": 24}],
+        }
+    ]
+    content["origins"][0] |= {
+        "closed": ["suez"],
+        "detour": {"extraDays": "9.5", "extraKm": 6480, "knots": "14", "passages": ["cape"]},
+    }
+    return content  # fmt: skip
+
+
 CASES: dict[str, Any] = {
     "a maker of cars": typhoon,
     "named": lambda: typhoon(level="named"),
@@ -157,6 +182,7 @@ CASES: dict[str, Any] = {
     "cut": lambda: cut(many(5)),
     "a way is closed": lambda: closed("lariana"),
     "a way is closed to others": lambda: closed("havelmark"),
+    "a plan was agreed": agreed,
     "hostile": lambda: many(20, are_hostile=True),
 }
 """Reports that must all look right, by what is special about them."""
