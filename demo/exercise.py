@@ -1,6 +1,7 @@
 """The exercise in the show: a warning of a typhoon, and what each member learns of it from its own report alone."""
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -13,7 +14,10 @@ from typing import Any
 
 from api.cli.terminal import say, table
 from api.client import LedgerClient
+from api.drawing.telling import Telling
 from api.outbox import Draft
+from api.pages.impact import page
+from api.paper.impact import ImpactPaper
 from demo.typhoon import Saying, alert, facts, form, part, plan, questions, scenarios
 from ledger_service.errors import LedgerError
 from ledger_service.keys import from_hex, to_hex
@@ -29,7 +33,7 @@ class ExerciseFailed(LedgerError):
     """The exercise did not go as the story says."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exercise:
     """Who takes part, and how the show is told: `step` is one step of it, `run` calls the program in a folder."""
 
@@ -39,6 +43,7 @@ class Exercise:
     now: Callable[[], int]
     step: Callable[[int, str], AbstractContextManager[None]]
     run: Callable[[Path, Sequence[str]], tuple[int, str, float]]
+    scenario_set: bytes = b""
 
     def play(self, results: Path, first_step: int) -> None:
         """All of it; `results` gets the reports, and the views that they are made of."""
@@ -59,8 +64,10 @@ class Exercise:
     def _state(self) -> None:
         asked = questions(self.ids)
         (agreed,) = plan(self.ids)
-        said = [*facts(), agreed, scenarios(self.ids), *(one.saying for one in asked)]
+        tests = scenarios(self.ids)
+        said = [*facts(), agreed, tests, *(one.saying for one in asked)]
         digests = self._say(said)
+        self.scenario_set = _digest_of(digests, tests)
         question, parts = asked[0], (part("rotor"), part("magnet"))
         given = [
             digest
@@ -72,9 +79,7 @@ class Exercise:
         told = [question.reply(asker, _digest_of(digests, question.saying), given)]
         self._say(told + plan(self.ids, agrees_to=_digest_of(digests, agreed)))
         kinds, members = len({one.kind for one in said}), len({one.company for one in said})
-        say(
-            f"   {len(digests)} statements of {kinds} kinds by {members} members; links have levels of sharing,"
-        )
+        say(f"   {len(digests)} statements of {kinds} kinds by {members} members; links have levels of sharing,")
         say("   from withheld to named, that each of them chose.")
         say("   Nordrand asked Lariana how long rotors would last, and was told; Yongjiang agreed to Lariana's plan.")
         standing = self.clients["havelmark"].risk_network()
@@ -83,17 +88,50 @@ class Exercise:
         say(f"   where it comes from; {standing['openRequests']} of its questions to suppliers is open.")
 
     def _warn(self) -> None:
+        for company in READERS:
+            self._client(company).threshold({"exercises": True, "standstillDays": 1})
         warning = read_alert(alert())
         now = datetime.fromtimestamp(self.now() // 1000, UTC)
         word = read_form(form(), to_hex(self.ids["yongjiang"]), now)
+        # What it would count for is asked of the service; what is signed was read at home.
+        self._client("circle").read_disruption("cap", alert())
         everybody = sorted(to_hex(one) for name, one in self.ids.items() if name != "circle")
-        self._say([Saying("circle", "disruption", {**content_of(warning), "to": everybody})])
-        self._say([Saying("yongjiang", "disruption", {**content_of(word), "to": []})])
+        self._say(
+            [
+                Saying("circle", "disruption", {**content_of(warning), "to": everybody}),
+                Saying("yongjiang", "disruption", {**content_of(word), "to": []}),
+            ]
+        )
         say(f"   CAP 1.2, status {warning.status}, passed on by the Circle: {warning.text}.")
         say(
             "   Yongjiang's plain form on the same storm: closes on Monday 12 October ahead of it, back on 24 November."
         )
         say("   One disruption of two sources. Ningbo and Zhoushan lie in its circle, Ganzhou does not.")
+        alerted = {company: self._alert(company) for company in READERS if company != "vltava"}
+        if len({one["toldAt"] for one in alerted.values()}) != 1 or list(self._client("vltava").alerts(is_open=True)):
+            raise ExerciseFailed("not all concerned were alerted at the same moment, or one that is not")
+        names = ", ".join(self.names[company] for company in alerted)
+        say(f"   {names} are alerted at the same moment;", "bold")
+        say("   Vltava has stock enough and is left in peace.")
+        done = self._client("nordrand").acknowledge(alerted["nordrand"]["number"], "risk manager")
+        say(f"   Nordrand's {done['role']} acknowledges.")
+
+    def _alert(self, company: str) -> dict[str, Any]:
+        """The newest open alert of a company, once it is there."""
+        client = self._client(company)
+        for _ in range(600):
+            found = list(client.alerts(is_open=True))
+            if found:
+                newest: dict[str, Any] = found[-1]
+                return newest
+            time.sleep(0.05)
+        raise ExerciseFailed(f"{company} was not alerted")
+
+    def _client(self, company: str) -> LedgerClient:
+        """A company's client, signed in as its program would be that morning."""
+        client = self.clients[company]
+        client.login()
+        return client
 
     def _say(self, some: Sequence[Saying]) -> list[tuple[Saying, bytes]]:
         """Each company signs what it has to say, and sends it in one call; all at once. The ids of the statements."""
@@ -108,8 +146,7 @@ class Exercise:
         return found
 
     def _sign(self, company: str, said: Sequence[Saying]) -> list[bytes]:
-        client = self.clients[company]
-        client.login()
+        client = self._client(company)
         drafts = [Draft(dict(one.content), one.kind) for one in said]
         signed = client.outbox.sign(drafts, issuer=self.ids[company], signer=client.signer, domain=client.domain,
                                     now=self.now(), random=os.urandom, source="supply")  # fmt: skip
@@ -121,9 +158,7 @@ class Exercise:
     # -- what they read ------------------------------------------------------------------------------------------------
 
     def _assessed(self, company: str) -> dict[str, Any]:
-        client = self.clients[company]
-        client.login()
-        told: dict[str, Any] = client.assess(status=STATUS)
+        told: dict[str, Any] = self._client(company).assess(status=STATUS)
         return told
 
     def _tell(self, reports: Mapping[str, Mapping[str, Any]]) -> None:
@@ -176,11 +211,23 @@ class Exercise:
         say(f"   With both of them Havelmark still loses {lost['afterSuppliers']} vehicles, with the airlift too"
             f" {lost['after']}.", "bold")  # fmt: skip
         _expect(lost, {"afterSuppliers": 800, "after": 0})
+        self._stress()
+
+    def _stress(self) -> None:
+        """The Circle's set of scenarios, by what Havelmark may see."""
+        told = self._client("havelmark").stress({"scenarioSet": to_hex(self.scenario_set), "days": 112})["result"]
+        say(f"   What else could happen to Havelmark, of the {told['scenarioSet']['name']} set of scenarios:")
+        rows = [
+            (f"   {one['name']}", _day(one["effect"]["first"]), f"{int(next(iter(one['effect']['lost'].values()))):,}")
+            for one in told["scenarios"]
+        ]
+        rows += [(f"   {one['name']}", "not for it to see", "") for one in told["notSeen"]]
+        table(("   what", "stops on", "vehicles"), rows)
 
     def _keep(self, results: Path, reports: Mapping[str, Mapping[str, Any]]) -> None:
         for company in ("havelmark", "nordrand"):
             self._file(results, company, reports[company])
-        client = self.clients["havelmark"]
+        client = self._client("havelmark")
         digest = from_hex(reports["havelmark"]["digest"], 32)
         client.await_anchor(digest, pause_seconds=0.03)
         header = client.checked_statement(digest).header
@@ -191,10 +238,13 @@ class Exercise:
 
     def _file(self, results: Path, company: str, report: Mapping[str, Any]) -> None:
         """The report as JSON, page and paper, and the view that it is made of."""
-        client, name = self.clients[company], f"impact-{company}"
-        (results / f"{name}.json").write_bytes(canonical(report["content"]))
-        (results / f"{name}-view.json").write_bytes(client.risk_view(status=STATUS))
-        say(f"   {results / name}.json, -view.json")
+        content, name = report["content"], f"impact-{company}"
+        telling = Telling(content, self.names[company], report["digest"], is_demo=True)
+        (results / f"{name}.json").write_bytes(canonical(content))
+        (results / f"{name}-view.json").write_bytes(self._client(company).risk_view(status=STATUS))
+        (results / f"{name}.html").write_text(page(telling), encoding="utf-8", newline="")
+        (results / f"{name}.pdf").write_bytes(ImpactPaper(telling).pdf())
+        say(f"   {results / name}.json, .html, .pdf and -view.json")
 
     def _run(self, folder: Path, *command: str) -> None:
         code, text, seconds = self.run(folder, command)

@@ -58,11 +58,10 @@ def plan(ids: Mapping[str, bytes], agrees_to: bytes | None = None) -> list[Sayin
 def scenarios(ids: Mapping[str, bytes]) -> Saying:
     """The set of scenarios that the Circle tests itself by, told to all members."""
     row = story()["set"]
-    named = [one | ({"sites": sorted(map(place, one["sites"]))} if "sites" in one else {}) for one in row["scenarios"]]
     content = {
         "name": row["name"],
         "version": row["version"],
-        "scenarios": named,
+        "scenarios": row["scenarios"],
         "asOf": story()["asOf"]["masters"],
         "document": {"type": "scenario-set", "number": "ST-2026"},
         "to": sorted(to_hex(one) for member, one in ids.items() if member != row["by"]),

@@ -26,7 +26,9 @@ TOLD = (
     "41 working days of cover",
     "Zhoushan: it is hit itself",
     "tier 3, East Asia",
+    "are alerted at the same moment",
     "loses 800 vehicles, with the airlift too 0",
+    "979,200 magnets in 5 loads",
     "The report follows from the view, to the byte.",
 )
 """What the risk manager is told."""
@@ -48,7 +50,8 @@ def test_once_it_goes_the_whole_way_and_leaves_bundle_and_trust(
     assert "WrongSequence" in done.stdout, "the chain refused the second handoff"
     for told in TOLD:
         assert told in done.stdout, done.stdout
-    impact = {f"impact-{company}{end}" for company in ("havelmark", "nordrand") for end in (".json", "-view.json")}
+    endings = (".html", ".json", ".pdf", "-view.json")
+    impact = {f"impact-{company}{end}" for company in ("havelmark", "nordrand") for end in endings}
     files = {"bundle.json", "impact-bundle.json", "members.json", "report.pdf", "trust.json", *impact}
     assert {path.name for path in tmp_path.iterdir()} == files
     trust = str(tmp_path / "trust.json")
