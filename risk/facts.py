@@ -8,7 +8,7 @@ told to whoever stated it, never to anybody else. Facts older than agreed are us
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
@@ -18,6 +18,7 @@ from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.confidence import doubt
 from risk.network import Calendar, Inconsistency, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork, arrival
 from risk.ordered import Ordered, Table
+from risk.plans import ContinuityPlan, continuity_plans
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Level
 
@@ -102,6 +103,7 @@ class Known:
     qualifications: tuple[Qualification, ...]
     aged: Mapping[str, Fraction]
     routes: tuple[RouteAlternative, ...] = ()
+    plans: tuple[ContinuityPlan, ...] = ()
     site_names: Mapping[str, str] = field(default_factory=dict)
     part_names: Mapping[tuple[str, str], str] = field(default_factory=dict)
     part_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -142,6 +144,7 @@ class Facts:
     def __init__(self, agreed_days: Mapping[str, Fraction] | None = None) -> None:
         self._agreed_days = {**AGREED_DAYS, **(agreed_days or {})}
         self._records: list[Record] = []
+        self._plans: list[Record] = []
         self._waiting: list[Record] = []
         self._goods: list[Goods] = []
         self._goods_waiting: list[Goods] = []
@@ -149,6 +152,8 @@ class Facts:
 
     def take(self, records: Iterable[Record]) -> None:
         """Add what the log has more."""
+        records = list(records)
+        self._plans += [one for one in records if one.kind == "continuity-plan"]
         some = [one for one in records if one.kind in _ABOUT]
         self._records += some
         self._waiting += some
@@ -178,7 +183,12 @@ class Facts:
         found = reading.known()
         self._reading, self._waiting = reading, [one for one in waiting if one.registered > at]
         self._goods_waiting = [one for one in goods if one.registered > at]
-        return found
+        plans, wrong = continuity_plans(one for one in self._plans if one.registered <= at)
+        if not wrong:
+            return replace(found, plans=plans)
+        told = [Inconsistency(one.issuer, f"continuity-plan {one.statement}", one.what) for one in wrong]
+        network = found.network.telling(told)
+        return replace(found, plans=plans, network=network)
 
 
 Place = tuple[str, ...]
@@ -336,14 +346,14 @@ class _Reading:
 
     def _note(self, record: Record) -> list[Place]:
         """Keep `record`; the things of which another one may hold now."""
-        key = _key(record)
+        key = thing_of(record)
         self.by_id[record.statement] = record
         self.said.setdefault(key, []).append(record)
         if record.fact.stated.corrects is None:
             return [key]
         target = _hex(record.fact.stated.corrects)
         self.corrections.setdefault(target, []).append((record.kind, record.issuer))
-        return [key, _key(self.by_id[target])] if target in self.by_id else [key]
+        return [key, thing_of(self.by_id[target])] if target in self.by_id else [key]
 
     def _newest(self, key: Place) -> Record | None:
         return max(
@@ -383,7 +393,7 @@ class _Reading:
         """Let it count, if its issuer may speak of that."""
         wrong = self._wrong(record)
         if wrong is not None:
-            self.told["speaks", _key(record)] = (_tell(record, wrong),)
+            self.told["speaks", thing_of(record)] = (_tell(record, wrong),)
             return
         insort(self.there[record.kind].setdefault(self._place(record), []), record, key=_when)
         for part, uom in _counts(record):
@@ -391,7 +401,7 @@ class _Reading:
                 insort(self.counted[self.name(part)], (*_when(record), uom))
 
     def _take_away(self, record: Record) -> None:
-        if self.told.pop(("speaks", _key(record)), None) is not None:
+        if self.told.pop(("speaks", thing_of(record)), None) is not None:
             return
         place = self._place(record)
         here = self.there[record.kind][place]
@@ -495,7 +505,7 @@ class _Reading:
             fact = one.fact
             if fact.site in sites:
                 wrong = "another member has described this site before: settle whose it is"
-                self.told["speaks", _key(one)] = (_tell(one, wrong),)
+                self.told["speaks", thing_of(one)] = (_tell(one, wrong),)
                 continue
             calendar = Calendar(frozenset(day - 1 for day in fact.weekdays), frozenset(fact.holidays))
             sites[fact.site] = Site(
@@ -525,7 +535,7 @@ class _Reading:
             root = self.name(one.fact.part)
             if units.setdefault(root, one.fact.uom) != one.fact.uom:
                 wrong = f"others count this part in {units[root]}, not in {one.fact.uom}"
-                self.told["speaks", _key(one)] = (_tell(one, wrong),)
+                self.told["speaks", thing_of(one)] = (_tell(one, wrong),)
         return names, units
 
     def _line(self, place: tuple[str, str]) -> Line | None:
@@ -673,7 +683,7 @@ class _Reading:
         told = self._misfit(one)
         if place not in self.there["supply-link"]:
             told.append(_tell(one, "nobody has stated a link whose goods could come this way"))
-        self._say("route", _key(one), told)
+        self._say("route", thing_of(one), told)
         if told:
             return None
         key = _link_key(place)
@@ -744,7 +754,7 @@ def _age(as_of: int, at: datetime) -> Fraction:
     return Fraction(max((at - then) // timedelta(seconds=1), 0), 86_400)
 
 
-def _key(record: Record) -> Place:
+def thing_of(record: Record) -> Place:
     """What the record is about, and who says it: the newest of each holds."""
     return (record.kind, record.issuer, *(getattr(record.fact, name) for name in _ABOUT[record.kind]))
 

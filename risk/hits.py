@@ -365,6 +365,7 @@ class _Reading:
             probability=bearing.probability,
             sources=bearing.sources,
             is_assumed=ends is None,
+            closed=tuple(sorted({one.area.name for one in words if isinstance(one.area, Named)})),
         )
 
 

@@ -256,6 +256,7 @@ def view(
     site_names: Mapping[str, str] | None = None,
     part_names: Mapping[tuple[str, str], str] | None = None,
     part_numbers: Mapping[tuple[str, str], str] | None = None,
+    plans: Iterable[ContinuityPlan] = (),
     requests: int = 0,
 ) -> View:
     """What the member `reader` may see of `network` and of what happens in it.
@@ -268,7 +269,7 @@ def view(
     """
     sight = Sight(network, reader, key=key, checkpoint=checkpoint, exceptions=exceptions, alternatives=alternatives,
                   qualifications=qualifications, routes=routes, doubts=doubts, site_names=site_names,
-                  part_names=part_names, part_numbers=part_numbers)  # fmt: skip
+                  part_names=part_names, part_numbers=part_numbers, plans=plans)  # fmt: skip
     return sight.view(hits, requests)
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +13,7 @@ from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.assessment import Threshold, Urgency, assess
 from risk.errors import MalformedFact
 from risk.network import Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.plans import ContinuityPlan, Exercise, PlannedMeasure, TriggerKind
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, LinkHit, Source, View, view
 from tests.risk.networks import BACK, LANDFALL, MONDAY, axle_circle
@@ -450,3 +451,80 @@ def test_what_nobody_has_said_is_said_to_be_assumed() -> None:
     said, assumed = (one.content["assumptions"] for one in seen)
     assert set(assumed) - set(said) == {assumed[-1]}
     assert "28, 42 or 63 days" in assumed[-1]
+
+
+PLAN = ContinuityPlan(
+    "0x" + "11" * 32,
+    "office",
+    "Magnets from East Asia",
+    ((TriggerKind.REGION, "East Asia"),),
+    (PlannedMeasure("nordrand", "Calls Tallinn", 4), PlannedMeasure("lariana", "Books the airlift", 24)),
+    date(2027, 8, 31),
+    ("lariana", "nordrand"),
+    (Exercise(datetime(2026, 9, 10, 8, tzinfo=UTC), "Call list corrected."),),
+)
+
+
+def planned(reader: str, plan: ContinuityPlan = PLAN, level: str = "tier") -> list[dict[str, Any]]:
+    seen = view(at(level, axle_circle()), reader, key=KEY, checkpoint="c7", hits=[storm("yongjiang")], plans=[plan])
+    assert View.read(seen.text).text == seen.text
+    found: list[dict[str, Any]] = assess(seen).content["plans"]
+    return found
+
+
+def test_whom_a_plan_names_is_told_what_it_does_by_when_and_who_else_does_what() -> None:
+    (told,) = planned("nordrand")
+    assert told["yours"] == [{"member": "nordrand", "what": "Calls Tallinn", "withinHours": 4}]
+    assert told["others"] == [{"member": "lariana", "what": "Books the airlift", "withinHours": 24}]
+    assert told["trigger"] == {"kind": "region", "name": "East Asia"}
+    assert (told["exercises"], told["lastExercise"]) == (
+        1, {"at": "2026-09-10T08:00:00+00:00", "outcome": "Call list corrected."},
+    )  # fmt: skip
+    (never,) = planned("lariana", replace(PLAN, exercises=()))
+    assert (never["exercises"], never["lastExercise"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "plan", "level"),
+    [
+        ("who is not named", "havelmark", PLAN, "named"),
+        ("who issued it and is not named", "office", PLAN, "named"),
+        ("nobody before all have agreed", "nordrand", replace(PLAN, agreed=("nordrand",)), "named"),
+        ("nobody after its last day", "nordrand", replace(PLAN, until=date(2026, 10, 11)), "named"),
+        ("nobody for something else", "nordrand", replace(PLAN, triggers=((TriggerKind.REGION, "Europe"),)), "named"),
+        ("who may not know where it happened", "nordrand", PLAN, "impact-only"),
+        ("who may not know at which site", "nordrand", replace(PLAN, triggers=((TriggerKind.SITE, "yongjiang"),)),
+         "tier"),
+    ],
+)  # fmt: skip
+def test_a_plan_says_nothing_to(name: str, reader: str, plan: ContinuityPlan, level: str) -> None:
+    assert planned(reader, plan, level) == [], name
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(TriggerKind.SITE, "yongjiang"), (TriggerKind.PART, "magnet"), (TriggerKind.REGION, "East Asia")],
+)
+def test_a_plan_is_set_going_by_what_its_member_sees_hit(kind: TriggerKind, name: str) -> None:
+    assert len(planned("lariana", replace(PLAN, triggers=((kind, name),)), "named")) == 1
+
+
+def test_a_closed_passage_says_how_far_it_is_round_and_sets_plans_going() -> None:
+    network = axle_circle()
+    route = ShippingRoute(
+        (Mode.SEA, Mode.ROAD), "CNNGB", "ITGOA", (Passage.MALACCA, Passage.BAB_EL_MANDEB, Passage.SUEZ)
+    )
+    links = [replace(one, route=route) if one.key == "sea" else one for one in network.links]
+    network = SupplyNetwork.of(network.day, network.sites.values(), network.lines, links, network.stocks)
+    shut = closing("sea", date(2026, 10, 26), date(2026, 12, 14), after_days=27, closed=("suez",))
+    lane = replace(PLAN, triggers=((TriggerKind.LANE, "suez"),))
+    told = assess(view(network, "lariana", key=KEY, checkpoint="c", hits=[shut], plans=[lane])).content
+    (origin,) = told["origins"]
+    assert origin["closed"] == ["suez"]
+    assert origin["detour"] == {
+        "extraDays": "12.9", "extraKm": 9207, "knots": "16", "passages": ["sunda", "good-hope", "gibraltar"],
+    }  # fmt: skip
+    assert [one["name"] for one in told["plans"]] == ["Magnets from East Asia"]
+    havelmark = assess(view(at("tier", network), "havelmark", key=KEY, checkpoint="c", hits=[shut])).content
+    assert "suez" not in json.dumps(havelmark)
+    assert "CNNGB" not in view(at("tier", network), "havelmark", key=KEY, checkpoint="c", hits=[shut]).text.decode()
