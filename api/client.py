@@ -53,6 +53,10 @@ _NO_END = 1 << 62
 """A block beyond all others: a key that counts there has no end."""
 
 
+_LONG_WORK_SECONDS = 300.0
+"""How long an answer may take that the service works for: stress tests and exposure."""
+
+
 class ServiceUnreachable(LedgerError):
     """The service gave no answer in time; whether it has taken what was sent is unknown, and sending it again is
     right.
@@ -495,6 +499,15 @@ class LedgerClient:
         """How our part of the shared network stands."""
         return self._json("GET", "/v1/risk/network")
 
+    def fact_requests(self, side: str | None = None, state: str | None = None) -> Iterator[dict[str, Any]]:
+        """Requests for facts: what we asked (`side` asked), what others ask us (to-answer), the oldest first."""
+        wanted = {name: value for name, value in (("side", side), ("state", state)) if value is not None}
+        return self._pages("/v1/risk/requests" + (f"?{urlencode(wanted)}" if wanted else ""))
+
+    def fact_page(self, request: bytes) -> str:
+        """A fresh link to the page on which a request of ours can be answered by hand."""
+        return str(self._json("POST", f"/v1/risk/requests/{to_hex(request)}/page", {})["url"])
+
     def read_disruption(self, form: str, data: bytes) -> dict[str, Any]:
         """What the service reads in a message about a disruption: `contents` and `unread`. Raises ServiceRefused where
         it would count for nothing.
@@ -537,11 +550,11 @@ class LedgerClient:
         """What might happen to us, by the service's word: `question` and `result`, and `view` where it is asked for;
         `api.impact.stress.remade` holds the result to the other two.
         """
-        return self._json("POST", "/v1/risk/stress", asked)
+        return self._json("POST", "/v1/risk/stress", asked, timeout_seconds=_LONG_WORK_SECONDS)
 
     def exposure(self, **asked: Any) -> dict[str, Any]:
         """How exposed we are to each site that we may see, by the service's word."""
-        return self._json("GET", f"/v1/risk/exposure?{urlencode(asked)}")
+        return self._json("GET", f"/v1/risk/exposure?{urlencode(asked)}", timeout_seconds=_LONG_WORK_SECONDS)
 
     def custody_policy(self) -> dict[str, Any]:
         """By what records of custody are judged now, by the service's word: `policy`, its `statement`, `since`."""
@@ -843,9 +856,24 @@ class LedgerClient:
 
     # -- the wire ------------------------------------------------------------------------------------------------------
 
-    def _json(self, method: str, path: str, value: Any = None, *, anonymous: bool = False) -> dict[str, Any]:
+    def _json(
+        self,
+        method: str,
+        path: str,
+        value: Any = None,
+        *,
+        anonymous: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> dict[str, Any]:
         body = None if value is None else orjson.dumps(value)
-        answer = self._answer(method, path, body, {"content-type": "application/json"}, anonymous=anonymous)
+        answer = self._answer(
+            method,
+            path,
+            body,
+            {"content-type": "application/json"},
+            anonymous=anonymous,
+            timeout_seconds=timeout_seconds,
+        )
         if answer.status_code >= 400:
             raise ServiceRefused(answer.status_code, _object(answer))
         parsed: dict[str, Any] = _parsed(answer)
@@ -866,6 +894,7 @@ class LedgerClient:
         headers: Mapping[str, str] | None = None,
         *,
         anonymous: bool = False,
+        timeout_seconds: float | None = None,
     ) -> httpx.Response:
         """The service's answer to a call that may be repeated, which every call of ours may.
 
@@ -878,7 +907,8 @@ class LedgerClient:
                 sent = dict(headers or {})
                 if not anonymous:
                     sent["authorization"] = f"Bearer {self._current_token().value}"
-                answer = self._http.request(method, path, content=body, headers=sent)
+                timeout = timeout_seconds or self.timeout_seconds
+                answer = self._http.request(method, path, content=body, headers=sent, timeout=timeout)
             except httpx.TransportError as error:
                 pause = min(0.1 * 2**attempt, 5.0)
                 if time.monotonic() + pause > end:

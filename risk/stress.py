@@ -71,7 +71,7 @@ ASSUMPTIONS = (
     "A scenario comes once a year at most, and apart from the others; its chance is the word of whoever stated it.",
     "Costs are the word of whoever asked, and in the currency of the reader's prices.",
 )
-_LOOKED_AT = 3
+_LOOKED_AT = 2
 """So many times as many failures as are asked for are walked to find the worst."""
 _EXACT = 10_000
 """Shares at risk are counted in parts of this, so that sums are exact in any order."""
