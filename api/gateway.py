@@ -716,6 +716,10 @@ class CustodyGateway:
         signed = []
         for request in list(self.wire.signing_requests()):
             number, content = str(request["id"]), dict(request["content"])
+            if request["kind"] == "fact-answer":
+                if sign:
+                    signed += self._answer_request(number, request)
+                continue
             despatch = from_hex(request["despatch"], 32, "/despatch")
             if not sign:
                 outcome = str(content.get("outcome"))
@@ -740,6 +744,27 @@ class CustodyGateway:
             self._steps("request fulfilled")
             signed.append(receipt)
         return signed
+
+    def _answer_request(self, number: str, request: Mapping[str, Any]) -> list[bytes]:
+        """An answer to a request for facts, signed as somebody has filled it in; what does not fit is declined."""
+        from api.impact.answering import Filled
+        from api.impact.gateway import FactGateway, NotAskedOfUs
+
+        gateway = FactGateway(self.wire, self.member)
+        try:
+            question = gateway.question(from_hex(request["asked"], 32, "/asked"))
+            answer = gateway.answer(question, Filled.parse(request["content"])).answer
+            self.push()
+        except (NotAskedOfUs, MalformedInput) as problem:
+            self.wire.decline_request(number, str(problem)[:500])
+            return []
+        refusal = self._was_refused(answer)
+        if refusal is not None:
+            self.wire.decline_request(number, refusal[:500])
+            return []
+        self.wire.fulfil_request(number, answer)
+        self._steps("request fulfilled")
+        return [answer]
 
     def import_scans(self, data: bytes, scanned_at: int | None = None) -> bool:
         """Keep a file of scans (see goods_in.read_scans); False if the same bytes were there. Raises UnfitRows."""

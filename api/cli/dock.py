@@ -182,6 +182,7 @@ def _waiting(gateway: "CustodyGateway", client: "LedgerClient") -> dict[str, lis
                 "askedAt": one["madeAt"],
             }
             for one in client.signing_requests()
+            if "despatch" in one  # answers to requests for facts wait in `risk requests`
         ],
         "refused": [
             {"unit": to_hex(one.step.unit), "reason": one.reason or "no reason given"}

@@ -12,6 +12,7 @@ from api.cli import (
     disruptions,
     dock,
     evidence,
+    facts,
     gateway,
     grants,
     impact,
@@ -70,6 +71,7 @@ paper.add_to(app)
 of_risk = impact.add_to(app)
 disruptions.add_to(of_risk)
 stress.add_to(of_risk)
+facts.add_to(of_risk)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -26,7 +26,10 @@ Seal = Callable[[str, Mapping[str, Any], Sequence[bytes], str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What somebody answers: facts as (kind, content), the level, why not, and the request that is passed on."""
+    """What somebody answers: facts as (kind, content), the level, why not, and the request that is passed on.
+
+    `known` are ids of facts that were stated before.
+    """
 
     outcome: AnswerOutcome
     facts: tuple[tuple[str, Mapping[str, Any]], ...] = ()
@@ -34,12 +37,15 @@ class Filled:
     reason: Refusal | None = None
     text: str | None = None
     upward: Mapping[str, Any] | None = None
+    known: tuple[bytes, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         value: dict[str, Any] = {
             "outcome": str(self.outcome),
             "facts": [{"kind": kind, "content": dict(content)} for kind, content in self.facts],
         }
+        if self.known:
+            value["known"] = [to_hex(one) for one in self.known]
         value |= {
             name: str(one)
             for name, one in (("level", self.level), ("reason", self.reason), ("text", self.text))
@@ -50,7 +56,7 @@ class Filled:
     @classmethod
     def parse(cls, value: Any, where: str = "/content") -> Self:
         """What a signing request carries; raises MalformedInput. The contents are checked when they are signed."""
-        reader = Reader(value, where, "outcome facts", "level reason text upward")
+        reader = Reader(value, where, "outcome facts", "level reason text upward known")
         found = []
         for at, item in reader.items("facts"):
             one = Reader(item, at, "kind content")
@@ -65,6 +71,7 @@ class Filled:
             reader.choice("reason", Refusal) if reader.has("reason") else None,
             reader.text_or_none("text", 500),
             dict(value["upward"]) if reader.has("upward") else None,
+            tuple(from_hex(item, 32, at) for at, item in reader.items("known")),
         )
 
     def check(self, question: Question, now: int) -> None:
@@ -89,8 +96,8 @@ def say(filled: Filled, question: Question, seal: Seal) -> Said:
         asked = [from_hex(one, 32, "/upward/to") for one in filled.upward["to"]]
         upward = seal(REQUEST, {name: one for name, one in filled.upward.items() if name != "to"}, asked, REQUESTS)
     content: dict[str, Any] = {"request": to_hex(question.id), "outcome": str(filled.outcome)}
-    if digests:
-        content["facts"] = [to_hex(one) for one in dict.fromkeys(digests)]
+    if digests or filled.known:
+        content["facts"] = [to_hex(one) for one in dict.fromkeys([*digests, *filled.known])]
     content |= {
         name: str(one)
         for name, one in (("level", filled.level), ("reason", filled.reason), ("text", filled.text))

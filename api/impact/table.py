@@ -655,7 +655,8 @@ def _weekdays(text: str, _rules: Rules) -> list[int]:
     return sorted(found)
 
 
-def _place(text: str, _rules: Rules) -> str:
+def read_place(text: str, _rules: Rules | None = None) -> str:
+    """The key of a place as people write it; a bare GLN will do. Raises MalformedInput."""
     written = text.removeprefix("GLN").strip()
     digits = written.replace(" ", "")
     return Reader({"site": f"(414){digits}" if digits.isdigit() and len(digits) == 13 else written}, "", "site").place(
@@ -663,7 +664,8 @@ def _place(text: str, _rules: Rules) -> str:
     )
 
 
-def _part(text: str, _rules: Rules) -> str:
+def read_part(text: str, _rules: Rules | None = None) -> str:
+    """The key of a part as people write it: a bare GTIN, or HX-12 (owner.example.org). Raises MalformedInput."""
     written = text.removeprefix("GTIN").strip()
     own = _OWN_PART.fullmatch(written)
     if own is not None:
@@ -673,8 +675,8 @@ def _part(text: str, _rules: Rules) -> str:
     return Reader({"part": written}, "", "part").part("part")
 
 
-def _parts(text: str, rules: Rules) -> list[str]:
-    return [_part(one, rules) for one in _several(text)]
+def _parts(text: str, _rules: Rules) -> list[str]:
+    return [read_part(one) for one in _several(text)]
 
 
 def _unit(text: str, _rules: Rules) -> str:
@@ -719,8 +721,8 @@ def _word(text: str, _rules: Rules) -> str:
 
 _READ: dict[Sort, Callable[[str, Rules], Any]] = {
     Sort.TEXT: lambda text, _: text,
-    Sort.PLACE: _place,
-    Sort.PART: _part,
+    Sort.PLACE: read_place,
+    Sort.PART: read_part,
     Sort.PARTS: _parts,
     Sort.UNIT: _unit,
     Sort.NUMBER: _number,

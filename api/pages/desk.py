@@ -16,7 +16,15 @@ from api.door import Door
 from api.network import Directory
 from api.pages.answers import FilledIn, Remark, remarks_of
 from api.pages.notes import Note, Notes
-from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, Requests, RequestState, SigningRequest, UnfitStatement
+from api.pages.requests import (
+    FACT_ANSWER,
+    AlreadyAsked,
+    AnsweredMeanwhile,
+    Requests,
+    RequestState,
+    SigningRequest,
+    UnfitStatement,
+)
 from api.paper import NothingToPrint
 from api.paper.despatch_note import DespatchNote
 from api.problems import NotCustodial
@@ -25,6 +33,7 @@ from ledger_service.custody.kinds import Despatch, Outcome, Receipt
 from ledger_service.keys import from_hex
 from ledger_service.ledger import CallRefused, Ledger, UnknownStatement
 from ledger_service.offering import DESPATCH, RECEIPT, Offers, OfferState, OfferView
+from ledger_service.risk_kinds import FactAnswer
 
 ACCEPTABLE = frozenset({OfferState.OPEN})
 REFUSABLE = frozenset({OfferState.OPEN, OfferState.OVERDUE, OfferState.DEEMED_ACCEPTED, OfferState.EXPIRED})
@@ -146,8 +155,12 @@ class Desk:
         envelope, _ = self._ledger.envelope(record)
         if record.header.issuer != member or record.header.kind != request.kind or envelope.content is None:
             raise UnfitStatement(f"this statement is no {request.kind} of yours with its content")
-        if Receipt.parse(envelope.content).despatch != request.about:
-            raise UnfitStatement("this statement answers another despatch")
+        is_fact_answer = request.kind == FACT_ANSWER
+        answered = (
+            FactAnswer.parse(envelope.content).request if is_fact_answer else Receipt.parse(envelope.content).despatch
+        )
+        if answered != request.about:
+            raise UnfitStatement(f"this statement answers another {'request' if is_fact_answer else 'despatch'}")
         return self.requests.fulfil(member, number, statement, self._now())
 
     def _standing(self, despatch_id: bytes) -> Standing | None:

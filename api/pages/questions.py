@@ -23,15 +23,15 @@ from api.impact.template import BY_KIND, Column, Sheet
 from api.network import Directory, Member
 from api.pages.answers import Fields, Mistake
 from api.pages.notes import MARGIN_MS, Notes
-from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, Requests, RequestState, SigningRequest, UnfitStatement
+from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, Requests, RequestState, SigningRequest
 from api.problems import NotCustodial
 from api.texts import identifier
 from ledger_service import canonical
 from ledger_service.envelope import Envelope
 from ledger_service.keys import to_hex
-from ledger_service.ledger import CallRefused, Ledger, UnknownStatement
+from ledger_service.ledger import CallRefused, Ledger
 from ledger_service.membership import MemberState
-from ledger_service.risk_kinds import AnswerOutcome, FactAnswer, Refusal, SharingLevel, Wanted
+from ledger_service.risk_kinds import AnswerOutcome, Refusal, SharingLevel, Wanted
 from ledger_service.store.risk_tables import fact_page, fact_passed_on
 
 Word = TypeVar("Word", SharingLevel, Refusal)
@@ -310,19 +310,6 @@ class FactDesk:
                 raise error.refusals[0].error from None
             if said.upward is not None:
                 await run_in_threadpool(self._note_passed_on, member, question.id, said.upward)
-
-    def fulfil(self, member: bytes, request: SigningRequest, statement: bytes) -> SigningRequest:
-        """Note that the member's gateway signed the answer; raises UnfitStatement unless it is one to that request."""
-        try:
-            record = self._ledger.record(statement)
-        except UnknownStatement:
-            raise UnfitStatement("this statement is not registered here: register it first") from None
-        envelope, _ = self._ledger.envelope(record)
-        if record.header.issuer != member or record.header.kind != ANSWER or envelope.content is None:
-            raise UnfitStatement(f"this statement is no {ANSWER} of yours with its content")
-        if FactAnswer.parse(envelope.content).request != request.about:
-            raise UnfitStatement("this statement answers another request")
-        return self.signing.fulfil(member, request.number, statement, self._now())
 
     def _answerable(self, question: Question) -> Case:
         found = self.case(question.id)
