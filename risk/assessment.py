@@ -149,7 +149,7 @@ class _Report:
         wanted = {one.link for some in (view.link_hits, view.routes) for one in some}
         self.link = {key: one for key in wanted for one in self.network.links.of(key)}
         self.closings = [one for one in view.link_hits if one.link in self.link]
-        self.likely = self._pass(self.network, LIKELY)
+        self.likely = self._pass(self.network, LIKELY, own=False)
         self.has_price = any(one.revenue_cents is not None for site in self.own for one in self.network.lines_at(site))
 
     def content(self) -> dict[str, Any]:
@@ -193,13 +193,13 @@ class _Report:
         view = self.view
         return {
             "names": {
-                "parts": {one: name for one, name in sorted(view.part_names.items()) if one in said},
-                "sites": {one: name for one, name in sorted(view.site_names.items()) if one in said},
+                "parts": {one: view.part_names[one] for one in sorted(view.part_names.keys() & said)},
+                "sites": {one: view.site_names[one] for one in sorted(view.site_names.keys() & said)},
             },
             "places": {
                 one: _where(view.network.sites[one])
-                for one, seen in sorted(view.seen.items())
-                if one in said and one in view.network.sites and seen.level is Level.NAMED
+                for one in sorted(view.seen.keys() & said)
+                if one in view.network.sites and view.seen[one].level is Level.NAMED
             },
         }
 
@@ -230,13 +230,17 @@ class _Report:
         when: int,
         closures: Sequence[Closure] = (),
         diversions: Sequence[Diversion] = (),
+        *,
+        own: bool = True,
     ) -> Impact:
+        """What happens then, to the reader's own sites alone unless `own` is said to be False."""
         return propagate(
             network,
             self._outages(when),
             closures=[*self._closures(when), *closures],
             diversions=diversions,
             days=self.days,
+            of=self.own if own else None,
         )
 
     def _own_stops(self, impact: Impact) -> list[Stop]:

@@ -9,7 +9,7 @@ as planned: by a first look at all that can fail to come, it has stock enough.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -140,8 +140,12 @@ def propagate(
     closures: Sequence[Closure] = (),
     diversions: Sequence[Diversion] = (),
     days: int = 180,
+    of: Collection[str] | None = None,
 ) -> Impact:
     """What `outages` and `closures` of links do within `days` days from the network's day on.
+
+    Who asks only after the sites `of` gets the stops of these in full; where none of their lines is at risk nothing is
+    walked at all.
 
     More stock, another supplier or a shorter outage lose less along a chain. Where lines compete for what is scarce
     that is not so: it goes by the agreed shares and not to what earns most, so a line that can make more may take from
@@ -154,7 +158,12 @@ def propagate(
     """
     hit = _hit_lines(network, network.arrays, outages)
     closed, diverted = _closed_links(network, closures), _diverted_links(network, diversions)
-    return _Pass(Shape(network, hit, days, _at_risk(network, hit, closed, diverted, days), closed, diverted)).run()
+    inner = _at_risk(network, hit, closed, diverted, days)
+    if of is not None:
+        lines = [network.arrays.line_index[line.site, line.part] for site in of for line in network.lines_at(site)]
+        if not np.isin(lines, inner).any():
+            return Impact(network.day, days, (), 0)
+    return _Pass(Shape(network, hit, days, inner, closed, diverted)).run()
 
 
 @dataclass(frozen=True, slots=True)
