@@ -1,32 +1,27 @@
 """The network that all members share, as it stood at a checkpoint, and each member's view of it.
 
-Facts are read from the ledger once, as checkpoints come to cover them: a newer checkpoint costs what is new in it, and
-a restart reads all facts again in batches. What was void or withheld never counted; what was erased counts no more.
+Facts are read from the ledger once, as checkpoints come to cover them (`records`): a newer checkpoint costs what is new
+in it, a restart reads all facts again. What was void or withheld never counted; what was erased counts no more.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import orjson
 import sqlalchemy as sa
 
-from ledger_service import risk_kinds
+from api.impact.records import Records
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
-from ledger_service.custody.kinds import Despatch, Receipt
-from ledger_service.errors import MalformedInput
 from ledger_service.keys import to_hex
-from ledger_service.ledger import Ledger, record_of
-from ledger_service.store.risk_tables import FACT_KINDS, GOODS_KINDS, IS_RISK
-from ledger_service.store.tables import anchor, checkpoint, content, statement
-from ledger_service.store.trail_tables import forgotten
-from risk.facts import Despatched, Facts, Goods, Known, Received, Record, known
+from ledger_service.ledger import Ledger
+from ledger_service.store.tables import anchor, checkpoint
+from risk.facts import Known
 from risk.sharing import Hit, LinkHit, Sight, View
 
 BATCH = 5_000
@@ -69,15 +64,9 @@ class SharedNetwork:
 
     def __init__(self, ledger: Ledger, view_key: bytes, *, batch: int = BATCH) -> None:
         self._ledger = ledger
-        self._batch = batch
         self._view_key = view_key
         self._lane = threading.RLock()
-        self._records: dict[int, Record] = {}
-        self._goods: dict[int, Goods] = {}
-        self._facts = Facts()
-        self._read = 0
-        self._last: int | None = None
-        self._forgotten = 0
+        self._records = Records(ledger, batch)
         self._networks: _Shelf[Checkpointed] = _Shelf(KEPT_SITES)
         self._sights: _Shelf[Sight] = _Shelf(KEPT_SITES)
         self._views: _Shelf[View] = _Shelf(KEPT_SITES)
@@ -90,7 +79,9 @@ class SharedNetwork:
         UnknownCheckpoint, and NotYetAnchored: until then a statement in it may turn out void.
         """
         with self._lane:
-            self._follow()
+            if self._records.follow():
+                for kept in (self._networks, self._sights, self._views):
+                    kept.clear()
             size, root, registered = self._checkpoint(size)
             return self._networks.get(
                 (size, day), lambda: self._known(size, root, registered, day), lambda one: len(one.known.network.sites)
@@ -111,7 +102,7 @@ class SharedNetwork:
         """Which facts of `member` are older than agreed, those first that were registered first."""
         name, days = to_hex(member), at.known.aged
         with self._lane:
-            own = [one for one in self._records.values() if one.issuer == name and one.statement in days]
+            own = [one for one in self._records.of(name) if one.statement in days]
         return [Aged(one.statement, one.kind, days[one.statement]) for one in own]
 
     def _sight(self, reader: bytes, at: Checkpointed) -> Sight:
@@ -125,90 +116,12 @@ class SharedNetwork:
             alternatives=known.alternatives,
             qualifications=known.qualifications,
             routes=known.routes,
+            plans=known.plans,
             doubts=known.doubts,
             site_names=known.site_names,
             part_names=known.part_names,
             part_numbers=known.part_numbers,
         )
-
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    def _follow(self) -> None:
-        """Read what was anchored since, and forget what was erased."""
-        ledger, end = self._ledger, self._ledger.anchoring.anchored_size
-        with ledger.store.read() as connection:
-            gone = connection.execute(
-                sa.select(forgotten.c.number, forgotten.c.position)
-                .where(forgotten.c.number > self._forgotten)
-                .order_by(forgotten.c.number)
-            ).all()
-            if gone:
-                self._forgotten = gone[-1].number
-                self._forget([row.position for row in gone])
-            while self._read < end:
-                rows = connection.execute(
-                    sa.select(statement, content.c.content)
-                    .outerjoin(content, content.c.position == statement.c.position)
-                    .where(IS_RISK, statement.c.position >= self._read, statement.c.position < end)
-                    .order_by(statement.c.position)
-                    .limit(self._batch)
-                    .with_hint(statement, "INDEXED BY ix_statement_risk", "sqlite")
-                ).all()
-                fresh = {row.position: one for row in rows if (one := self._record(row)) is not None}
-                self._records |= fresh
-                self._facts.take(fresh.values())
-                moved = {row.position: sent for row in rows if (sent := self._moved(row)) is not None}
-                self._goods |= moved
-                self._facts.follow(moved.values())
-                counting = [row.position for row in rows if row.kind not in GOODS_KINDS or row.position in moved]
-                self._last = max(counting, default=self._last)
-                self._read = rows[-1].position + 1 if len(rows) == self._batch else end
-
-    def _record(self, row: Any) -> Record | None:
-        """The fact in a row, None for one that does not count."""
-        if row.kind not in FACT_KINDS or row.content is None or self._ledger.void(record_of(row)) is not None:
-            return None
-        try:
-            fact = risk_kinds.PARSERS[row.kind](orjson.loads(row.content))
-        except MalformedInput:
-            return None  # an earlier version took it
-        registered = datetime.fromtimestamp(row.registered_at / 1000, UTC)
-        return Record(to_hex(row.digest), row.kind, to_hex(row.issuer), registered, fact)
-
-    def _moved(self, row: Any) -> Goods | None:
-        """What was handed over between two places that are named, or received; None for anything else."""
-        if row.kind not in GOODS_KINDS or row.content is None or self._ledger.void(record_of(row)) is not None:
-            return None
-        issuer, registered = to_hex(row.issuer), datetime.fromtimestamp(row.registered_at / 1000, UTC)
-        try:
-            if row.kind == "receipt":
-                return Received(
-                    issuer, registered, tuple(one.key for one in Receipt.parse(orjson.loads(row.content)).units)
-                )
-            sent = Despatch.parse(orjson.loads(row.content))
-        except MalformedInput:
-            return None  # an earlier version took it
-        if sent.ship_from is None or sent.ship_to is None:
-            return None
-        units = tuple(
-            (unit.id.key, line.part, line.quantity, line.uom) for unit in sent.units for line in unit.contents
-        )
-        corrects = None if sent.corrects is None else to_hex(sent.corrects)
-        leaves = datetime.fromtimestamp(sent.despatched_at / 1000, UTC).date()
-        return Despatched(to_hex(row.digest), issuer, registered, leaves, sent.ship_from, sent.ship_to, units, corrects)
-
-    def _forget(self, positions: Iterable[int]) -> None:
-        known = [
-            position
-            for position in positions
-            if self._records.pop(position, None) is not None or self._goods.pop(position, None) is not None
-        ]
-        if known:
-            self._facts = Facts()
-            self._facts.take(self._records.values())
-            self._facts.follow(self._goods.values())
-            for kept in (self._networks, self._sights, self._views):
-                kept.clear()
 
     def _checkpoint(self, size: int | None) -> tuple[int, str, datetime]:
         """Size, root and time of the anchored checkpoint of `size`, or of the first that covers all of risk."""
@@ -218,7 +131,7 @@ class SharedNetwork:
         if size is not None:
             query = query.where(checkpoint.c.size == size)
         else:
-            last = self._last if self._last is not None else self._read - 1
+            last = self._records.last if self._records.last is not None else self._records.read - 1
             query = query.where(checkpoint.c.size > last).order_by(checkpoint.c.size)
         with self._ledger.store.read() as connection:
             row = connection.execute(query.limit(1)).first()
@@ -233,14 +146,7 @@ class SharedNetwork:
         return row.size, row.root.hex(), datetime.fromtimestamp(registered / 1000, UTC)
 
     def _known(self, size: int, root: str, registered: datetime, day: date) -> Checkpointed:
-        as_of = max(registered, datetime.combine(day, time(), UTC))
-        covers_all = self._last is None or self._last < size
-        if covers_all:
-            found = self._facts.known(as_of, day)
-        else:
-            records = [one for position, one in self._records.items() if position < size]
-            goods = [one for position, one in self._goods.items() if position < size]
-            found = known(records, as_of, day, goods=goods)
+        found = self._records.known(size, registered, day)
         return Checkpointed(f"{self._ledger.origin} {size} {root}", size, registered, day, found)
 
 

@@ -87,14 +87,18 @@ FACT_KINDS = (
     "continuity-plan",
 )
 """The kinds of statement that networks are made of."""
-GOODS_KINDS = ("despatch", "receipt")
-"""The kinds of statement that say which goods are on their way."""
-RISK_KINDS = (*FACT_KINDS, "disruption", "fact-request", "fact-answer", *GOODS_KINDS)
-"""The kinds of statement that a report may come out differently for."""
+RISK_KINDS = (*FACT_KINDS, "disruption", "fact-request", "fact-answer")
+"""The kinds of statement that a report may come out differently for, beside those that tell of goods on their way."""
 IS_RISK = text("statement.kind IN ({})".format(", ".join(f"'{kind}'" for kind in RISK_KINDS)))
 """As the index has it, word for word, or SQLite would not see that it serves."""
 _IS_RISK = statement.c.kind.in_(RISK_KINDS)
 Index("ix_statement_risk", statement.c.position, sqlite_where=_IS_RISK, postgresql_where=_IS_RISK)
+
+GOODS_KINDS = ("despatch", "receipt")
+"""The kinds of statement that say which goods are on their way; there may be very many, and old ones say nothing."""
+IS_GOODS = text("statement.kind IN ('despatch', 'receipt')")
+_IS_GOODS = statement.c.kind.in_(GOODS_KINDS)
+Index("ix_statement_goods", statement.c.position, sqlite_where=_IS_GOODS, postgresql_where=_IS_GOODS)
 
 IS_REPORT = text("statement.kind = 'impact-report'")
 _IS_REPORT = statement.c.kind == "impact-report"

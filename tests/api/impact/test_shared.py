@@ -125,13 +125,11 @@ def handed_over(consortium: Consortium, number: int, pieces: int, **content: Any
     return consortium.envelope("duero", ("nordrand",), content=said, kind="despatch", stream="duero goods")
 
 
-def test_what_was_handed_over_since_the_stock_was_counted_is_on_its_way_until_it_is_received(
-    consortium: Consortium,
-) -> None:
-    shared, day = SharedNetwork(consortium.ledger, KEY), today(consortium)
+def linked(consortium: Consortium) -> list[Envelope]:
+    """Duero casts what nordrand's axles are made of."""
     made: dict[str, Any] = {"planned": "10", "most": "20", "uom": "H87"}
     link: dict[str, Any] = {"supplier": DUERO, "customer": NORDRAND, "share": "1", "lead": {"days": 9}, "level": "tier"}
-    consortium.register(
+    return [
         fact(consortium, "duero", "site", site=DUERO),
         fact(consortium, "nordrand", "site", site=NORDRAND),
         fact(consortium, "duero", "capacity", site=DUERO, part=CASTING, **made),
@@ -139,8 +137,14 @@ def test_what_was_handed_over_since_the_stock_was_counted_is_on_its_way_until_it
         fact(consortium, "nordrand", "bill-of-material", site=NORDRAND, part=AXLE,
              needs=[{"part": CASTING, "quantity": "2", "uom": "H87"}]),
         fact(consortium, "nordrand", "supply-link", part=CASTING, uom="H87", **link),
-        handed_over(consortium, 1, 5),
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def test_what_was_handed_over_since_the_stock_was_counted_is_on_its_way_until_it_is_received(
+    consortium: Consortium,
+) -> None:
+    shared, day = SharedNetwork(consortium.ledger, KEY), today(consortium)
+    consortium.register(*linked(consortium), handed_over(consortium, 1, 5))
     consortium.clock.forward(10)
     consortium.register(fact(consortium, "nordrand", "stock", site=NORDRAND, part=CASTING, quantity="9", uom="H87"))
     consortium.clock.forward(10)
@@ -198,3 +202,47 @@ def test_followed_step_by_step_or_read_at_once_each_checkpoint_gives_the_same_vi
         for (size, reader), text in random.sample(sorted(seen.items()), 8):
             assert afresh.view(reader, afresh.at(size, day)).text == text
             assert following.view(reader, following.at(size, day)).text == text
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_restated_and_taken_back_over_and_over_it_is_the_same_for_who_followed_and_who_begins(
+    consortium: Consortium, seed: int
+) -> None:
+    random, day = Random(seed), today(consortium)
+    following = SharedNetwork(consortium.ledger, KEY)
+    consortium.register(fact(consortium, "nordrand", "site", site=NORDRAND))
+    stated: list[Envelope] = []
+    for _ in range(40):
+        consortium.clock.forward(5)
+        content: dict[str, Any] = {"site": NORDRAND, "part": CASTING, "quantity": str(len(stated)), "uom": "H87"}
+        content["asOf"] = iso(consortium.clock.now - random.randint(1, 60) * 1000)
+        if random.random() < 0.3:
+            content["part"] = random.choice([CASTING, AXLE])
+            if stated:
+                content["corrects"] = to_hex(random.choice(stated).header.digest(consortium.ledger.domain))
+        stated.append(fact(consortium, "nordrand", "stock", **content))
+        consortium.register(stated[-1])
+        if random.random() < 0.7:
+            consortium.publish()
+            amounts = [
+                one.at(None, day).known.network.stocks for one in (following, SharedNetwork(consortium.ledger, KEY))
+            ]
+            assert list(amounts[0]) == list(amounts[1])
+            assert list(following.at(consortium.ledger.size, day).known.network.stocks) == list(amounts[0])
+
+
+def test_what_was_handed_over_half_a_year_ago_is_on_its_way_no_more(consortium: Consortium) -> None:
+    shared = SharedNetwork(consortium.ledger, KEY)
+    consortium.register(*linked(consortium), handed_over(consortium, 1, 5))
+    consortium.publish()
+    before = consortium.ledger.size
+    (link_then,) = shared.at(None, today(consortium)).known.network.links
+    assert sum(link_then.in_transit.values()) == 5
+    consortium.clock.forward(200 * 86_400)
+    consortium.register(fact(consortium, "duero", "site", site=DUERO, name="Works"))
+    consortium.publish()
+    for one in (shared, SharedNetwork(consortium.ledger, KEY)):
+        (link_now,) = one.at(None, today(consortium)).known.network.links
+        assert not link_now.in_transit
+        (link_then,) = one.at(before, today(consortium)).known.network.links
+        assert sum(link_then.in_transit.values()) == 5, "as it was known then"

@@ -77,11 +77,14 @@ def upgrade() -> None:
     )
     of_risk = sa.text(
         "kind IN ('site', 'part', 'bill-of-material', 'supply-link', 'stock', 'capacity', 'qualification', "
-        "'route-qualification', 'product-price', 'continuity-plan', 'disruption', 'fact-request', 'fact-answer', "
-        "'despatch', 'receipt')"
+        "'route-qualification', 'product-price', 'continuity-plan', 'disruption', 'fact-request', 'fact-answer')"
     )
     op.create_index(
         "ix_statement_risk", "statement", ["position"], unique=False, sqlite_where=of_risk, postgresql_where=of_risk
+    )
+    of_goods = sa.text("kind IN ('despatch', 'receipt')")
+    op.create_index(
+        "ix_statement_goods", "statement", ["position"], unique=False, sqlite_where=of_goods, postgresql_where=of_goods
     )
     report = sa.text("kind = 'impact-report'")
     op.create_index(
@@ -96,6 +99,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_statement_report", table_name="statement")
+    op.drop_index("ix_statement_goods", table_name="statement")
     op.drop_index("ix_statement_risk", table_name="statement")
     op.drop_index("ix_statement_fact_questions", table_name="statement")
     op.drop_index("ix_alert_remind_at", table_name="alert")
