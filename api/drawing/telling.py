@@ -581,7 +581,7 @@ class Telling:
             self._number(Fraction(said["extraDays"])),
             " days at ",
             self._number(Fraction(said["knots"])),
-            " knots. That is no suggestion: no one has qualified it.",
+            " knots. That is no suggestion: nobody has qualified it.",
         )
 
     def _map(self) -> list[Block]:

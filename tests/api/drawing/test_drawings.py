@@ -3,7 +3,8 @@
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from itertools import combinations
+from itertools import accumulate, combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +160,16 @@ def test_what_does_not_fit_is_cut_and_said_when_pointed_at() -> None:
     assert canvas.labels[0].box.width <= 80
     assert "<title>Donaudampfschifffahrtsgesellschaft</title>" in canvas.svg("")
     assert text_box(50, 0, "abc", 10, anchor="middle").x < 50
+
+
+def test_the_outline_of_the_world_is_small_whole_and_has_its_note() -> None:
+    files = {one.name: one for one in Path(world.__file__).parent.iterdir()}
+    assert sum(files[name].stat().st_size for name in ("land.txt", "borders.txt")) < 100_000
+    assert "public domain" in files["LAND.md"].read_text(encoding="utf-8")
+    for name in ("land.txt", "borders.txt"):
+        for line in files[name].read_text(encoding="ascii").splitlines():
+            numbers = list(map(int, line.split()))
+            assert len(numbers) % 2 == 0
+            across, up = accumulate(numbers[::2]), list(accumulate(numbers[1::2]))
+            assert all(-380 * 20 <= one <= 380 * 20 for one in across)
+            assert all(-90 * 20 <= one <= 90 * 20 for one in up)
