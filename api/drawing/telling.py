@@ -354,9 +354,9 @@ class Telling:
         if open_requests:
             asked = (
                 self._number(Fraction(open_requests)),
-                " of your questions to suppliers not yet answered"
+                " of your questions to suppliers are not yet answered"
                 if open_requests > 1
-                else " of your questions to a supplier not yet answered",
+                else " of your questions to a supplier is not yet answered",
             )
         pairs.append(("Open requests", asked))
         doubt = Fraction(said["stockDoubt"])

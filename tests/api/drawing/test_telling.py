@@ -117,7 +117,7 @@ def test_how_sure_it_is_comes_first_and_in_words() -> None:
     text = section(typhoon(), "confidence")
     assert "75 %, by its sources" in text
     assert "Tue 8 Dec to Mon 4 Jan 2027: 12,240 vehicles, EUR 391.7 M" in text
-    assert "2 of your questions to suppliers not yet answered" in text
+    assert "2 of your questions to suppliers are not yet answered" in text
     assert "off by 5 %, as some are older than agreed" in section(typhoon("lariana"), "confidence")
 
 
