@@ -1,6 +1,9 @@
 """Alerts: told to all concerned at the same moment, to each only its own, once, whatever is killed when."""
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -297,6 +300,19 @@ def test_killed_between_reports_and_notices_it_goes_on_and_tells_once(founded: P
         settle(running)
         assert [len(told(running, who)) for who in ("havelmark", "nordrand", "duero")] == [1, 1, 1]
         assert count(running) == reports
+
+
+@pytest.mark.full
+def test_killed_at_any_commit_it_tells_all_concerned_once(founded: Path, tmp_path: Path, root: Path) -> None:
+    shutil.copytree(founded, tmp_path / "flooded")
+    with still(tmp_path / "flooded") as running:
+        flood(running, "1")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.api.impact.cut_alerts", str(tmp_path / "flooded")],
+        capture_output=True, text=True, cwd=root, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["lives"] > 3, "it was killed under way"
 
 
 def count(running: House) -> int:
