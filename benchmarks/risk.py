@@ -5,16 +5,22 @@ import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
 from random import Random
 from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
 
 import networkx as nx
 
 from benchmarks.figures import Figure, Goal, own_cpu_seconds, percentile
 from benchmarks.tiers import MONDAY, TIERS, site_key, tiers
+from risk.assessment import assess
+from risk.facts import Facts, Record
 from risk.network import Lead, Line, SupplyLink, SupplyNetwork, days_from
 from risk.propagation import Outage, propagate
+from risk.sharing import Hit, Sight
 from risk.stress import Screen, every_site
 
 ONSET, BACK = MONDAY + timedelta(days=1), MONDAY + timedelta(days=43)
@@ -29,9 +35,11 @@ def run(*, quick: bool) -> Iterator[Figure]:
     yield from _memory(network, large)
     yield from _reports(network, large, Goal(at_most=250))
     yield from _changed_link(network, large, seconds)
+    yield from _changed_facts(network, large)
     network, _ = _built(small)
     yield from _reports(network, small, Goal(at_most=50))
     yield _every_site(network, small)
+    yield from _whole_reports(network, small)
 
 
 def _built(sites: int) -> tuple[SupplyNetwork, float]:
@@ -185,6 +193,133 @@ def _changed_link(network: SupplyNetwork, sites: int, rebuild_seconds: float) ->
             "the network made anew, without the digest",
             f"longest {max(times):.0f} ms",
         )
+
+
+def _changed_facts(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
+    """A fact arrives: until the network of all facts is there with its digest and its arrays."""
+    noon = datetime.combine(network.day, time(12), UTC)
+    records = list(_records(network, noon))
+    facts = Facts()
+    facts.take(records)
+    gc.disable()
+    begun = perf_counter()
+    known = facts.known(noon, network.day)
+    whole = perf_counter() - begun
+    assert known.network.digest
+    known.network.arrays.slack(DAYS)
+    known.network.arrays.reach([0])
+    gc.enable()
+    gc.freeze()
+    random = Random(13)
+    changes: dict[str, Callable[[Any], dict[str, Any]]] = {
+        "supply-link": lambda fact: {"lead_days": fact.lead_days + 1},
+        "stock": lambda fact: {"amount": fact.amount / 2},
+        "capacity": lambda fact: {"planned": fact.planned * Fraction(9, 10)},
+    }
+    for kind, change in changes.items():
+        some, times = [one for one in records if one.kind == kind], []
+        for number in range(30):
+            old, at = random.choice(some), noon + timedelta(seconds=1 + number)
+            said = {**vars(old.fact), **change(old.fact), "stated": SimpleNamespace(as_of=int(at.timestamp()) * 1000,
+                                                                                    corrects=None)}  # fmt: skip
+            new = Record(f"{kind} {number}", kind, old.issuer, at, SimpleNamespace(**said))
+            begun = perf_counter()
+            facts.take([new])
+            known = facts.known(at, network.day)
+            assert known.network.digest
+            known.network.arrays.slack(DAYS)
+            times.append(1000 * (perf_counter() - begun))
+            noon = at
+        yield Figure(
+            f"a {kind} that changes at {sites:,} sites, from the fact to the network, median",
+            percentile(times, 0.5),
+            "ms",
+            (Goal(at_most=0.05, of_bare=True),),
+            1000 * whole,
+            f"all {len(records):,} facts read at once",
+            f"longest {max(times):.0f} ms",
+        )
+
+
+def _records(network: SupplyNetwork, at: datetime) -> Iterator[Record]:
+    """The facts that the network is made of, as their owners state them."""
+    owner = {site.key: site.owner for site in network.sites.values()}
+    stated = SimpleNamespace(as_of=int(at.timestamp()) * 1000, corrects=None)
+
+    def record(kind: str, issuer: str, *about: str, **said: Any) -> Record:
+        return Record(f"{kind} {' '.join(about)}", kind, issuer, at, SimpleNamespace(stated=stated, **said))
+
+    for one in network.sites.values():
+        yield record("site", one.owner, one.key, site=one.key, name=None, region=one.region, latitude=None, holidays=(),
+                     longitude=None, locode=one.locode, weekdays=(1, 2, 3, 4, 5), recovery_days=None)  # fmt: skip
+    for line in network.lines:
+        here = {"site": line.site, "part": line.part}
+        yield record("capacity", owner[line.site], line.site, **here, uom="H87", planned=line.per_day,
+                     most=line.capacity, is_offered=False)  # fmt: skip
+        if line.needs:
+            needs = tuple((part, amount, "H87") for part, amount in line.needs.items())
+            yield record("bill-of-material", owner[line.site], line.site, **here, needs=needs)
+    coming: dict[tuple[str, str], list[tuple[str, date, Fraction]]] = defaultdict(list)
+    for link in network.links:
+        yield record("supply-link", owner[link.customer], link.key, supplier=link.supplier, customer=link.customer,
+                     part=link.part, uom="H87", share=link.share, lead_days=link.lead.days, is_working_days=False,
+                     sails=None, most_per_day=None, since=None, level="tier", levels=(), route=None)  # fmt: skip
+        coming[link.customer, link.part] += [(link.supplier, day, some) for day, some in link.in_transit.items()]
+    for stock in network.stocks:
+        yield record("stock", owner[stock.site], stock.site, stock.part, site=stock.site, part=stock.part, uom="H87",
+                     amount=stock.amount, on_the_way=tuple(coming[stock.site, stock.part]))  # fmt: skip
+
+
+def _whole_reports(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
+    """What a member waits for: its view of a disruption, and the report of that, ready to be signed."""
+    per = sites // TIERS
+    plain = SupplyNetwork.of(
+        network.day,
+        [replace(one, owner=one.key) for one in network.sites.values()],
+        network.lines,
+        [replace(one, level="tier") for one in network.links],
+        network.stocks,
+    )
+    random = Random(17)
+    reader = site_key(TIERS - 1, random.randrange(per))
+    begun = perf_counter()
+    sight = Sight(plain, reader, key=bytes(32), checkpoint="benchmark")
+    drawn = perf_counter() - begun
+    assert assess(sight.view([_fire(site_key(0, 0))])).text
+    prepared = perf_counter() - begun
+    yield Figure(
+        f"a reader's sight of a checkpoint at {sites:,} sites, once for all disruptions",
+        prepared,
+        "s",
+        (Goal(at_most=2),),
+        None,
+        "",
+        f"of it {prepared - drawn:.1f} s the first report",
+    )
+    gc.collect()
+    gc.freeze()
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(150):
+        hit = _fire(site_key(random.randrange(TIERS - 1), random.randrange(per)))
+        begun = perf_counter()
+        report = assess(sight.view([hit]))
+        assert report.text
+        times[bool(report.content["effect"]["stops"])].append(1000 * (perf_counter() - begun))
+    lost = times[True] or [0.0]
+    yield Figure(
+        f"disruption to a reader's whole report at {sites:,} sites, p95",
+        percentile(times[True] + times[False], 0.95),
+        "ms",
+        (Goal(at_most=50),),
+        None,
+        "",
+        f"median {percentile(times[True] + times[False], 0.5):.0f} ms; {len(times[True])} of 150 reach the reader and "
+        f"have programs solved: median {percentile(lost, 0.5):.0f}, longest {max(lost):.0f} ms",
+    )
+
+
+def _fire(site: str) -> Hit:
+    return Hit(site, ONSET, (ONSET + timedelta(days=28), BACK, ONSET + timedelta(days=63)), "fire")
 
 
 def _memory(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
