@@ -211,8 +211,10 @@ def every_region(network: SupplyNetwork) -> list[Scenario]:
 
 
 def every_port(network: SupplyNetwork) -> list[Scenario]:
-    """All sites of each UN/LOCODE."""
-    return _grouped((site.locode or "", site.key) for site in network.sites.values())
+    """All sites of each UN/LOCODE, and for the screen those whom goods reach through it: at most, they stop."""
+    there = [(site.locode or "", site.key) for site in network.sites.values()]
+    passing = ((place, link.customer) for link in network.links for place, _ in ways_of(link))
+    return _grouped([*there, *((name, customer) for (kind, name), customer in passing if kind is Place.PORT)])
 
 
 _EVERY = {Every.SITE: every_site, Every.REGION: every_region, Every.PORT: every_port}
@@ -223,7 +225,7 @@ def _grouped(named: Iterable[tuple[str, str]]) -> list[Scenario]:
     for name, site in named:
         if name:
             groups[name].append(site)
-    return [Scenario(name, tuple(sorted(sites))) for name, sites in sorted(groups.items())]
+    return [Scenario(name, tuple(sorted(set(sites)))) for name, sites in sorted(groups.items())]
 
 
 class Screen:

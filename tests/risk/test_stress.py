@@ -305,6 +305,18 @@ def test_a_closed_passage_stops_what_goes_through_it_unless_there_is_a_second_ro
     assert one["mitigated"][0]["saved"]["lost"] == one["effect"]["lost"]
 
 
+def test_every_port_is_each_through_which_goods_go() -> None:
+    made = axle_circle()
+    by_sea = ShippingRoute((Mode.SEA,), "CNNGB", "ITGOA")
+    links = [replace(one, route=by_sea) if one.key == "sea" else one for one in made.links]
+    made = SupplyNetwork.of(made.day, made.sites.values(), made.lines, links, made.stocks)
+    told = told_of(made, every=(Every.PORT,))
+    assert {one["where"]["port"]: one["recoverDays"]["likely"] for one in told["scenarios"]} == {
+        "CNNGB": 13,
+        "ITGOA": 13,
+    }
+
+
 def test_without_a_price_units_are_saved_and_nothing_is_said_of_their_value() -> None:
     made = shared_at(axle_circle(), "named")
     more = MoreStock("Rotors", "nordrand", "rotor", 5, EUROS)
