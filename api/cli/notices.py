@@ -100,6 +100,7 @@ def _show(one: dict[str, Any], as_json: bool, names: Mapping[str, str], number_o
         # A notice of a finding has its kind beside its id, one of an explanation has both in one.
         told = body["finding"] if isinstance(body["finding"], dict) else body
         words.append(str(told.get("kind", "")).replace("-", " "))
+    words.append("; ".join(_alert(one) for one in (*body.get("alerts", ()), *([body] if "alert" in body else ()))))
     if body.get("issuer"):
         words.append(f"by {_called(body['issuer'], names)}")
     if body.get("taker"):
@@ -109,6 +110,12 @@ def _show(one: dict[str, Any], as_json: bool, names: Mapping[str, str], number_o
     if one["kind"] not in _NAMED and isinstance(body.get("unit"), str):
         words.append(f"unit {body['unit'][:10]}… on the chain")
     say(f"{iso(one['at'])}  {one['kind'].replace('-', ' '):<28}{' '.join(word for word in words if word)}".rstrip())
+
+
+def _alert(one: Mapping[str, Any]) -> str:
+    """An alert in a word or two: an exercise never looks like the thing itself."""
+    exercise = "" if one["status"] == "Actual" else f"{one['status'].upper()} "
+    return f"{exercise}{one['what']} {one['alert']}" + (f" {one['report']}" if one.get("report") else "")
 
 
 _NAMED = frozenset({"handed-over"})

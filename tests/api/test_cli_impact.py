@@ -154,3 +154,17 @@ def test_nothing_hit_is_said_and_so_is_how_the_network_stands(site: Site) -> Non
     said = site.run("Nordrand", "risk", "network")
     assert "1 sites of ours are in the network" in said
     assert "of 1 needs" in said
+
+
+def test_an_alert_is_watched_listed_and_acknowledged_in_a_role(site: Site) -> None:
+    until = time.monotonic() + 20
+    while not (found := json.loads(site.run("Nordrand", "risk", "alerts", "--open", "--json"))):
+        assert time.monotonic() < until
+    (alert,) = found
+    assert f"impact alert                alert 1 {alert['report']}" in site.run("Nordrand", "watch", "--all", "--once")
+    assert "Plant stops making Axle" in site.run("Nordrand", "risk", "report", alert["report"])
+    assert "not yet" in site.run("Nordrand", "risk", "alerts")
+    said = site.run("Nordrand", "risk", "acknowledge", "1", "--role", "risk manager")
+    assert "acknowledged by risk manager" in said
+    assert "by risk manager" in site.run("Nordrand", "risk", "alerts")
+    assert json.loads(site.run("Nordrand", "risk", "alerts", "--open", "--json")) == []
