@@ -91,7 +91,7 @@ def questions(ids: Mapping[str, bytes]) -> list[Question]:
                 row["by"],
                 "fact-request",
                 {name: row[name] for name in ("until", "level", "purpose")}
-                | {"wanted": [{"kind": one["kind"], "part": part(one["part"])} for one in row["wanted"]]}
+                | {"wanted": [_wanted(one) for one in row["wanted"]]}
                 | {"document": {"type": "fact-request", "number": f"RQ-2026-{number}"}, "to": [to_hex(ids[row["of"]])]},
             ),
             row["of"],
@@ -99,6 +99,11 @@ def questions(ids: Mapping[str, bytes]) -> list[Question]:
         )
         for number, row in enumerate(story()["questions"], 31)
     ]
+
+
+def _wanted(row: Mapping[str, str]) -> dict[str, str]:
+    named = {"part": part, "site": place}
+    return {name: named[name](value) if name in named else value for name, value in row.items()}
 
 
 def place(site: str) -> str:

@@ -1,10 +1,8 @@
 """The risk manager's story over HTTP: facts, warning, alerts, and each member's own report, as the demo has them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from demo.consortium import consortium
@@ -15,6 +13,7 @@ from risk.messages import content_of, read_alert, read_form
 from risk.sharing import View
 from tests.api.house import House, still
 from tests.consortium import member_id
+from tests.demo.test_typhoon import KNOWS, strangers
 
 CAST = consortium()
 IDS = {name: member_id(name) for name in CAST.companies}
@@ -45,6 +44,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         running.clock.now = CAST.starts_at
         for one in facts():
             state(running, one)
+        for reader in READERS:
+            assert running.post(reader, "/v1/risk/threshold", json={"exercises": True}).status_code == 200
         question = questions(IDS)[1]
         state(running, question.saying, to=("nordrand",))
         go_on(running)
@@ -66,7 +67,50 @@ def test_havelmark_reads_its_vehicles_by_week_and_its_revenue(story: House) -> N
     told = report(story, "havelmark")
     assert told["effect"]["lost"] == {part("vehicle"): "15360"}
     assert told["effect"]["revenueCents"] == 49_152_000_000
-    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+    weeks: dict[str, int] = {}
+    for stop in told["effect"]["stops"]:
+        assert (stop["first"], stop["last"], stop["standstillDays"]) == ("2026-12-08", "2027-01-07", 16)
+        for week in stop["byWeek"]:
+            weeks[week["week"]] = weeks.get(week["week"], 0) + int(week["amount"])
+    assert list(weeks.values()) == [3840, 4800, 2880, 3840]
+    assert told["oneBucket"] == {"isSafe": True, "timeToRecoverDays": 30, "timeToSurviveDays": "41"}
+    (origin,) = told["origins"]
+    assert (origin["tier"], origin["region"], origin["cause"]) == (3, "East Asia", "tropical cyclone")
+    lost = {name: told["alternatives"][name]["lost"] for name in ("afterSuppliers", "after")}
+    assert lost == {"afterSuppliers": {part("vehicle"): "800"}, "after": {}}
+    assert told["confidence"]["openRequests"] == 1
+
+
+def test_nordrand_lariana_and_vltava_read_their_own(story: House) -> None:
+    (stops,) = report(story, "nordrand")["suppliers"]
+    assert (stops["site"], stops["first"]) == (place("lecco"), "2026-11-23")
+    lariana = report(story, "lariana")
+    assert [one["site"] for one in lariana["origins"]] == [place("ningbo")]
+    assert [one["aWeek"] for one in lariana["alternatives"]["suggestions"]] == ["76800", "57600"]
+    assert [one["supplier"] for one in lariana["alternatives"]["refused"]] == [place("zhoushan")]
+    (more,) = lariana["oneMoreDay"]
+    assert more["saves"] == {part("rotor"): "960"}
+    assert report(story, "vltava")["effect"]["stops"] == []
+
+
+def test_all_concerned_are_alerted_at_the_same_moment_and_vltava_is_left_in_peace(story: House) -> None:
+    alerts = {name: story.get(name, "/v1/risk/alerts").json()["items"] for name in READERS}
+    assert {len(alerts[name]) for name in ("havelmark", "nordrand", "lariana")} == {1}
+    assert len({alerts[name][0]["toldAt"] for name in ("havelmark", "nordrand", "lariana")}) == 1
+    assert alerts["vltava"] == []
+    done = story.post("nordrand", "/v1/risk/alerts/1/acknowledge", json={"role": "risk manager"}).json()
+    assert (done["role"], done["acknowledgedAt"]) == ("risk manager", story.clock.now)
+
+
+@pytest.mark.parametrize("reader", KNOWS)
+def test_nothing_that_a_member_can_fetch_names_whom_it_has_no_dealings_with(story: House, reader: str) -> None:
+    paths = ["view?status=Exercise", "reports", "network", "exposure", "alerts", "requests", "threshold"]
+    texts = [story.get(reader, f"/v1/risk/{path}").text for path in paths]
+    made = story.post(reader, "/v1/risk/assess", json={"status": "Exercise"}).json()
+    texts += [str(made), story.get(reader, f"/v1/risk/reports/{made['digest']}/html").text]
+    texts.append(story.post(reader, "/v1/risk/stress", json={"every": ["site", "region", "port"]}).text)
+    for text in texts:
+        assert strangers(reader, text, IDS) == {}, text[:300]
 
 
 def test_the_view_alone_gives_the_report(story: House) -> None:
