@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from api.drawing import network, timeline, weeks, world
 from api.drawing.canvas import ROLES, Box, Canvas, text_box
@@ -173,3 +175,17 @@ def test_the_outline_of_the_world_is_small_whole_and_has_its_note() -> None:
             across, up = accumulate(numbers[::2]), list(accumulate(numbers[1::2]))
             assert all(-380 * 20 <= one <= 380 * 20 for one in across)
             assert all(-90 * 20 <= one <= 90 * 20 for one in up)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60), st.sampled_from(WIDTHS))
+def test_any_name_can_be_drawn(name: str, width: float) -> None:
+    content = many(3)
+    for names in content["names"].values():
+        names.update(dict.fromkeys(names, name))
+    content["origins"][0]["cause"] = name
+    for canvas in drawn(content, width).values():
+        ET.fromstring(canvas.svg(name))
+        for one, other in combinations(canvas.labels, 2):
+            low = Box(other.box.x, other.box.y + 1.5, other.box.width, other.box.height - 3)
+            assert not one.box.overlaps(low), f"{one.text!r} stands on {other.text!r}"

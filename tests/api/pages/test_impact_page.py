@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from api.drawing.canvas import ROLES
 from api.drawing.telling import Figure, Telling
@@ -139,3 +141,15 @@ def test_demo_and_exercise_come_before_everything() -> None:
 
 def test_the_same_report_is_the_same_page() -> None:
     assert page(Telling(typhoon())) == page(Telling(typhoon()))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80))
+def test_any_name_is_a_text(name: str) -> None:
+    content = many(3)
+    for names in content["names"].values():
+        names.update(dict.fromkeys(names, name))
+    content["origins"][0] |= {"cause": name, "sources": [{"areas": [name], "name": name}]}
+    content["alternatives"]["rule"] = content["checkpoint"] = name
+    found = Page(page(Telling(content, name, name, members={content["reader"]: name})))
+    assert {tag for tag, _ in found.elements} <= ELEMENTS
