@@ -49,6 +49,7 @@ class Told(StrEnum):
     GRANT = "grant"
     FACT_REQUEST = "fact-request"
     FACT_ANSWER = "fact-answer"
+    FACT_UNANSWERED = "fact-request-unanswered"
     OPENED_ON_CHAIN = "opened-on-chain"
     HANDED_OVER = "handed-over"
     CLOSED = "closed"

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from api.impact.requests import FactRequests
 from api.notices import Notices, Told, Writing, keep_place, place_of, readers_of
 from ledger_service.custody import Finding, Policy
 from ledger_service.handoffs import HandOff, Opening, SignedStep, TakenStep
@@ -29,6 +30,7 @@ STATEMENTS = 25
 KINDS = ("despatch", "receipt", "gate-arrival", "complaint", "explanation", "opening")
 """The kinds that findings about custody come with; sightings in EPCIS events are judged when one of these comes."""
 SCAN = 5_000
+DAY_MS = 86_400_000
 MAX_NAMED = 500
 """Statements that one notice names."""
 THINGS = 200
@@ -74,6 +76,35 @@ class ChainNotices:
         with self._store.write() as connection:
             told = sum(_tell_refusal(Writing(connection), row) for row in rows[:STEPS])
         self._refusals.update(row.struct_hash for row in rows[:STEPS])
+        if told:
+            self._notices.on_told()
+        return bool(told)
+
+
+class FactNotices:
+    """Notices of requests for facts that nobody has answered in time."""
+
+    def __init__(self, ledger: Ledger, notices: Notices, requests: FactRequests) -> None:
+        self._store = ledger.store
+        self._notices = notices
+        self._requests = requests
+
+    def closed(self, now: int) -> bool:
+        """A task of the rounds: tell both sides, once a day, of requests whose day is over."""
+        until = now // DAY_MS * DAY_MS  # they close with a day of UTC
+        with self._store.read() as connection:
+            start = place_of(connection, "fact requests")
+        if start >= until:
+            return False
+        found = self._requests.closed(start, until)
+        with self._store.write() as connection:
+            writing = Writing(connection)
+            for one in found:
+                body = {"request": to_hex(one.id)}
+                sides = (one.asker, one.said.asked)
+                writing.add(sides, Told.FACT_UNANSWERED, body, one.ends_at, to_hex(one.id))
+            told = writing.flush()
+            keep_place(connection, "fact requests", until)
         if told:
             self._notices.on_told()
         return bool(told)

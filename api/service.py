@@ -29,7 +29,7 @@ from api.impact import Impact
 from api.impact.alerts import Alerts
 from api.network import Network
 from api.notices import Notices
-from api.noticing import ChainNotices, RecordNotices, RequestNotices
+from api.noticing import ChainNotices, FactNotices, RecordNotices, RequestNotices
 from api.pages.desk import Desk
 from api.pages.questions import FactDesk
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
@@ -225,6 +225,8 @@ class Service:
         of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
         self.record_notices = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
         self.rounds.add("notices of requests", RequestNotices(self.ledger, self.notices).filed)
+        fact_notices = FactNotices(self.ledger, self.notices, self.impact.requests)
+        self.rounds.add("notices of requests for facts", fact_notices.closed)
         self.rounds.add("notices of steps", of_chain.taken)
         self.rounds.add("notices of refused steps", of_chain.refused)
         self.rounds.add("notices of contested units", self.record_notices.contested)

@@ -182,13 +182,21 @@ class FactRequests:
             return 0
         return sum(one.standing(time) in OPEN for one in self.of(member, Side.ASKED, size=size))
 
-    def _said(self, member: bytes, size: int | None) -> Sequence[Said]:
+    def closed(self, start: int, until: int) -> list[Question]:
+        """The requests of all members that closed unanswered after `start` and up to `until` (ms)."""
+        found = questions(self._said(None, None))
+        return [
+            one for one in found if start < one.ends_at <= until and one.standing(one.ends_at) is Standing.UNANSWERED
+        ]
+
+    def _said(self, member: bytes | None, size: int | None) -> Sequence[Said]:
         query = (
             sa.select(statement, content.c.content)
             .join(content, content.c.position == statement.c.position)
-            .join(reader, reader.c.stream == statement.c.stream)
-            .where(IS_QUESTION, reader.c.member == member, content.c.content.is_not(None))
+            .where(IS_QUESTION, content.c.content.is_not(None))
         )
+        if member is not None:
+            query = query.join(reader, reader.c.stream == statement.c.stream).where(reader.c.member == member)
         if size is not None:
             query = query.where(statement.c.position < size)
         with self._ledger.store.read() as connection:

@@ -162,8 +162,8 @@ async def read_facts(
 
     What cannot be read exactly is named by sheet, row and column, and then nothing is read at all.
     """
-    table, said = await _table(request, caller, kind, _rules(caller, zone, decimal, column, fixed))
     audience = [to_hex(one) for one in audience_of(to)]
+    table, said = await _table(request, caller, kind, _rules(caller, zone, decimal, column, fixed))
     new = {id(fact): content for fact, content in said}
     items = [
         {

@@ -108,8 +108,9 @@ def test_what_cannot_be_used_is_said_with_its_place_and_nothing_is_signed(site: 
 
 def test_an_export_is_read_by_a_mapping(site: Site) -> None:
     path = site.file("export.csv", "Werk;Material;Frei;Text", f"{SITE};{PART};1.920;x")
-    command: list[str | Path] = ["risk", "import", path, "--kind", "stock", "--column", "Werk=site", "--column", "Material=part",
-               "--column", "Frei=quantity", "--set", "uom=pcs", "--dry-run"]  # fmt: skip
+    command: list[str | Path] = ["risk", "import", path, "--kind", "stock", "--set", "uom=pcs", "--dry-run"]
+    for one in ("Werk=site", "Material=part", "Frei=quantity"):
+        command += ["--column", one]
     assert "could be 1920 or 1.920" in site.run("Nordrand", *command, expect=1)
     assert "1 new" in site.run("Nordrand", *command, "--decimal", ",")
 
