@@ -8,6 +8,7 @@ levels of sharing go: a site below the level `tier` is neither named nor counted
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -39,7 +40,7 @@ from risk.stress import (
     recovery_of,
     upstream,
 )
-from risk.survival import risk_exposure, time_to_survive
+from risk.survival import NoSolution, risk_exposure, time_to_survive
 
 Shares = NDArray[np.float32]
 FORMAT = "tallystick-exposure/1"
@@ -193,7 +194,10 @@ class _Exposure:
                 is_open = self.network.sites[site].calendar.is_open
                 first = self.network.day
                 days[site] = float(sum(is_open(first + timedelta(days=n)) for n in range(self._range(site)[1])))
-        return risk_exposure(self.chain, days) if days else {}
+        try:
+            return risk_exposure(self.chain, days) if days else {}
+        except NoSolution:
+            return {}
 
     def _site(self, one: Screened, index: float | None, of: tuple[FirmNetwork, int] | None) -> dict[str, Any]:
         site = one.scenario.name
@@ -201,7 +205,8 @@ class _Exposure:
         walked = self._walked(site)
         bucket = None
         if self.chain is not None and site in self.chain.sites:
-            bucket = time_to_survive(self.chain, [site], most_days=NEVER)
+            with suppress(NoSolution):
+                bucket = time_to_survive(self.chain, [site], most_days=NEVER)
         is_named = self.view.seen[site].level is Level.NAMED
         return {
             "atMost": {"centsADay": one.cents_a_day if self.has_price else None, "products": one.products},

@@ -41,7 +41,7 @@ from risk.mitigation import (
 from risk.network import Arrays, SupplyNetwork
 from risk.propagation import Closure, Diversion, Impact, Outage, Stop, propagate
 from risk.sharing import Coverage, Hit, Level, Seen, View, canonical, plain
-from risk.survival import plan
+from risk.survival import NoSolution, plan
 
 ENGINE = 1
 """Goes up whenever the same question about the same view gets other figures."""
@@ -879,7 +879,7 @@ class _Test:
         return shown
 
     def _least(self, number: int, network: SupplyNetwork, row: _Row) -> dict[str, Any] | None:
-        """What the best reaction would still lose in the likely case; None where that would be too large a program."""
+        """What the best reaction would still lose in the likely case; None where no program says so, or too large a one."""
         if number not in self.chains:
             before = upstream(network, self.own)
             if sum(line.site in before for line in network.lines) > LARGEST_CHAIN:
@@ -896,7 +896,10 @@ class _Test:
         if len(chain.arrays.reach(lines)) * self.question.days > LARGEST_PROGRAM:
             return None
         self.programs -= 1
-        best = plan(chain, outages, closures=closures, days=self.question.days)
+        try:
+            best = plan(chain, outages, closures=closures, days=self.question.days)
+        except NoSolution:
+            return None
         lost: dict[str, float] = defaultdict(float)
         for (_, part), days in best.lost.items():
             lost[part] += sum(amount for _, amount in days)
