@@ -477,6 +477,7 @@ class Arrays:
     arrival_by_lead: dict[tuple[Lead, Calendar, int], Index] = field(default_factory=dict, repr=False, compare=False)
     received_by_route: "dict[tuple[Route, int], Vector]" = field(default_factory=dict, repr=False, compare=False)
     slack_by_days: dict[int, Vector] = field(default_factory=dict, repr=False, compare=False)
+    coming_by_link: dict[int, list[tuple[int, float]]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, network: SupplyNetwork) -> "Arrays":
@@ -554,6 +555,16 @@ class Arrays:
             count = np.bincount(arrives, minlength=days + 1)[:days]
             self.received_by_route[key] = np.cumsum(count).astype(np.float64)
         return self.received_by_route[key]
+
+    def coming(self, link: int) -> list[tuple[int, float]]:
+        """What is on the way over a link: how many days from the first one it arrives, and how much."""
+        if link not in self.coming_by_link:
+            first = self.network.day
+            self.coming_by_link[link] = [
+                (max((day - first).days, 0), float(amount))
+                for day, amount in self.network.links[link].in_transit.items()
+            ]
+        return self.coming_by_link[link]
 
     def slack(self, days: int) -> Vector:
         """For each bin how many working days of use can fail to come within `days` days before it runs short.
@@ -829,7 +840,7 @@ class _Patch:
         suppliers = {old.line_index[one.supplier, one.part] for one in (*self.gone, *self.come)}
         is_rewired = False
         if self.gone or self.come:
-            values = self._changed_links()
+            values = self._changed_links() | {"coming_by_link": {}}
             is_rewired = "link_line" in values or "link_bin" in values
             if is_rewired:
                 ends = (values.get("link_line", old.link_line), values.get("link_bin", old.link_bin))

@@ -23,6 +23,7 @@ Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+_NO = np.zeros(0, np.int64)
 _NOTHING = 1e-9
 """Amounts below this share of a day's plan are rounding."""
 
@@ -430,44 +431,43 @@ class Shape:
         self._prepare_links()
 
     def _calendars(self) -> Vector:
-        by_calendar: dict[Calendar, Vector] = {}
+        kinds: dict[Calendar, int] = {}
+        seen: dict[int, int] = {}  # hashing a calendar takes longer than all else here
         rows = []
         for index in self.lines.tolist():
             calendar = self.network.sites[self.arrays.lines[index].site].calendar
-            if calendar not in by_calendar:
-                by_calendar[calendar] = np.array([float(calendar.is_open(day)) for day in self.days])
-            rows.append(by_calendar[calendar])
-        return np.array(rows).reshape(len(rows), len(self.days))
+            if id(calendar) not in seen:
+                seen[id(calendar)] = kinds.setdefault(calendar, len(kinds))
+            rows.append(seen[id(calendar)])
+        tables = np.array([[float(one.is_open(day)) for day in self.days] for one in kinds])
+        return tables.reshape(len(kinds), len(self.days))[rows]
 
     def _prepare_links(self) -> None:
-        days, first = len(self.days), self.network.day
-        links = [self.network.links[at] for at in self.links.tolist()]
-        tables: dict[tuple[Lead, Calendar], Index] = {}
-        arrival, most, since = [], [], []
+        days, arrays = len(self.days), self.arrays
+        routes, route = np.unique(arrays.route[self.links], return_inverse=True)
+        tables = [arrays.arrival(one.lead, one.customer, days) for one in (arrays.routes[at] for at in routes.tolist())]
+        self.arrival = np.array(tables, np.int64).reshape(len(tables), days)[route]
+        self.most = arrays.most[self.links]
+        self.since = np.zeros(len(self.links), np.int64)
+        for place in np.flatnonzero(arrays.waits[self.links]).tolist():
+            since = self.network.links[int(self.links[place])].since
+            self.since[place] = 0 if since is None else (since - self.network.day).days
         self.arriving = np.zeros((days + 1, len(self.bins)))
-        for place, link in enumerate(links):
-            calendar = self.network.sites[link.customer].calendar
-            key = (link.lead, calendar)
-            if key not in tables:
-                tables[key] = self.arrays.arrival(link.lead, calendar, len(self.days))
-            arrival.append(tables[key])
-            most.append(np.inf if link.most_per_day is None else float(link.most_per_day))
-            since.append(0 if link.since is None else max((link.since - first).days, 0))
-            for day, amount in link.in_transit.items():
-                at = (day - first).days
-                if at < days and int(self.links[place]) not in self.closed:
-                    self.arriving[max(at, 0), self.link_bin[place]] += float(amount)
-        self.arrival = np.array(arrival, np.int64).reshape(len(links), days)
-        self.most, self.since = np.array(most), np.array(since, np.int64)
+        coming: list[tuple[int, int, float]] = []
+        for at, bin_ in zip(self.links.tolist(), self.link_bin.tolist(), strict=True):
+            if at not in self.closed:
+                coming += [(day, bin_, amount) for day, amount in arrays.coming(at) if day < days]
+        when, where, amounts = (np.array(one) for one in zip(*coming, strict=True)) if coming else (_NO, _NO, _NO)
+        np.add.at(self.arriving, (when, where), amounts)
         # A share that nobody has named is taken to come as planned: it is not known to be hit.
         self.outside = np.clip(1 - totals(self.link_bin, self.share, len(self.bins)), 0, 1)
         self.outside[np.bincount(self.link_bin, minlength=len(self.bins)) == 0] = 1
-        self.carry = np.broadcast_to(self.most[:, None], (len(links), days))
+        self.carry = np.broadcast_to(self.most[:, None], (len(self.links), days))
         self.late: Vector | None = None
         self.late_arrival = self.arrival
         if self.closed:
             self._close()
-        self.shares = np.broadcast_to(self.share[:, None], (len(links), days))
+        self.shares = np.broadcast_to(self.share[:, None], (len(self.links), days))
         if self.diverted:
             self._divert()
 
