@@ -42,6 +42,8 @@ MAX_TEXT = 4000
 _CAP_CAUSE = {"Met": Cause.NATURAL_DISASTER, "Geo": Cause.NATURAL_DISASTER, "Fire": Cause.PRODUCTION_INCIDENT,
               "Health": Cause.PANDEMIC, "Transport": Cause.LOGISTICS, "Infra": Cause.LOGISTICS,
               "Security": Cause.WAR}  # fmt: skip
+_LEFT = "capacityLeft"
+"""The parameter of an alert that says which share of capacity stays; CAP itself has no word for it."""
 _GDACS_EVENT = {"EQ": "earthquake", "TC": "tropical cyclone", "FL": "flood", "DR": "drought", "WF": "wildfire",
                 "TS": "tsunami", "VO": "volcano"}  # fmt: skip
 _GDACS_SEVERITY = {"Red": Severity.EXTREME, "Orange": Severity.SEVERE, "Green": Severity.MINOR}
@@ -198,6 +200,7 @@ def read_alert(data: bytes) -> Report:
         else _choice(Certainty, _text(info, f"{_CAP}certainty").replace("Very Likely", "Likely"), "certainty"),
         cause=Cause.OTHER if info is None else _CAP_CAUSE.get(_text(info, f"{_CAP}category"), Cause.OTHER),
         areas=() if info is None else tuple(_cap_areas(info)),
+        left=_number(parameters[_LEFT]) if _LEFT in parameters else None,
         text="" if info is None else _headline(info),
         original=_original(data),
     )
@@ -248,6 +251,8 @@ def write_alert(report: Report) -> bytes:
     ):  # fmt: skip
         if value:
             SubElement(root, name).text = str(value)
+    if report.action is Action.CANCEL and not report.event:
+        return _document(root)
     info = SubElement(root, "info")
     category = next((one for one, cause in _CAP_CAUSE.items() if cause is report.cause), "Other")
     for name, value in (
@@ -262,6 +267,10 @@ def write_alert(report: Report) -> bytes:
     ):
         if value:
             SubElement(info, name).text = str(value)
+    if report.left is not None:
+        parameter = SubElement(info, "parameter")
+        SubElement(parameter, "valueName").text = _LEFT
+        SubElement(parameter, "value").text = decimal_text(report.left)
     if report.areas:
         area = SubElement(info, "area")
         SubElement(area, "areaDesc").text = report.event
@@ -275,6 +284,10 @@ def write_alert(report: Report) -> bytes:
                 code = SubElement(area, "geocode")
                 SubElement(code, "valueName").text = "UN/LOCODE" if one.kind is Place.PORT else str(one.kind)
                 SubElement(code, "value").text = one.name
+    return _document(root)
+
+
+def _document(root: Element) -> bytes:
     data: bytes = tostring(root, encoding="utf-8")
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + data
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xmlschema
 
 from api.feed import iso
 from ledger_service.keys import to_hex
@@ -113,6 +114,7 @@ def test_a_gdacs_feed_goes_in_and_every_item_comes_out_as_it_stood_there(
     service: House, shared: Path, name: str
 ) -> None:
     data = (shared / "data/gdacs" / name).read_bytes()
+    schema = xmlschema.XMLSchema(str(shared / "data/cap12/CAP-v1.2-schema.xsd"))
     digests = report(service, "duero", "gdacs", data)
     assert len(digests) == data.count(b"<item>")
     found = listed(service, "duero")
@@ -124,7 +126,9 @@ def test_a_gdacs_feed_goes_in_and_every_item_comes_out_as_it_stood_there(
         newest = export(service, "duero", one["key"], "gdacs")
         assert newest.headers["content-type"].startswith("application/rss+xml")
         assert newest.text == whole["reports"][-1]["report"]["original"]
-        assert read_alert(export(service, "duero", one["key"], "cap").content).event == one["event"]
+        as_cap = export(service, "duero", one["key"], "cap")
+        assert read_alert(as_cap.content).event == one["event"]
+        schema.validate(as_cap.text)
     items = [one.partition("<channel>")[2].removesuffix("</channel></rss>") for one in kept]
     assert sorted(items) == sorted(f"<item>{one.partition('</item>')[0]}</item>" for one in text.split("<item>")[1:])
 
@@ -145,6 +149,18 @@ def test_a_cap_alert_comes_out_as_it_came(service: House) -> None:
     answer = export(service, "duero", one["key"], "cap")
     assert (answer.content, answer.headers["content-type"]) == (data, "application/cap+xml")
     assert export(service, "duero", one["key"], "gdacs").status_code == 422
+
+
+def test_what_a_member_typed_comes_out_as_an_alert_that_fits_the_schema(service: House, shared: Path) -> None:
+    schema = xmlschema.XMLSchema(str(shared / "data/cap12/CAP-v1.2-schema.xsd"))
+    key = f"{to_hex(member_id('duero'))}/7"
+    areas = {"sites": [CASTINGS], "ports": ["CNNGB"], "polygons": [[["1", "1"], ["1", "2"], ["2", "1"], ["1", "1"]]]}
+    report(service, "duero", "form", form(service, "7", where=areas, text="Water in <hall> 2 & 3"))
+    schema.validate(export(service, "duero", key, "cap").text)
+    assert export(service, "duero", key, "cx-0146").status_code == 422, "it has no source disruption"
+    report(service, "duero", "form", json.dumps({"what": "flood", "status": "Actual", "number": "8", "cancels": "7"}))
+    schema.validate(export(service, "duero", key, "cap").text)
+    assert b"<msgType>Cancel" in export(service, "duero", key, "cap").content
 
 
 def test_an_event_of_a_real_feed_becomes_a_report(service: House, shared: Path) -> None:

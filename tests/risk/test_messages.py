@@ -230,11 +230,13 @@ def test_an_alert_written_by_us_fits_the_schema_and_reads_as_it_was(shared: Path
             Named(Place.REGION, "East Asia"),
         ),
         text="Landfall on 13 October <near> Ningbo & Zhoushan",
+        left=0.25,
     )
     data = write_alert(ours)
     schema.validate(data.decode())
     read = read_alert(data)
-    for name in ("status", "action", "onset", "ends", "severity", "certainty", "key", "areas", "text", "event", "sent"):
+    for name in ("status", "action", "onset", "ends", "severity", "certainty", "key", "areas", "text", "event", "sent",
+                 "left"):  # fmt: skip
         assert getattr(read, name) == getattr(ours, name), name
     assert write_alert(read) == data
 
@@ -356,3 +358,12 @@ def test_what_lies_in_a_polygon(
 def test_zhoushan_is_66_km_from_ningbo() -> None:
     assert distance_km(29.87, 121.55, 30.02, 122.2) == pytest.approx(65, abs=2)
     assert Circle(0, 179.9, 50).covers(0, -179.9)
+
+
+def test_a_cancellation_without_an_event_is_an_alert_without_an_info(shared: Path) -> None:
+    schema = xmlschema.XMLSchema(str(shared / "data/cap12/CAP-v1.2-schema.xsd"))
+    cancel = report(event="", action=Action.CANCEL, references=(("cma.example.org", "1"),))
+    data = write_alert(cancel)
+    schema.validate(data.decode())
+    assert b"<info>" not in data
+    assert read_alert(data).references == cancel.references
