@@ -398,8 +398,12 @@ def test_goods_that_come_one_by_one_give_what_all_at_once_give(seed: int) -> Non
 
 
 def test_plans_are_known_with_the_network_and_what_agrees_to_none_is_told() -> None:
-    content = {"measures": [{"member": A, "what": "Books the airlift", "withinHours": 24}], "name": "Magnets",
-               "triggers": [{"kind": "region", "name": "East"}], "until": "2027-08-31"}  # fmt: skip
+    content: dict[str, Any] = {
+        "measures": [{"member": A, "what": "Books the airlift", "withinHours": 24}],
+        "name": "Magnets",
+        "triggers": [{"kind": "region", "name": "East"}],
+        "until": "2027-08-31",
+    }
     found = read(say("continuity-plan", A, **content), say("continuity-plan", B, agreesTo="0x" + "77" * 32, **content))
     (plan,) = found.plans
     assert plan.is_in_force(DAY)
