@@ -115,6 +115,9 @@ def view(
     status: Status = None,
     day: Day = None,
     size: Size = None,
+    like: Annotated[
+        Path | None, typer.Option(help="A report that `risk report --out` wrote: by its status, day and checkpoint.")
+    ] = None,
     home: Home = HOME,
     out: Out = None,
     url: Url = None,
@@ -123,8 +126,11 @@ def view(
     """Fetch our view of the shared network and of what happens in it: what our report is made of, all of it."""
     import sys
 
+    asked = _asked(disruption, status, day, size)
+    if like is not None:
+        asked = _of_report(_file(like)) | asked
     with Gateway(home, passphrase_file).client(url) as client:
-        found = client.risk_view(**_asked(disruption, status, day, size))
+        found = client.risk_view(**asked)
     if out is not None:
         out.write_bytes(found)
     else:
@@ -175,6 +181,18 @@ def recompute(
 def _asked(keys: list[str] | None, status: str | None, day: str | None, size: int | None) -> dict[str, Any]:
     asked = {"disruptions": keys or None, "status": status, "day": day, "size": size}
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _of_report(data: bytes) -> dict[str, Any]:
+    """What a report was asked by, as far as it says so."""
+    import json
+
+    try:
+        content = json.loads(data)
+        asked = {"day": content["day"], "size": int(content["checkpoint"].split()[1])}
+        return asked | ({} if content["status"] is None else {"status": content["status"]})
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise WrongUsage("--like wants a report, as `risk report --out` writes it") from None
 
 
 def _file(path: Path) -> bytes:

@@ -119,7 +119,7 @@ def test_a_report_is_asked_for_shown_listed_and_made_again_from_its_view(site: S
     assert "Actual" in site.run("Nordrand", "risk", "reports")
     report, view = tmp_path / "report.json", tmp_path / "view.json"
     site.run("Nordrand", "risk", "report", digest, "--out", report)
-    site.run("Nordrand", "risk", "view", "--out", view)
+    site.run("Nordrand", "risk", "view", "--like", report, "--out", view)
     assert "follows from the view, to the byte" in site.bare("risk", "recompute", view, report)
     html, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
     site.run("Nordrand", "risk", "report", digest, "--html", html, "--pdf", pdf)
@@ -138,6 +138,7 @@ def test_a_report_is_asked_for_shown_listed_and_made_again_from_its_view(site: S
     assert "it was made of the view 0000" in site.bare("risk", "recompute", view, report, expect=1)
     view.write_bytes(view.read_bytes().replace(b'"requests":0', b'"requests":"0"'))
     assert "/coverage/requests: expected int" in site.bare("risk", "recompute", view, report, expect=2)
+    assert "--like wants a report" in site.run("Nordrand", "risk", "view", "--like", view, expect=2)
     assert "there is no file" in site.bare("risk", "recompute", tmp_path / "none", report, expect=2)
 
 
