@@ -436,7 +436,11 @@ class _Mask:
             route.check()
         self.ways = self._link | {one.key: self._link[one.link] for one in self.routes}
         # An alternative counts for everybody whose need it can cover; the reader is told of those of its own sites.
-        self.alternatives = [one for one in alternatives if one.customer in self.seen]
+        self.alternatives = [
+            replace(one, shared=one.shared | self._in_common(one)) if one.customer in self.own else one
+            for one in alternatives
+            if one.customer in self.seen
+        ]
         self.offers = {("offer", one.supplier) for one in self.alternatives}
         self.named_offers = {("offer", one.supplier) for one in self.alternatives if one.customer in self.own}
         self.offering = {one.supplier for one in self.alternatives if one.customer in self.own and one.consents}
@@ -484,6 +488,7 @@ class _Mask:
         for link in links:
             up[link.customer].append((link.supplier, self.levels[link.key]))
             down[link.supplier].append((link.customer, self.levels[link.key]))
+        self.up = up
         before, after = self._along(up), self._along(down)
         self.upstream = frozenset(before)
         found: set[str] = set(self.own)
@@ -509,9 +514,38 @@ class _Mask:
             )
         return sight
 
-    def _along(self, onward: Mapping[str, Sequence[tuple[str, Level]]]) -> dict[str, Level]:
-        """The level at which each site is seen along one direction: the weakest link of the strongest path."""
-        best = dict.fromkeys(self.own, Level.NAMED)
+    def _in_common(self, one: Alternative) -> frozenset[str]:
+        """Regions, ports and suppliers that an alternative of the reader's has in common with those for whom it would
+        stand in, each in the words that the reader may know it by.
+        """
+        its, sites = self.network.sites.get(one.supplier), self.network.sites
+        present = {link.supplier for link in self.links if (link.customer, link.part) == (one.customer, one.part)}
+        found: set[str] = set()
+        if its is None:
+            return frozenset()
+        for other in (sites[key] for key in present - {one.supplier}):
+            if its.region and its.region == other.region:
+                found.add(f"region {its.region}")
+            if its.locode is not None and its.locode == other.locode:
+                found.add(f"port {its.locode}")
+            above, besides = (self._along(self.up, [site.key]) for site in (other, its))
+            for key in (above.keys() & besides.keys()) - {other.key, its.key}:
+                level = min((above[key], besides[key]), key=lambda each: each.rank)
+                if level is Level.NAMED:
+                    found.add(f"supplier {key}")
+                elif level.shows(Level.REGION_AND_CAUSE) and sites[key].region:
+                    found.add(f"supplier in {sites[key].region}")
+                else:
+                    found.add("supplier")
+        return frozenset(found)
+
+    def _along(
+        self, onward: Mapping[str, Sequence[tuple[str, Level]]], start: Iterable[str] | None = None
+    ) -> dict[str, Level]:
+        """The level at which each site is seen along one direction, from `start` or the reader's own sites on: the
+        weakest link of the strongest path.
+        """
+        best = dict.fromkeys(self.own if start is None else start, Level.NAMED)
         for level in reversed(Level):
             wave = sorted(best)
             while wave:

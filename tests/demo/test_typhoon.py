@@ -232,6 +232,14 @@ def test_lariana_sees_yongjiang_and_why_cimo_is_no_way_out() -> None:
     assert (more["amount"], more["saves"]) == ("46080", {part("rotor"): "960"})
 
 
+def test_what_echizen_shares_with_yongjiang_counts_against_it_and_names_nobody() -> None:
+    ranked = told("lariana").content["alternatives"]["suggestions"]
+    assert [(one["supplier"], one["shared"]) for one in ranked] == [
+        (place("narva"), []),
+        (place("fukui"), ["region East Asia", "supplier in East Asia"]),
+    ]
+
+
 def test_vltava_sees_its_own_part_and_goes_on() -> None:
     content = told("vltava").content
     assert content["effect"]["stops"] == []

@@ -297,3 +297,31 @@ def test_who_else_deals_with_a_site_is_not_told_by_what_it_says_of_it() -> None:
     sources = (Source("vltava", ("site yongjiang",), is_public=False), Source("yongjiang", ("site yongjiang",), False))
     seen = view(axle_circle(), "lariana", key=KEY, checkpoint="c7", hits=[replace(STORM, sources=sources)])
     assert [[source.name for source in one.sources] for one in seen.hits] == [["yongjiang"]]
+
+
+@pytest.mark.parametrize(
+    ("level", "shared"),
+    [
+        ("withheld", {"port CNNGB"}),
+        ("impact-only", {"port CNNGB", "supplier"}),
+        ("tier", {"port CNNGB", "supplier in East Asia"}),
+        ("named", {"port CNNGB", "supplier alloys"}),
+    ],
+)
+def test_what_an_alternative_has_in_common_is_told_as_far_as_links_are_shared(level: str, shared: set[str]) -> None:
+    network = axle_circle([("echizen", 1, MONDAY)])
+    sites = [
+        *(
+            replace(one, locode="CNNGB") if one.key in ("yongjiang", "echizen") else one
+            for one in network.sites.values()
+        ),
+        Site("alloys", "alloys", "East Asia"),
+    ]
+    lines = [replace(one, needs={"alloy": Fraction(1)}) if one.part == "magnet" else one for one in network.lines]
+    lines.append(Line("alloys", "alloy", Fraction(9), Fraction(9)))
+    links = [one for one in network.links if one.supplier != "echizen"]
+    links += [SupplyLink(f"alloy {key}", "alloys", key, "alloy", level=level) for key in ("yongjiang", "echizen")]
+    offer = Alternative("echizen", "magnet", "lariana", Fraction(1), MONDAY)
+    seen = view(SupplyNetwork.of(MONDAY, sites, lines, links, network.stocks), "lariana", key=KEY, checkpoint="c",
+                alternatives=[offer])  # fmt: skip
+    assert seen.alternatives[0].shared == shared
