@@ -14,6 +14,10 @@ from ledger_service.errors import LedgerError
 
 MAX_UNPACKED_BYTES = 64 << 20
 """Of all parts of a workbook together: a small file can unpack into one that fills the memory."""
+MAX_FILLED_BYTES = 24 << 20
+"""The same for workbooks that people fill in: many times what they come to."""
+MAX_FILLED_ROW = 200_000
+"""Whatever stands further down was not filled in by hand; each row in between takes time to skip."""
 MAX_COLUMNS = 200
 EXACT_DIGITS = 15
 """Excel keeps no more digits of a number than these and writes noughts for the rest."""
@@ -48,7 +52,7 @@ def table_of(data: bytes) -> Iterator[tuple[int, list[str]]]:
     Raises UnreadableWorkbook. A number that Excel has cut to 15 digits, such as an SSCC in a cell that is not text,
     comes as `TOO_LONG`.
     """
-    with _opened(data, last_calculated=True) as (workbook, _):
+    with _opened(data, MAX_UNPACKED_BYTES, last_calculated=True) as (workbook, _):
         yield from _rows(workbook.worksheets[0], lambda cell: _text(cell.value))
 
 
@@ -58,12 +62,16 @@ def sheets_of(data: bytes, most_rows: int) -> list[SheetOfCells]:
     Raises UnreadableWorkbook, also for one with macros or with more than `most_rows` rows in which anything stands.
     """
     found, left = [], most_rows
-    with _opened(data, last_calculated=False) as (workbook, archive):
+    with _opened(data, MAX_FILLED_BYTES, last_calculated=False) as (workbook, archive):
         if any(name.casefold().endswith("vbaproject.bin") for name in archive.namelist()):
             raise UnreadableWorkbook("the workbook holds macros, which are not wanted here: save it as .xlsx")
         for sheet in workbook.worksheets:
             rows = []
             for number, cells in _rows(sheet, _marked_text):
+                if number > MAX_FILLED_ROW:
+                    raise UnreadableWorkbook(
+                        f"sheet {sheet.title} goes on beyond row {MAX_FILLED_ROW}: delete what is below your rows"
+                    )
                 if not cells:
                     continue
                 left -= 1
@@ -77,15 +85,15 @@ def sheets_of(data: bytes, most_rows: int) -> list[SheetOfCells]:
 
 
 @contextmanager
-def _opened(data: bytes, *, last_calculated: bool) -> Iterator[tuple[Any, zipfile.ZipFile]]:
+def _opened(data: bytes, limit: int, *, last_calculated: bool) -> Iterator[tuple[Any, zipfile.ZipFile]]:
     # Nothing else of the program needs it.
     from openpyxl import load_workbook
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(one.file_size for one in archive.infolist())
-            if size > MAX_UNPACKED_BYTES:
-                raise UnreadableWorkbook(f"the workbook unpacks to {size} bytes, the limit is {MAX_UNPACKED_BYTES}")
+            if size > limit:
+                raise UnreadableWorkbook(f"the workbook unpacks to {size} bytes, the limit is {limit}")
             workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=last_calculated, keep_links=False)
             try:
                 yield workbook, archive

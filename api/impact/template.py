@@ -6,6 +6,7 @@ way) its rows repeat what it is about. Rows whose first cell begins with # expla
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -380,6 +381,7 @@ _STARTING = {
 _HEADINGS = {"en": ("What to fill in", "Example"), "de": ("Was hineingehört", "Beispiel")}
 
 
+@lru_cache(maxsize=len(LANGUAGES))
 def workbook(language: str) -> bytes:
     """The template as .xlsx in one of LANGUAGES: a sheet for each kind, with examples and lists to choose from."""
     from openpyxl import Workbook
@@ -413,8 +415,7 @@ def workbook(language: str) -> bytes:
                 cell.font = Font(bold=True) if row_number == 2 else grey
             page.cell(2, number).fill = head
             if column.sort in (Sort.PLACE, Sort.PART, Sort.PARTS, Sort.TEXT, Sort.WEEKDAYS, Sort.DATES):
-                for row_number in range(last + 1, last + EMPTY_ROWS + 1):
-                    page.cell(row_number, number).number_format = "@"  # or Excel takes leading noughts away
+                page.column_dimensions[letter].number_format = "@"  # or Excel takes leading noughts away
             _offer_choices(page, column, letter, last, at)
         for row_number in range(3, last + 1):
             page.cell(row_number, 1).font = grey

@@ -13,16 +13,18 @@ from starlette.responses import Response
 from api import problems
 from api.capture import audience_of
 from api.impact import template
+from api.impact.answering import FACTS, REQUESTS
 from api.impact.requests import Question, Side, Standing
 from api.impact.table import Fact, Rules, Table, UnfitTable, read, to_say
 from api.problems import NotThere, documented
 from api.routes import examples
-from api.routes.bodies import body, gives, json_body
+from api.routes.bodies import body, gives, json_body, json_object
 from api.routes.statements import register_items
 from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action, Subject
 from ledger_service.errors import MalformedInput
-from ledger_service.keys import to_hex
+from ledger_service.facts import check
+from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import BacklogFull, CallRefused
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"])
@@ -31,8 +33,6 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_TABLE_BYTES = 4 << 20
 MAX_SIGNED = 1000
 """Facts of one table that the service signs in one call."""
-SOURCE = "facts"
-"""The stream of a custodial member that its facts go to."""
 Language = Literal["en", "de"]
 _READ = (problems.Unauthenticated, problems.WrongMediaType, problems.BodyTooLarge, MalformedInput, UnfitTable,
          RequestValidationError)  # fmt: skip
@@ -101,6 +101,43 @@ def list_fact_requests(
     found = [one for one in found if state is None or one.standing(now) is state]
     last = to_hex(found[limit - 1].id) if len(found) > limit else None
     return Json({"items": [_shown(caller, one, now) for one in found[:limit]], "next": last})
+
+
+@router.post(
+    "/requests",
+    status_code=201,
+    responses=gives({"request": examples.ROOT}, "The id of the request, which is registered.", status=201)
+    | documented(
+        problems.Unauthenticated, problems.NotCustodial, problems.WrongMediaType, problems.BodyTooLarge, MalformedInput,
+        CallRefused, BacklogFull, problems.Busy,
+    ),
+    openapi_extra=json_body(
+        {name: _REQUEST[name] for name in ("document", "level", "purpose", "until", "wanted")}
+        | {"to": [examples.PARTNER]},
+        "The content of a `fact-request`.",
+    ),
+)  # fmt: skip
+async def ask_for_facts(request: Request, caller: Caller = asks(Action.CAPTURE)) -> Response:
+    """Have the service sign a request for facts, with the key it keeps for you.
+
+    For members with a custodial key only; all others sign at home, as `tallystick risk ask` does.
+    """
+    custodian, now = caller.service.custodian, caller.service.now()
+    custodian.key_of(caller.member, caller.ledger)
+    content = await json_object(
+        request, "to", "document", "wanted", "purpose", "until", optional=("level", "corrects"), limit=64 << 10
+    )
+    check("fact-request", content, now)
+    (asked,) = (from_hex(one, 32, "/to") for one in content["to"])
+    if asked == caller.member:
+        raise MalformedInput("ask somebody else: these are your own facts", "/to")
+    async with custodian.lane:
+        seal = custodian.seal_fact
+        item = await run_in_threadpool(
+            seal, caller.ledger, caller.member, (asked,), REQUESTS, "fact-request", content, now
+        )
+        registration = await caller.service.door.register([item], keep_good=False, vet=caller.vet)
+    return Json({"request": to_hex(registration.accepted[0].digest)}, 201)
 
 
 @router.post(
@@ -223,7 +260,7 @@ async def state_facts(
         def seal() -> list[bytes]:
             return [
                 custodian.seal_fact(
-                    caller.ledger, caller.member, audience, SOURCE, fact.kind, {**content, "to": named}, now,
+                    caller.ledger, caller.member, audience, FACTS, fact.kind, {**content, "to": named}, now,
                     after=number,
                 )
                 for number, (fact, content) in enumerate(said)

@@ -208,6 +208,32 @@ def test_the_list_of_requests_goes_on_page_by_page(fresh: House) -> None:
     assert fresh.app.state.service.impact.requests.open_requests(member_id("duero"), 5) == 0
 
 
+def test_the_service_asks_for_a_custodial_member_and_for_nobody_else(service: House) -> None:
+    content: dict[str, Any] = {
+        "to": [to_hex(member_id("oderland"))],
+        "document": {"type": "fact-request", "number": "RQ-9"},
+        "wanted": [{"kind": "stock"}],
+        "purpose": "drill",
+        "until": "2026-10-30",
+    }
+    answer = service.post("kleinwerk", "/v1/risk/requests", json=content)
+    assert answer.status_code == 201, answer.text
+    (asked,) = service.get("oderland", "/v1/risk/requests").json()["items"]
+    assert (asked["request"], asked["asker"]) == (answer.json()["request"], to_hex(member_id("kleinwerk")))
+    size = service.network.ledger.size
+    for changes, status in (
+        ({"to": [to_hex(member_id("kleinwerk"))]}, 400),
+        ({"to": []}, 400),
+        ({"to": ["0x" + "55" * 32]}, 422),
+        ({"wanted": []}, 400),
+        ({"until": "soon"}, 400),
+        ({"colour": "red"}, 400),
+    ):
+        assert service.post("kleinwerk", "/v1/risk/requests", json=content | changes).status_code == status, changes
+    assert service.post("duero", "/v1/risk/requests", json=content).status_code == 403
+    assert service.network.ledger.size == size
+
+
 REQUESTS: dict[str, dict[str, Any]] = {
     "nothing wanted": {"wanted": []},
     "an unknown kind": {"wanted": [{"kind": "mood"}]},
