@@ -499,6 +499,11 @@ class LedgerClient:
         """How our part of the shared network stands."""
         return self._json("GET", "/v1/risk/network")
 
+    def plans(self) -> list[dict[str, Any]]:
+        """The continuity plans that name us or that we have stated, by their names."""
+        found: list[dict[str, Any]] = self._json("GET", "/v1/risk/plans")["items"]
+        return found
+
     def fact_requests(self, side: str | None = None, state: str | None = None) -> Iterator[dict[str, Any]]:
         """Requests for facts: what we asked (`side` asked), what others ask us (to-answer), the oldest first."""
         wanted = {name: value for name, value in (("side", side), ("state", state)) if value is not None}

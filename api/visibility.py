@@ -50,6 +50,7 @@ class Action(StrEnum):
     ASSESS = "have what disruptions do to itself assessed"
     READ_REPORTS = "read own impact reports"
     READ_VIEW = "read own view of the shared network"
+    READ_PLANS = "read the continuity plans that name it"
     READ_DISRUPTIONS = "read reports of disruptions"
     STRESS = "test own view of the shared network"
     READ_EXPOSURE = "read how exposed it is itself"
@@ -195,6 +196,10 @@ _MEMBERS = {
     Action.ASSESS: REPORT,
     Action.READ_REPORTS: REPORT | {"summary"},
     Action.READ_VIEW: frozenset({"aged", "checkpoint", "coverage", "day", "inconsistencies", "openRequests", "sites"}),
+    # A plan is shown whole to whom it names and to who stated it, and to nobody else.
+    Action.READ_PLANS: frozenset(
+        {"agreed", "exercises", "inForce", "issuer", "key", "measures", "missing", "name", "triggers", "until"}
+    ),
     # Both are made of the same view, and of nothing else.
     Action.STRESS: DONE,
     Action.READ_EXPOSURE: DONE,

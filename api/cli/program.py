@@ -19,6 +19,7 @@ from api.cli import (
     notices,
     operation,
     paper,
+    plans,
     registry,
     stress,
     trails,
@@ -70,6 +71,7 @@ operation.add_to(app)
 paper.add_to(app)
 of_risk = impact.add_to(app)
 disruptions.add_to(of_risk)
+plans.add_to(of_risk)
 stress.add_to(of_risk)
 facts.add_to(of_risk)
 

@@ -242,6 +242,18 @@ NETWORK_STANDING = {
     "openRequests": 1,
     "sites": 2,
 }
+PLAN = {
+    "agreed": [MEMBER],
+    "exercises": [{"at": "2026-09-10T08:00:00+00:00", "outcome": "Call list out of date; corrected the same day."}],
+    "inForce": True,
+    "issuer": MEMBER,
+    "key": DIGEST,
+    "measures": [{"member": MEMBER, "what": "Books the airlift", "withinHours": 24}],
+    "missing": [],
+    "name": "Magnets from East Asia",
+    "triggers": [{"kind": "region", "name": "East Asia"}],
+    "until": "2027-08-31",
+}
 THRESHOLD = {
     "exercises": False,
     "remindAfterMinutes": 240,
