@@ -268,7 +268,10 @@ def _at_risk(
     is_short = line_at[arrays.link_line[link]] >= 0
     held = np.zeros(len(bins))
     for at, some in closed.items():
-        held[place[arrays.link_bin[at]]] += arrays.share[at] * min(_held_days(network.links[at].lead, some, days), days)
+        bin_ = place[arrays.link_bin[at]]
+        held[bin_] += arrays.share[at] * min(_held_days(network.links[at].lead, some, days), days)
+        if usage[bin_] > 0:  # and what is on its way may wait there too
+            held[bin_] += sum(amount for _, amount in arrays.coming(at)) / usage[bin_]
     for at in diverted:  # who goes back to a slower way waits for it
         held[place[arrays.link_bin[at]]] += arrays.share[at] * days
     plan, capacity = arrays.per_day[cone], arrays.capacity[cone]
