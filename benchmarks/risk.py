@@ -20,8 +20,8 @@ from risk.assessment import assess
 from risk.facts import Facts, Record
 from risk.network import Lead, Line, SupplyLink, SupplyNetwork, days_from
 from risk.propagation import Outage, propagate
+from risk.screen import Screen, every_site
 from risk.sharing import Hit, Sight
-from risk.stress import Screen, every_site
 
 ONSET, BACK = MONDAY + timedelta(days=1), MONDAY + timedelta(days=43)
 DAYS = 120

@@ -23,23 +23,11 @@ from risk.criticality import Essential, FirmNetwork, NotConverged
 from risk.hits import ASSUMED_DAYS
 from risk.mitigation import decimal
 from risk.network import SupplyNetwork
+from risk.outlook import before_them, label, names_in, outlets, own_sites, recovery_of, upstream
 from risk.propagation import Outage, propagate
+from risk.screen import Scenario, Screen, Screened, every_site
 from risk.sharing import Level, View, canonical
-from risk.stress import (
-    ENGINE,
-    LARGEST_CHAIN,
-    Scenario,
-    Screen,
-    Screened,
-    before_them,
-    every_site,
-    label,
-    names_in,
-    outlets,
-    own_sites,
-    recovery_of,
-    upstream,
-)
+from risk.stress import ENGINE, LARGEST_CHAIN
 from risk.survival import NoSolution, risk_exposure, time_to_survive
 
 Shares = NDArray[np.float32]

@@ -1,18 +1,14 @@
-"""Stress tests: many failures screened at once, the worst walked day by day, before and after mitigations. Pure.
+"""Stress tests: scenarios walked day by day, the worst first, before and after mitigations. Pure.
 
-The screen asks one question of thousands of scenarios: what share of each product is at risk if these sites fail for
-good and nobody reacts? Parts are AND, suppliers of one part are OR by their shares, stock and spare capacity are left
-out. It can only say too much, never too little: what it clears, nothing that the failure can reach loses. `propagate`
-and `plan` say what stock, leads and spare capacity make of the rest.
-
-A test is made of a reader's view (or of the whole network, at the operator's machine) and of a question, and of
-nothing else: the same two give the same bytes. How long sites take to recover comes with the view, as its hits; how
-long in each draw follows from the seed by SHA-256, so no library's random numbers are in it.
+`screen` finds among thousands of failures those worth a walk; `propagate` and `plan` say what stock, leads and spare
+capacity make of them. A test is made of a reader's view (or of the whole network, at the operator's machine) and of a
+question, and of nothing else: the same two give the same bytes. How long a recovery takes in a draw follows from the
+seed by SHA-256, so no library's random numbers are in it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -20,13 +16,8 @@ from hashlib import sha256
 from math import isqrt
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
-
-from risk.disruption import Place
 from risk.errors import MalformedFact, RiskError
-from risk.hits import ASSUMED_DAYS, CLOSED_DAYS, ways_of
+from risk.hits import ASSUMED_DAYS, CLOSED_DAYS
 from risk.mitigation import (
     Mitigation,
     break_even,
@@ -38,18 +29,16 @@ from risk.mitigation import (
     mitigated,
     pays_json,
 )
-from risk.network import Arrays, SupplyNetwork
+from risk.network import SupplyNetwork
+from risk.outlook import before_them, label, names_in, outlets, own_sites, recovery_of, upstream
 from risk.propagation import Closure, Diversion, Impact, Outage, Stop, propagate
-from risk.sharing import Coverage, Hit, Level, Seen, View, canonical, plain
+from risk.screen import Failing, Scenario, Screen, Screened, every_port, every_region, every_site
+from risk.sharing import Level, View, canonical, plain
 from risk.survival import NoSolution, plan
 
 ENGINE = 1
 """Goes up whenever the same question about the same view gets other figures."""
 FORMAT = "tallystick-stress/1"
-WHAT_IF = "What if"
-"""The status of the hits of a view that say how long each site would take to recover, and that nothing happens."""
-BATCH = 64
-"""Scenarios that go through the network together; more no longer fit the cache."""
 MOST_SCENARIOS, MOST_MITIGATIONS, MOST_WORST, MOST_DRAWS, MOST_DAYS = 200, 10, 50, 500, 730
 MOST_WALKS = 2_000
 """Walks through the network in one test; a walk takes milliseconds where there are 10,000 sites."""
@@ -73,8 +62,6 @@ ASSUMPTIONS = (
 )
 _LOOKED_AT = 2
 """So many times as many failures as are asked for are walked to find the worst."""
-_EXACT = 10_000
-"""Shares at risk are counted in parts of this, so that sums are exact in any order."""
 
 
 class Every(StrEnum):
@@ -92,76 +79,6 @@ class TooMuchAsked(RiskError):
         super().__init__(f"{asked} {what} are asked for, at most {limit} go into one test")
         self.what = what
         self.limit = limit
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What fails together: sites, and all sites of some regions and ports (UN/LOCODE).
-
-    From `after_days` days after the view's day on they keep the share `left`, until they are back after `days` (at
-    the least, likely, at the most), or each after its own time. `chance`: how likely it is in a year; None: not known.
-    """
-
-    name: str
-    sites: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    passages: tuple[str, ...] = ()
-    after_days: int = 0
-    days: tuple[int, int, int] | None = None
-    left: Fraction = Fraction(0)
-    chance: Fraction | None = None
-
-    def check(self) -> None:
-        """Raise MalformedFact unless something fails in it, for a time and with a chance that can be."""
-        if not (self.sites or self.regions or self.ports or self.passages):
-            raise MalformedFact("nothing fails in it", self.name)
-        if self.days is not None and not 0 < self.days[0] <= self.days[1] <= self.days[2]:
-            raise MalformedFact("days to recover are above 0: at the least, likely, at the most", self.name)
-        if self.after_days < 0:
-            raise MalformedFact("it begins on the day of the view or later", self.name)
-        if not 0 <= self.left < 1:
-            raise MalformedFact("what is left is a share from 0 up to 1", self.name)
-        if self.chance is not None and not 0 <= self.chance <= 1:
-            raise MalformedFact("a chance is a share from 0 to 1", self.name)
-
-    def failing(self, network: SupplyNetwork) -> "Failing":
-        """What of it fails in `network`, and what of it nobody there answers to."""
-        sites, missing = set[str](), []
-        for key in self.sites:
-            if key in network.sites:
-                sites.add(key)
-            else:
-                missing.append(key)
-        for name in self.regions:
-            there = [key for key, site in network.sites.items() if site.region == name]
-            sites.update(there)
-            if not there:
-                missing.append(name)
-        links: dict[str, int] = {}
-        ways: dict[tuple[Place, str], list[tuple[str, int]]] = defaultdict(list)
-        if self.ports or self.passages:
-            for link in network.links:
-                for place, after in ways_of(link):
-                    ways[place].append((link.key, after))
-        for kind, names in ((Place.PORT, self.ports), (Place.LANE, self.passages)):
-            for name in names:
-                there = [key for key, site in network.sites.items() if kind is Place.PORT and site.locode == name]
-                sites.update(there)
-                for key, after in ways[kind, name]:
-                    links[key] = min(after, links.get(key, after))
-                if not there and not ways[kind, name]:
-                    missing.append(name)
-        return Failing(tuple(sorted(sites)), tuple(sorted(links.items())), tuple(missing))
-
-
-@dataclass(frozen=True, slots=True)
-class Failing:
-    """Sites that fail, links that are closed so many days after goods leave, and names that nobody answers to."""
-
-    sites: tuple[str, ...] = ()
-    links: tuple[tuple[str, int], ...] = ()
-    not_seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,189 +106,7 @@ class ScenarioSet:
         return sha256(canonical(plain(self))).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Screened:
-    """What a scenario puts at risk each day at most: cents of revenue, and products of which anything is missing."""
-
-    scenario: Scenario
-    cents_a_day: int
-    products: int
-    share: Fraction = Fraction(0)
-    """the sum over products of the share that is missing"""
-
-
-def every_site(network: SupplyNetwork) -> list[Scenario]:
-    """Each site that makes anything, alone."""
-    return [Scenario(site, (site,)) for site in sorted({line.site for line in network.lines})]
-
-
-def every_region(network: SupplyNetwork) -> list[Scenario]:
-    """All sites of each region that has a name."""
-    return _grouped((site.region, site.key) for site in network.sites.values())
-
-
-def every_port(network: SupplyNetwork) -> list[Scenario]:
-    """All sites of each UN/LOCODE, and for the screen those whom goods reach through it: at most, they stop."""
-    there = [(site.locode or "", site.key) for site in network.sites.values()]
-    passing = ((place, link.customer) for link in network.links for place, _ in ways_of(link))
-    return _grouped([*there, *((name, customer) for (kind, name), customer in passing if kind is Place.PORT)])
-
-
 _EVERY = {Every.SITE: every_site, Every.REGION: every_region, Every.PORT: every_port}
-
-
-def _grouped(named: Iterable[tuple[str, str]]) -> list[Scenario]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name, site in named:
-        if name:
-            groups[name].append(site)
-    return [Scenario(name, tuple(sorted(set(sites)))) for name, sites in sorted(groups.items())]
-
-
-class Screen:
-    """A network made ready for screening; it is of use as long as the network is.
-
-    `products` are the lines that count, by their places in its arrays: by default those whose parts leave the network.
-    """
-
-    def __init__(self, network: SupplyNetwork, products: Sequence[int] | None = None) -> None:
-        self.network = network
-        self.arrays = network.arrays
-        self._levels = list(_levels(self.arrays))
-        taken = np.bincount(self.arrays.link_line, minlength=len(self.arrays.lines))
-        self._products = np.flatnonzero(taken == 0) if products is None else np.array(sorted(products), np.int64)
-        exact = [self.arrays.lines[at] for at in self._products.tolist()]
-        self._cents = [round(one.per_day * (one.revenue_cents or 0)) for one in exact]
-        # A share this small along a path is lost in the rounding of the pass: then who is reached is asked apart.
-        least = float(self.arrays.share.min(initial=1.0))
-        self._is_coarse = least ** max(len(self._levels), 1) < 1e-5
-
-    def run(self, scenarios: Sequence[Scenario]) -> list[Screened]:
-        """Every scenario, worst first. Raises MalformedFact for a site that nobody has described."""
-        found: list[Screened] = []
-        # Those that begin on one level share the levels that they cannot touch.
-        depth = self.arrays.level
-        order = sorted(
-            scenarios, key=lambda one: min((int(depth[at]) for key in one.sites for at in self._lines(key)), default=0)
-        )
-        for start in range(0, len(order), BATCH):
-            found += self._batch(order[start : start + BATCH])
-        return sorted(found, key=_by_risk)
-
-    def _batch(self, batch: Sequence[Scenario]) -> list[Screened]:
-        reached = self._reached(batch)[self._products] if self._is_coarse else None
-        return self._counted(batch, self.made(batch), reached)
-
-    def _counted(
-        self, batch: Sequence[Scenario], made: NDArray[np.float32], reached: NDArray[np.bool_] | None = None
-    ) -> list[Screened]:
-        lost = 1 - made[self._products].astype(np.float64)
-        parts = np.rint(lost * _EXACT).astype(np.int64)
-        touched = lost > 1e-6 if reached is None else (lost > 1e-6) | reached
-        # Whole numbers below 2^53 add up exactly in any order; what could be more is added up without limit.
-        if sum(self._cents) * _EXACT < 2**53:
-            cents = [int(one) for one in np.array(self._cents, np.float64) @ parts]
-        else:
-            cents = [sum(map(int.__mul__, self._cents, column)) for column in parts.T.tolist()]
-        shares = parts.sum(axis=0).tolist()
-        counts = touched.sum(axis=0).tolist()
-        return [
-            Screened(one, -(-cents[at] // _EXACT), counts[at], Fraction(shares[at], _EXACT))
-            for at, one in enumerate(batch)
-        ]
-
-    def _lines(self, site: str) -> tuple[int, ...]:
-        if site not in self.network.sites:
-            raise MalformedFact("nobody has described this site", site)
-        return self.arrays.lines_at(site)
-
-    def _hit(self, batch: Sequence[Scenario]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        rows, columns = [], []
-        for column, scenario in enumerate(batch):
-            for site in scenario.sites:
-                for row in self._lines(site):
-                    rows.append(row)
-                    columns.append(column)
-        return np.array(rows, np.int64), np.array(columns, np.int64)
-
-    def made(self, batch: Sequence[Scenario], *, with_spare: bool = False) -> NDArray[np.float32]:
-        """The share of its plan that each line (row) makes in each scenario (column)."""
-        made = np.ones((len(self.arrays.lines), len(batch)), np.float32)
-        rows, columns = self._hit(batch)
-        made[rows, columns] = 0
-        lowest = int(self.arrays.level[rows].min(initial=1 << 30)) if len(rows) else 0
-        for level in self._levels:
-            if level.depth <= lowest:
-                continue
-            filled = level.shares @ made[: level.start]
-            filled += level.outside[:, None]
-            if with_spare:
-                filled += level.spare @ made[: level.start]
-                np.minimum(filled, 1, out=filled)
-            made[level.start : level.end] = np.minimum.reduceat(filled, level.offsets, axis=0)
-            inside = (rows >= level.start) & (rows < level.end)
-            made[rows[inside], columns[inside]] = 0
-        return np.clip(made, 0, 1)
-
-    def left_over(self, scenarios: Sequence[Scenario]) -> list[Screened]:
-        """The same, worst first, if what others have to spare is all sent where it is missing: no bound, a guess at
-        who is really hit, by which thousands of failures can be put in order before any is walked.
-        """
-        found = []
-        for start in range(0, len(scenarios), BATCH):
-            batch = scenarios[start : start + BATCH]
-            found += self._counted(batch, self.made(batch, with_spare=True))
-        return sorted(found, key=_by_risk)
-
-    def _reached(self, batch: Sequence[Scenario]) -> NDArray[np.bool_]:
-        """Which lines (rows) each scenario (column) can reach at all, by links of whatever share."""
-        found = np.zeros((len(self.arrays.lines), len(batch)), bool)
-        for column, scenario in enumerate(batch):
-            found[self.arrays.reach(at for site in scenario.sites for at in self._lines(site)), column] = True
-        return found
-
-
-@dataclass(frozen=True)
-class _Level:
-    """The lines `start` to `end`, one row of `shares` for each of their needs."""
-
-    depth: int
-    start: int
-    end: int
-    shares: sparse.csr_array[np.float32]
-    spare: sparse.csr_array[np.float32]
-    """what each supplier could send more, in shares of the need"""
-    outside: NDArray[np.float32]
-    offsets: NDArray[np.int64]
-
-
-def _by_risk(one: Screened) -> tuple[Any, ...]:
-    return -one.cents_a_day, -one.share, -one.products, one.scenario.name
-
-
-def _levels(arrays: Arrays) -> Iterable[_Level]:
-    bins = len(arrays.bins)
-    count = len(arrays.lines)
-    more = np.maximum(arrays.capacity - arrays.per_day, 0)[arrays.link_line]
-    used = arrays.usage[arrays.link_bin]
-    more = np.minimum(more, np.maximum(arrays.most - arrays.share * used, 0))
-    part = np.divide(more, used, out=np.zeros(len(more)), where=used > 0)
-    spare = sparse.csr_array((part, (arrays.link_bin, arrays.link_line)), shape=(bins, count))
-    shares = sparse.csr_array((arrays.share, (arrays.link_bin, arrays.link_line)), shape=(bins, count))
-    for level in range(1, int(arrays.level.max(initial=0)) + 1):
-        start, end = np.searchsorted(arrays.level, [level, level + 1]).tolist()
-        first, last = np.searchsorted(arrays.need_line, [start, end]).tolist()
-        needs = arrays.need_bin[first:last]
-        offsets = np.searchsorted(arrays.need_line[first:last], np.arange(start, end))
-        yield _Level(
-            level,
-            start,
-            end,
-            shares[needs][:, :start].astype(np.float32),
-            spare[needs][:, :start].astype(np.float32),
-            arrays.outside[needs].astype(np.float32),
-            offsets,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,135 +164,11 @@ class StressTest:
         return canonical(self.content)
 
 
-def what_if(network: SupplyNetwork, recovery_days: Mapping[str, tuple[int, int, int]]) -> tuple[Hit, ...]:
-    """Hits by which a view carries how long each site would take to recover, where its owner has said so."""
-    return tuple(
-        Hit(
-            site,
-            network.day,
-            (
-                network.day + timedelta(days=max(least, 1)),
-                network.day + timedelta(days=max(likely, 1)),
-                network.day + timedelta(days=max(most, 1)),
-            ),
-            "",
-            status=WHAT_IF,
-        )
-        for site, (least, likely, most) in sorted(recovery_days.items())
-        if site in network.sites
-    )
-
-
-def whole(network: SupplyNetwork, checkpoint: str, recovery_days: Mapping[str, tuple[int, int, int]]) -> View:
-    """The view of whoever sees everything, the operator at its machine; no member gets it, or what is made of it."""
-    return View(
-        reader="",
-        checkpoint=checkpoint,
-        network=network,
-        seen={key: Seen(Level.NAMED, is_own=True) for key in network.sites},
-        known_parts=frozenset(one.part for one in network.lines),
-        hits=what_if(network, recovery_days),
-        alternatives=(),
-        qualifications=(),
-        doubts={},
-        coverage=Coverage(0, Fraction(0)),
-    )
-
-
-def own_sites(view: View) -> frozenset[str]:
-    """The sites of the reader."""
-    return frozenset(key for key, seen in view.seen.items() if seen.is_own)
-
-
-def recovery_of(view: View) -> dict[str, tuple[int, int, int]]:
-    """Days to recover of each site of which they are known. Raises MalformedFact where something really happens."""
-    if any(one.status != WHAT_IF for one in view.hits):
-        raise MalformedFact("this view shows what happens, and not what might: ask for one without disruptions")
-    return {one.site: tuple((back - one.start).days for back in one.back) for one in view.hits}  # type: ignore[misc]
-
-
-def outlets(network: SupplyNetwork, own: frozenset[str]) -> list[int]:
-    """The lines of `own` sites that count, by their places in the arrays: what is sold, or leaves those sites."""
-    arrays = network.arrays
-    goes_out, stays = set[int](), set[int]()
-    for link, line in zip(network.links, arrays.link_line.tolist(), strict=True):
-        (stays if link.customer in own else goes_out).add(line)
-    return [
-        at
-        for at, line in enumerate(arrays.lines)
-        if line.site in own and (line.revenue_cents is not None or at in goes_out or at not in stays)
-    ]
-
-
-def upstream(network: SupplyNetwork, own: frozenset[str]) -> frozenset[str]:
-    """The `own` sites and all before them."""
-    found, wave = set(own), set(own)
-    suppliers: dict[str, set[str]] = defaultdict(set)
-    for link in network.links:
-        suppliers[link.customer].add(link.supplier)
-    while wave:
-        wave = {one for site in wave for one in suppliers[site]} - found
-        found |= wave
-    return frozenset(found)
-
-
-def before_them(network: SupplyNetwork, own: frozenset[str], products: Iterable[int]) -> SupplyNetwork:
-    """The `own` sites and all before them: there `products` leave the network, and nothing else has a price.
-
-    Where none of them has a price each is worth one cent, so that units are counted.
-    """
-    found = upstream(network, own)
-    places = {(line.site, line.part) for line in (network.arrays.lines[at] for at in products)}
-    priced = any(line.revenue_cents for line in network.lines if (line.site, line.part) in places)
-    lines = [
-        replace(
-            line,
-            revenue_cents=None if (line.site, line.part) not in places else line.revenue_cents if priced else 1,
-        )
-        for line in network.lines
-        if line.site in found
-    ]
-    return SupplyNetwork.of(
-        network.day,
-        [site for key, site in network.sites.items() if key in found],
-        lines,
-        [one for one in network.links if one.supplier in found and one.customer in found],
-        [one for one in network.stocks if one.site in found],
-    )
-
-
-def label(view: View, site: str) -> dict[str, Any]:
-    """What the reader may know of a site. Those shared below the level `tier` are not told apart."""
-    seen = view.seen.get(site, Seen(Level.NAMED))
-    if seen.level is Level.NAMED:
-        return {"site": site}
-    if seen.level is Level.TIER:
-        return {"id": site, "region": seen.region, "tier": seen.tier}
-    return {} if seen.region is None else {"region": seen.region}
-
-
-def names_in(view: View, content: Any) -> dict[str, dict[str, str]]:
-    """What the parts and sites that `content` speaks of are called, as far as the view says so."""
-    said, waiting = set[str](), [content]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, str):
-            said.add(one)
-        elif isinstance(one, Mapping):
-            waiting += [*one.keys(), *one.values()]
-        elif isinstance(one, list):
-            waiting += one
-    return {
-        "parts": {key: name for key, name in sorted(view.part_names.items()) if key in said},
-        "sites": {key: name for key, name in sorted(view.site_names.items()) if key in said},
-    }
-
-
 def drawn(seed: int, scenario: str, site: str, number: int, days: tuple[int, int, int]) -> int:
     """How long a recovery takes in draw `number`: triangular between the least and the most, to whole days. Exact.
 
     >>> [drawn(7, "Storm", "harbour", number, (28, 42, 63)) for number in range(5)]
-    [45, 41, 58, 43, 30]
+    [52, 39, 47, 44, 35]
     """
     least, likely, most = days
     if least == most:
@@ -879,7 +490,7 @@ class _Test:
         return shown
 
     def _least(self, number: int, network: SupplyNetwork, row: _Row) -> dict[str, Any] | None:
-        """What the best reaction would still lose in the likely case; None where no program says so, or too large a one."""
+        """What the best reaction would still lose in the likely case; None where no program says so, or not in time."""
         if number not in self.chains:
             before = upstream(network, self.own)
             if sum(line.site in before for line in network.lines) > LARGEST_CHAIN:

@@ -18,6 +18,8 @@ from ledger_service.risk_kinds import MAX_CENTS, Reader, ScenarioFact, ScenarioS
 from risk.errors import MalformedFact
 from risk.exposure import Exposure, exposure
 from risk.mitigation import AnotherSupplier, Cost, Mitigation, MoreCapacity, MoreStock, SecondRoute
+from risk.outlook import what_if, whole
+from risk.screen import Scenario
 from risk.sharing import View, canonical
 from risk.stress import (
     MOST_DAYS,
@@ -27,12 +29,9 @@ from risk.stress import (
     MOST_WORST,
     Every,
     Question,
-    Scenario,
     ScenarioSet,
     StressTest,
     stress_test,
-    what_if,
-    whole,
 )
 
 AT_ONCE = 2

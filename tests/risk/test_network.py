@@ -15,7 +15,7 @@ from benchmarks.tiers import MONDAY, site_key, tiers
 from risk.errors import MalformedFact
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Outage, propagate
-from risk.stress import Screen, every_site
+from risk.screen import Screen, every_site
 
 SMALL = tiers(120)
 MISFITS = SupplyNetwork.of(

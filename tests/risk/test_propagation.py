@@ -13,7 +13,7 @@ from benchmarks.tiers import MONDAY, site_key, tiers
 from risk.errors import MalformedFact
 from risk.network import Calendar, Site, SupplyNetwork
 from risk.propagation import Outage, propagate, propagate_range, walk_everything
-from risk.stress import Scenario, Screen
+from risk.screen import Scenario, Screen
 from tests.risk.test_survival import ALWAYS, DAY, line, link, network, random_network
 
 NETWORKS = [tiers(240, seed) for seed in range(3)]

@@ -31,25 +31,12 @@ from risk.mitigation import (
     mitigated,
 )
 from risk.network import Line, Site, SupplyLink, SupplyNetwork
+from risk.outlook import outlets, own_sites, what_if, whole
 from risk.propagation import Outage, walk_everything
 from risk.routes import Mode, Passage, ShippingRoute
+from risk.screen import Scenario, Screen, every_site
 from risk.sharing import Hit, View, view
-from risk.stress import (
-    MOST_SEED,
-    Every,
-    Question,
-    Scenario,
-    ScenarioSet,
-    Screen,
-    TooMuchAsked,
-    drawn,
-    every_site,
-    outlets,
-    own_sites,
-    stress_test,
-    what_if,
-    whole,
-)
+from risk.stress import MOST_SEED, Every, Question, ScenarioSet, TooMuchAsked, drawn, stress_test
 from risk.survival import plan
 from tests.risk.networks import MONDAY, axle_circle
 from tests.risk.test_sharing import KEY, shared_at
