@@ -757,6 +757,12 @@ def _cut(content: Mapping[str, Any], most: int) -> dict[str, Any]:
         if place[-1] == "stops":
             kept.sort(key=lambda at: (-(listed[at]["revenueCents"] or 0), -listed[at]["standstillDays"], at))
         holder[place[-1]] = [listed[at] for at in sorted(kept[:most])]
+    for one in found["oneMoreDay"]:
+        if len(one["saves"]) > most:
+            found["omitted"]["oneMoreDay/saves"] = (
+                found["omitted"].get("oneMoreDay/saves", 0) + len(one["saves"]) - most
+            )
+            one["saves"] = dict(sorted(one["saves"].items())[:most])
     return found
 
 
