@@ -913,16 +913,13 @@ class Telling:
             )
         )
         digest = self.digest or "DIGEST"
-        asked = [f"--size {size}"] if size else []
-        asked += [f"--day {self.reading.day}"]
-        asked += [f"--status {self.reading.status}"] if self.reading.status is not None else []
         return [
             Sentence((_SAME_BYTES,)),
             Facts(tuple(pairs)),
             Commands(
                 (
-                    f"tallystick risk view {' '.join(asked)} --out view.json",
                     f"tallystick risk report {digest} --out report.json",
+                    "tallystick risk view --like report.json --out view.json",
                     "tallystick risk recompute view.json report.json",
                     "tallystick bundle --out bundle.json",
                     "tallystick verify bundle.json --trust trust.json",
