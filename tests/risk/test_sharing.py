@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk.alternatives import Alternative, Qualification
+from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.errors import MalformedFact
 from risk.network import EVERY_DAY, Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Outage, propagate
-from risk.sharing import Hit, Level, Source, View, view
+from risk.routes import Mode, Passage, ShippingRoute
+from risk.sharing import Hit, Level, LinkHit, Source, View, view
 from tests.risk.networks import BACK, MONDAY, axle_circle
 
 KEY = bytes(range(32))
@@ -325,3 +326,73 @@ def test_what_an_alternative_has_in_common_is_told_as_far_as_links_are_shared(le
     seen = view(SupplyNetwork.of(MONDAY, sites, lines, links, network.stocks), "lariana", key=KEY, checkpoint="c",
                 alternatives=[offer])  # fmt: skip
     assert seen.alternatives[0].shared == shared
+
+
+CANAL = ShippingRoute((Mode.SEA,), "CNNGB", "ITGOA", (Passage.SUEZ,))
+ELSEWHERE = ShippingRoute((Mode.SEA,), "USNYC", "USLAX", (Passage.PANAMA,))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**6))
+def test_two_worlds_whose_hidden_links_go_other_ways_look_the_same(seed: int) -> None:
+    """Which way a hidden link goes, where on it something is closed, and what may stand in for it is not told."""
+    random = Random(seed)
+    drawn_one = drawn(random)
+    links = [replace(one, route=CANAL if random.random() < 0.7 else None) for one in drawn_one.links]
+    network = SupplyNetwork.of(DAY, drawn_one.sites.values(), drawn_one.lines, links, drawn_one.stocks)
+    reached = set(counted(network))
+    there = [one for one in network.links if one.supplier in reached and one.customer in reached
+             and (Level(one.level) is not Level.WITHHELD or "s00" in (one.supplier, one.customer))]  # fmt: skip
+    if not there:
+        return
+    closed, stood_in = random.choice(there), random.choice(there)
+    closing = LinkHit(closed.key, DAY, (DAY + timedelta(5),) * 3, "strike", after_days=2, closed=("suez",))
+    way = RouteAlternative("way", stood_in.key, Fraction(7), Lead(2), DAY, BACK, "judge", (), 3, 12, CANAL)
+    shut = LinkHit("way", DAY, (DAY + timedelta(3),) * 3, "storm") if random.random() < 0.5 else None
+    hits = [closing] if shut is None else [closing, shut]
+    one = view(network, "reader", key=KEY, checkpoint="c", hits=hits, routes=[way])
+    known = {link.key for link in one.network.links}
+    assert one.link_hits
+    assert len(one.routes) == 1
+    made, rename = other_world(network, random, one.known_parts, known)
+    other = SupplyNetwork.of(
+        DAY, made.sites.values(), made.lines,
+        [link if link.key in known else replace(link, route=ELSEWHERE) for link in made.links], made.stocks,
+    )  # fmt: skip
+
+    def the_same(link: SupplyLink) -> SupplyLink:
+        return next(two for two in other.links if two.key == link.key or two.key.endswith(f"-{link.key}"))
+
+    scale = Fraction(1)
+    if stood_in.part not in one.known_parts:
+        before = {(line.site, line.part): line.per_day for line in network.lines}
+        after = {(line.site, line.part): line.per_day for line in other.lines}
+        scale = after[rename(stood_in.supplier), the_same(stood_in).part] / before[stood_in.supplier, stood_in.part]
+    own = stood_in.customer == "s00"
+    closing = replace(closing, link=the_same(closed).key, closed=("suez",) if closed.key in known else ("panama",))
+    terms = {} if own else {"key": "another", "by": "somebody", "extra_cents": 99, "route": ELSEWHERE}
+    way = replace(way, link=the_same(stood_in).key, a_week=way.a_week * scale, **terms)  # type: ignore[arg-type]
+    hits = [closing] if shut is None else [closing, replace(shut, link=way.key)]
+    two = view(other, "reader", key=KEY, checkpoint="c", hits=hits[::-1], routes=[way])
+    assert one.text.decode().split("},") == two.text.decode().split("},")
+    assert one.text == two.text
+    assert View.read(one.text).text == one.text
+
+
+def test_what_stands_in_and_what_is_closed_is_told_to_the_ends_alone() -> None:
+    links = [replace(one, route=CANAL, level="tier") if one.key == "sea" else one for one in axle_circle().links]
+    network = axle_circle()
+    network = SupplyNetwork.of(network.day, network.sites.values(), network.lines, links, network.stocks)
+    way = RouteAlternative("way", "sea", Fraction(7), Lead(7), MONDAY, BACK, "lariana", (), None, 12, ELSEWHERE)
+    shut = LinkHit("sea", MONDAY, (BACK,) * 3, "strike", closed=("suez",))
+
+    def text(reader: str) -> str:
+        seen = view(network, reader, key=KEY, checkpoint="c7", hits=[shut], routes=[way])
+        assert [one.cause for one in seen.link_hits] == ["strike"]
+        return seen.text.decode()
+
+    for name in ("CNNGB", "suez", "USNYC", '"way"', '"extra_cents":12'):
+        assert name in text("lariana")
+        assert name not in text("havelmark")
+    assert "CNNGB" in text("yongjiang")
+    assert "USNYC" not in text("yongjiang")
