@@ -233,6 +233,7 @@ _MEMBERS = {
             "at",
             "document",
             "level",
+            "passedOnAs",
             "purpose",
             "replacedBy",
             "request",

@@ -93,6 +93,7 @@ def answer_form(
             form.hidden(),
             e("input", type="hidden", name="answer", value="answer"),
             e("p", say("ask_what_you_know"), class_="hint"),
+            e("p", say("ask_own_sites"), class_="hint"),
             [_fact_fields(frame, one, form, is_alone=len(asked) == 1) for one in asked],
             e("p", say("ask_by_table"), class_="hint") if tables else None,
             _levels(frame, question, sides, form) if asks_level else None,

@@ -91,18 +91,16 @@ def read_answer(
     states_links = any(one.kind == "supply-link" for one in question.said.wanted)
     if (states_links or links) and level is None:
         mistakes.append(Mistake("level-tier", "ask_error_level"))
-    # Sites first: the rest may be of one that is described here.
-    for asked in sorted(asked_by_hand(question), key=lambda one: one.sheet.kind != "site"):
+    for asked in asked_by_hand(question):
         rows = _rows(fields, asked)
         if not rows:
             continue
         if asked.sheet.kind == "supply-link":
             rows[0]["level"] = str(level or SharingLevel.WITHHELD)
         try:
-            said = read_fields(asked.sheet.kind, rows, rules)
+            # Whose sites these are follows from who answers; see `_claimed`.
+            said = read_fields(asked.sheet.kind, rows, replace(rules, sites=None))
             found += [(one.kind, one.content) for one in said]
-            if asked.sheet.kind == "site":
-                rules = replace(rules, sites=(rules.sites or frozenset()) | {str(one.content["site"]) for one in said})
         except UnfitTable as error:
             for one in error.problems:
                 name = one.column if one.column in {each.name for each in asked.columns} else asked.columns[0].name
@@ -112,8 +110,20 @@ def read_answer(
         mistakes.append(Mistake("answer", "ask_error_nothing"))
     if mistakes:
         return None, tuple(mistakes)
+    found += [("site", one) for one in _claimed(found, rules.sites or frozenset())]
     found += [("supply-link", one) for one in links]
     return Filled(AnswerOutcome.ANSWERED, tuple(found), level if states_links or links else None), ()
+
+
+def _claimed(found: Sequence[tuple[str, Mapping[str, Any]]], own: frozenset[str]) -> list[dict[str, Any]]:
+    """Sites that are answered for and were never described: whoever answers says that they are its own, and no more."""
+    described = own | {str(content["site"]) for kind, content in found if kind == "site"}
+    claimed: dict[str, dict[str, Any]] = {}
+    for kind, content in found:
+        site = str(content.get("customer" if kind == "qualification" else "site", ""))
+        if site and site not in described and kind != "supply-link":
+            claimed[site] = {"asOf": content["asOf"], "document": content["document"], "site": site}
+    return list(claimed.values())
 
 
 def read_declining(fields: Fields) -> tuple[Filled | None, tuple[Mistake, ...]]:
@@ -280,11 +290,17 @@ class FactDesk:
 
     def rules(self, question: Question) -> Rules:
         """How the fields of the page are read: as of now, and of sites of whoever is asked."""
-        return Rules(now=self._now(), sites=self._stated.sites(question.said.asked) | _sites_wanted(question))
+        return Rules(now=self._now(), sites=self._stated.sites(question.said.asked))
 
     def new_number(self) -> str:
         """A number for a request that is passed on; nothing of the first request is in it."""
         return f"RQ-{self._randomness(6).hex().upper()}"
+
+    def passed_on(self, member: bytes) -> dict[bytes, bytes]:
+        """For which request that a custodial `member` was asked its gateway here has asked another one."""
+        query = sa.select(fact_passed_on).where(fact_passed_on.c.member == member)
+        with self._ledger.store.read() as connection:
+            return {row.request: row.upward for row in connection.execute(query)}
 
     def today(self) -> date:
         return datetime.fromtimestamp(self._now() / 1000, UTC).date()
@@ -341,8 +357,3 @@ class FactDesk:
     def _note_passed_on(self, member: bytes, request: bytes, upward: bytes) -> None:
         with self._ledger.store.write() as connection:
             connection.execute(sa.insert(fact_passed_on).values(member=member, request=request, upward=upward))
-
-
-def _sites_wanted(question: Question) -> frozenset[str]:
-    """Sites that are asked about: whose they are is found out by who describes them, not here."""
-    return frozenset(one.site for one in question.said.wanted if one.site)

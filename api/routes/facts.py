@@ -100,7 +100,9 @@ def list_fact_requests(
         found = found[ids.index(after) + 1 :]
     found = [one for one in found if state is None or one.standing(now) is state]
     last = to_hex(found[limit - 1].id) if len(found) > limit else None
-    return Json({"items": [_shown(caller, one, now) for one in found[:limit]], "next": last})
+    passed_on = caller.service.fact_desk.passed_on(caller.member)
+    items = [_shown(caller, one, now, passed_on.get(one.id)) for one in found[:limit]]
+    return Json({"items": items, "next": last})
 
 
 @router.post(
@@ -312,5 +314,6 @@ def _pairs(texts: Sequence[str], where: str) -> Mapping[str, str]:
     return found
 
 
-def _shown(caller: Caller, one: Question, now: int) -> dict[str, Any]:
-    return {name: value for name, value in one.as_json(now).items() if name in caller.fields}
+def _shown(caller: Caller, one: Question, now: int, passed_on: bytes | None) -> dict[str, Any]:
+    value = one.as_json(now) | ({} if passed_on is None else {"passedOnAs": to_hex(passed_on)})
+    return {name: one for name, one in value.items() if name in caller.fields}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.impact.requests import end_of
+from api.pages.languages import QUESTIONS, question_words
 from ledger_service.keys import to_hex
 from tests.api.house import House, house
 from tests.api.pages.notes import Telephone, set_pin
@@ -110,6 +111,8 @@ def test_facts_of_a_custodial_member_are_signed_here_and_told_to_the_asker(servi
     assert fact["header"]["kind"] == "stock"
     assert (fact["content"]["quantity"], fact["content"]["uom"]) == ("1920.5", "KGM")
     assert (fact["content"]["site"], fact["content"]["part"], fact["content"]["to"]) == (SITE, PART, [])
+    claimed = content(service, "kleinwerk", answer["facts"][1])
+    assert (claimed["header"]["kind"], claimed["content"]["site"]) == ("site", SITE), "or its stock would not count"
     assert service.get("nordrand", f"/v1/statements/{answer['facts'][0]}").status_code == 404, (
         "views show it, by levels"
     )
@@ -166,10 +169,19 @@ def test_passing_on_asks_the_supplier_and_neither_side_learns_of_the_other(servi
         assert secret not in seen_above
     for secret in (upward["request"], supplier, "oderland", upward["document"]["number"]):
         assert secret not in seen_below
+    assert state(service, request, "kleinwerk")["passedOnAs"] == upward["request"]
     above = content(service, "oderland", upward["request"])
     answered = content(service, "nordrand", told["answers"][0]["answer"])
     assert above["header"]["stream"] != answered["header"]["stream"]
     assert supplier not in str(answered["content"])
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, german = (question_words(one).texts for one in QUESTIONS)
+    assert english.keys() == german.keys()
+    for name, text in english.items():
+        assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", german[name])), name
+        assert not name.startswith("ask_") or text != german[name], name
 
 
 WRONG: dict[str, tuple[dict[str, str], str]] = {
