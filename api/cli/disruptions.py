@@ -59,14 +59,15 @@ def add(
             feed = read(format, data, to_hex(client.member), datetime.fromtimestamp(now // 1000, UTC))
         except RiskError as error:
             raise WrongUsage(f"{file}: {error}") from error
-        for name, what in feed.unread:
-            note(f"{name} cannot be read: {what}", "yellow")
+        # What of it would count, and is not stated yet, is asked of the service; what is signed was read here.
+        told = client.read_disruption(format, data)
+        fresh = {(one["sender"], one["identifier"]) for one in told["contents"]}
+        for one in told["unread"]:
+            note(f"{one['name']} counts for nothing: {one['what']}", "yellow")
         audience = [to_hex(one) for one in gateway.members_named(to)] if to else []
-        contents = [content_of(one) | {"to": audience} for one in feed.reports]
+        contents = [content_of(one) | {"to": audience} for one in feed.reports if one.name in fresh]
         for content in contents:
             facts.check("disruption", content, now)
-        # What it would count for is asked of the service; what is signed was read here.
-        client.read_disruption(format, data)
         envelopes = client.outbox.sign(
             [Draft(content, "disruption") for content in contents],
             issuer=client.member,
@@ -81,8 +82,10 @@ def add(
     reasons = {to_hex(one.digest): one.reason for one in submission.refused}
     refused = {one: reasons[one] for one in digests if one in reasons}
     if as_json:
-        say_json({"refused": refused, "statements": digests, "unread": [list(one) for one in feed.unread]})
+        say_json({"refused": refused, "statements": digests, "unread": told["unread"]})
     else:
+        if not digests:
+            note("nothing of it is new")
         for digest in digests:
             say(f"{digest}  refused: {refused[digest]}" if digest in refused else digest)
     if refused:

@@ -31,7 +31,7 @@ from risk import hits as striking
 from risk.disruption import Disruption, Gathering, Report, Status, gather
 from risk.errors import RiskError
 from risk.hits import ASSUMED_DAYS, Name, Places, Told
-from risk.messages import Feed, content_of, read, report_of
+from risk.messages import GDACS, Feed, content_of, read, report_of
 from risk.sharing import Hit, LinkHit
 
 BATCH = 5_000
@@ -206,21 +206,32 @@ class Disruptions:
         return found
 
     def read(self, form: str, data: bytes, member: bytes, now: int) -> Feed:
-        """The reports in a message that `member` is about to state; raises MalformedFact, MalformedInput or Cancelled
-        where one of them would be refused or count for nothing.
+        """The reports in a message that `member` is about to state, without those that it has stated already.
+
+        Raises MalformedFact, MalformedInput or Cancelled where a report would be refused or count for nothing; of a
+        feed that one is among the unread, and the others go on.
         """
-        time = datetime.fromtimestamp(now / 1000, UTC)
-        feed = read(form, data, to_hex(member), time.replace(microsecond=0))
+        time = datetime.fromtimestamp(now // 1000, UTC)
+        feed = read(form, data, to_hex(member), time)
         if len(feed.reports) > MAX_READ:
             raise MalformedInput(f"a message has {MAX_READ} reports at most, this one has {len(feed.reports)}")
+        fresh, unread = [], list(feed.unread)
         with self._lane:
             self._follow()
             for report in feed.reports:
-                value = {**content_of(report), "to": []}
-                facts.check("disruption", value, now)
-                fields_of(value, "/content")
-                self._gathering.check(report, to_hex(member))
-        return feed
+                try:
+                    value = {**content_of(report), "to": []}
+                    facts.check("disruption", value, now)
+                    fields_of(value, "/content")
+                    self._gathering.check(report, to_hex(member))
+                except (MalformedInput, RiskError) as error:
+                    if form != GDACS:
+                        raise
+                    unread.append((report.identifier, str(error)))
+                    continue
+                if to_hex(member) not in self._gathering.issuers.get(report.name, ()):
+                    fresh.append(report)
+        return Feed(tuple(fresh), tuple(unread), feed.original)
 
     def _places_of(self, at: Checkpointed) -> Places:
         with self._lane:

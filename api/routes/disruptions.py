@@ -71,7 +71,8 @@ async def read_disruption(
     """Read a message about a disruption into what you can sign. Nothing is kept.
 
     What would count for nothing is refused here: an update of what its source had cancelled, another wording of a
-    report that was stated before, a report in the name of another member.
+    report that was stated before, a report in the name of another member; of a feed it is among the `unread`. What you
+    have stated already is left out, so that a feed may be sent as often as one likes.
     """
     contents, feed = await _read(request, caller, form, to)
     return Json({"contents": contents, "unread": [{"name": name, "what": what} for name, what in feed.unread]})
@@ -105,6 +106,8 @@ async def state_disruption(
     custodian, now = caller.service.custodian, caller.service.now()
     custodian.key_of(caller.member, caller.ledger)
     contents, _ = await _read(request, caller, form, to)
+    if not contents:
+        return Json({"promise": None, "registered": 0, "results": []}, 201)
     audience = audience_of(to)
 
     def seal() -> list[bytes]:

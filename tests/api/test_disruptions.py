@@ -133,6 +133,27 @@ def test_a_gdacs_feed_goes_in_and_every_item_comes_out_as_it_stood_there(
     assert sorted(items) == sorted(f"<item>{one.partition('</item>')[0]}</item>" for one in text.split("<item>")[1:])
 
 
+def test_a_feed_may_be_sent_as_often_as_one_likes_and_only_what_is_new_is_stated(service: House, shared: Path) -> None:
+    data = (shared / "data/gdacs/gdacs-1.xml").read_bytes().decode("utf-8-sig")
+    first = data.index("</item>") + len("</item>")
+    half = data[:first] + "</channel></rss>"
+    assert len(report(service, "duero", "gdacs", half)) == 1
+    changed = data.replace("was active", "is active", 1)
+    answer = read(service, "duero", "gdacs", changed).json()
+    assert len(answer["contents"]) == data.count("<item>") - 1
+    assert [one["what"].partition("; ")[2] for one in answer["unread"]] == ["the first one holds"]
+    assert len(report(service, "duero", "gdacs", data)) == data.count("<item>") - 1
+    assert read(service, "duero", "gdacs", data).json() == {"contents": [], "unread": []}
+    assert len(read(service, "nordrand", "gdacs", data).json()["contents"]) == data.count("<item>")
+    kept = service.post("kleinwerk", "/v1/risk/disruptions", content=data, params={"format": "gdacs"},
+                        headers={"Content-Type": "application/rss+xml"})  # fmt: skip
+    assert kept.json()["registered"] == data.count("<item>")
+    service.anchor()
+    kept = service.post("kleinwerk", "/v1/risk/disruptions", content=data, params={"format": "gdacs"},
+                        headers={"Content-Type": "application/rss+xml"})  # fmt: skip
+    assert (kept.status_code, kept.json()["registered"]) == (201, 0)
+
+
 def test_a_catena_x_notification_comes_out_as_it_came(service: House, shared: Path) -> None:
     data = (shared / "data/catenax/DemandAndCapacityNotification.json").read_bytes()
     report(service, "duero", "cx-0146", data)
