@@ -1,12 +1,13 @@
 """From what members have stated, as of a checkpoint, to the network that all of them count in. Pure.
 
 The shell brings records: who said which fact, and when it was registered. Of one issuer's facts about one thing the
-newest holds; who may speak of a thing is its owner, for a link either of its ends. What does not fit is left out and
-told to whoever stated it, never to anybody else. Facts older than agreed are used, and doubted in proportion.
+newest holds; who may speak of a thing is its owner, for a link either of its ends, as long as the other end does not
+say of others alone that they are its suppliers or customers. What does not fit is left out and told to whoever stated
+it, never to anybody else. Facts older than agreed are used, and doubted in proportion.
 """
 
 from bisect import insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -227,6 +228,10 @@ class _Reading:
         self.declared = frozenset(self.units)
         self.counted: dict[str, list[tuple[datetime, str, str]]] = defaultdict(list)
         self.there: dict[str, dict[Place, list[Record]]] = {kind: {} for kind in _SPEAKS | {"supply-link": ""}}
+        self.said_by_end: dict[tuple[Place, Place], bool] = {}
+        self.listed: Counter[Place] = Counter()
+        self.claimed: Counter[Place] = Counter()
+        self.is_overturned = False
         for kind in self.there:
             for one in of[kind]:
                 self._put(one)
@@ -274,6 +279,7 @@ class _Reading:
             }
         )
         self._qualify()
+        self.is_overturned = False
 
     def goes_on(self, records: Iterable[Record], goods: Iterable[Goods], at: datetime) -> bool:
         """Whether what is read can go on with `records` and `goods`, up to `at`; if not, all has to be read again."""
@@ -309,6 +315,8 @@ class _Reading:
                 counted = {self._place(one) for one in some}
                 places |= {("supply-link", place) for place in self.moving if place[1:] in counted}
             self._replace(key, before, after)
+        if self.is_overturned:
+            return False
         for name in names:
             first = self.counted.get(name)
             if first is not None and self.units.get(name) != (first[0][2] if first else None):
@@ -396,6 +404,8 @@ class _Reading:
             self.told["speaks", thing_of(record)] = (_tell(record, wrong),)
             return
         insort(self.there[record.kind].setdefault(self._place(record), []), record, key=_when)
+        if record.kind == "supply-link":
+            self._list(self._place(record))
         for part, uom in _counts(record):
             if self.name(part) not in self.declared:
                 insort(self.counted[self.name(part)], (*_when(record), uom))
@@ -408,9 +418,30 @@ class _Reading:
         here.remove(record)
         if not here:
             del self.there[record.kind][place]
+        if record.kind == "supply-link":
+            self._list(place)
         for part, uom in _counts(record):
             if self.name(part) not in self.declared:
                 self.counted[self.name(part)].remove((*_when(record), uom))
+
+    def _list(self, place: Place) -> None:
+        """Note which ends of a link say that there is one.
+
+        Where an end has said so of any link with a part, what others claim of it beyond that does not count: else
+        whoever names a site would be shown it as its partner.
+        """
+        issuers = {one.issuer for one in self.there["supply-link"].get(place, ())}
+        for end in _ends(place):
+            before = self.said_by_end.pop((end, place), None)
+            after = self.sites[end[1]].owner in issuers if issuers else None
+            if after is not None:
+                self.said_by_end[end, place] = after
+            if before == after:
+                continue
+            was, had = self.listed[end] > 0, self.claimed[end]
+            self.listed[end] += (after is True) - (before is True)
+            self.claimed[end] += (after is False) - (before is False)
+            self.is_overturned |= was != (self.listed[end] > 0) and bool(had or self.claimed[end])
 
     def _wrong(self, record: Record) -> str | None:
         """Why the issuer may not speak of what the fact is about, if so."""
@@ -587,6 +618,11 @@ class _Reading:
         facts = [one for one in stated if not self._misfit(one)]
         if not facts:
             return None
+        for end in _ends(place):
+            if self.listed[end] and not self.said_by_end[end, place]:
+                wrong = f"is not among those that its {end[0]} states for this part: ask it to state this one too"
+                self._say("link", place, [_tell(one, wrong) for one in stated])
+                return None
         fact = next((one for one in facts if one.issuer == self.sites[customer].owner), facts[0]).fact
         key = _link_key(place)
         level = min((Level(one.fact.level) for one in facts), key=lambda one: one.rank)
@@ -769,6 +805,11 @@ def _as_of(record: Record) -> tuple[int, str]:
 
 def _itself(one: tuple[int, str]) -> tuple[int, str]:
     return one
+
+
+def _ends(place: Place) -> tuple[Place, Place]:
+    supplier, customer, part = place
+    return ("supplier", supplier, part), ("customer", customer, part)
 
 
 def _link_key(place: Place) -> str:

@@ -152,6 +152,41 @@ def test_of_two_ends_the_customer_counts_and_the_more_private_level_holds() -> N
     assert found.exceptions == {(one.key, C): Level.IMPACT_ONLY}
 
 
+CLAIM = [
+    capacity(C, SPARE, AXLE, "1", "1"),
+    say("bill-of-material", C, site=SPARE, part=AXLE, needs=[{"part": SHAFT, "quantity": "1", "uom": "H87"}]),
+    link(C, customer=SPARE, share="0.5"),
+]
+"""A stranger says that it buys of MAKER, and would be shown it as its supplier."""
+
+
+def test_whoever_names_its_customers_has_no_others_whatever_they_claim() -> None:
+    assert len(read(*CLAIM).network.links) == 2, "as long as the maker says nothing"
+    found = read(*CLAIM, link(B))
+    assert [one.customer for one in found.network.links] == [PLANT]
+    (told,) = found.inconsistencies_of(C)
+    assert "not among those that its supplier states" in told.what
+    assert found.network.inconsistencies == (told,)
+    assert len(read(*CLAIM, link(B), link(B, customer=SPARE, share="0.5")).network.links) == 2
+
+
+def test_whoever_names_its_suppliers_has_no_others_whatever_they_claim() -> None:
+    found = read(link(C, supplier=SPARE, share="0"))
+    assert [one.supplier for one in found.network.links] == [MAKER]
+    (told,) = found.inconsistencies_of(C)
+    assert "not among those that its customer states" in told.what
+
+
+def test_a_list_that_begins_or_ends_overturns_what_others_claim_as_if_all_were_read_at_once() -> None:
+    facts = Facts()
+    facts.take([*BASE, *CLAIM])
+    assert len(facts.known(NOON, DAY).network.links) == 2
+    listed = link(B)
+    facts.take([listed])
+    assert facts.known(NOON, DAY).network.digest == read(*CLAIM, listed).network.digest
+    assert len(facts.known(NOON, DAY).network.links) == 1
+
+
 def test_facts_become_a_report() -> None:
     found = read()
     least, likely, most = (DAY + timedelta(days) for days in found.recovery_days[MAKER])
