@@ -1,10 +1,12 @@
 """Time to survive and to recover: toys whose answers can be worked out, and what must hold of every network."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -39,6 +41,13 @@ def link(supplier: str, customer: str, part: str, share: Fraction = Fraction(1),
     return SupplyLink(f"{supplier}-{customer}-{part}", supplier, customer, part, share, Lead(lead))
 
 
+@pytest.fixture
+def toys(shared: Path) -> dict[str, Any]:
+    """Answers that were derived by hand and by another solver."""
+    found: dict[str, Any] = json.loads((shared / "vectors/risk/known_answers.json").read_text())
+    return dict(found["ttr_tts_toys_derived_here"])
+
+
 def serial() -> SupplyNetwork:
     """T1: A makes a, B makes b of it, C makes c of that; each has finished stock for 2, 3 and 4 days."""
     return network(
@@ -48,13 +57,15 @@ def serial() -> SupplyNetwork:
     )
 
 
-def test_in_a_row_every_stock_behind_the_outage_helps() -> None:
-    assert [time_to_survive(serial(), [one]) for one in "ABC"] == pytest.approx([9, 7, 4])
-    assert [loss_while_out(serial(), [one], 12).cents for one in "ABC"] == pytest.approx([60, 100, 160])
+def test_in_a_row_every_stock_behind_the_outage_helps(toys: dict[str, Any]) -> None:
+    known = toys["T1_serial_TTS"]
+    assert [time_to_survive(serial(), [one]) for one in "ABC"] == pytest.approx([known[one] for one in "ABC"])
+    losses = [loss_while_out(serial(), [one], 12).cents for one in "ABC"]
+    assert losses == pytest.approx(known["TTR12_loss_f2"])
     assert risk_exposure(serial(), dict.fromkeys("ABC", 12.0)) == pytest.approx({"A": 0.375, "B": 0.625, "C": 1})
 
 
-def test_parts_are_wanted_together() -> None:
+def test_parts_are_wanted_together(toys: dict[str, Any]) -> None:
     """T2: the scarcer of two parts decides."""
     both = network(
         [line("S1", "x", 10), line("S2", "y", 10), line("P", "p", 10, {"x": 1, "y": 1}, cents=1)],
@@ -62,39 +73,38 @@ def test_parts_are_wanted_together() -> None:
         {("P", "x"): 50, ("P", "y"): 20},
     )
     found = [time_to_survive(both, out) for out in (["S1"], ["S2"], ["S1", "S2"])]
-    assert found == pytest.approx([5, 2, 2])
+    assert found == pytest.approx([toys["T2_AND_TTS"][one] for one in ("S1", "S2", "both")])
 
 
-def test_suppliers_stand_in_for_each_other_as_far_as_they_can() -> None:
+def test_suppliers_stand_in_for_each_other_as_far_as_they_can(toys: dict[str, Any]) -> None:
     """T3: the other one makes 6 of 10 a day, and 8 lie in stock."""
     either = network(
         [line("S1", "x", 6, most=10), line("S2", "x", 4, most=6), line("P", "p", 10, {"x": 1}, cents=1)],
         [link("S1", "P", "x", Fraction(6, 10)), link("S2", "P", "x", Fraction(4, 10))],
         {("P", "x"): 8},
     )
-    assert time_to_survive(either, ["S1"]) == pytest.approx(2)
-    assert loss_while_out(either, ["S1"], 5).cents == pytest.approx(12)
+    assert time_to_survive(either, ["S1"]) == pytest.approx(toys["T3_OR"]["TTS"])
+    assert loss_while_out(either, ["S1"], 5).cents == pytest.approx(toys["T3_OR"]["TTR5_loss"])
 
 
-def test_a_shared_stock_goes_to_what_earns_more() -> None:
-    """T4: two products share a stock for two days; the better plan loses only the cheaper one."""
-    shared = network(
-        [line("S", "x", 20), line("P", "p", 10, {"x": 1}, cents=4), line("P", "q", 10, {"x": 1}, cents=1)],
-        [link("S", "P", "x")],
-        {("P", "x"): 40},
-    )
-    assert time_to_survive(shared, ["S"]) == pytest.approx(2)
-    best = loss_while_out(shared, ["S"], 4)
-    assert best.cents == pytest.approx(40)
-    assert best.lost == pytest.approx({("P", "q"): 40})
+def test_a_shared_stock_goes_to_what_earns_more(toys: dict[str, Any]) -> None:
+    """T4: two products share a stock for two days; half of each would cost 110, all of the cheaper one first 70."""
+    dear, cheap = line("P", "p", 10, {"x": 1}, cents=5), line("P", "q", 5, {"x": 1}, cents=1)
+    both = network([line("S", "x", 15), dear, cheap], [link("S", "P", "x")], {("P", "x"): 30})
+    known = toys["T4_shared"]
+    assert time_to_survive(both, ["S"]) == pytest.approx(known["TTS"])
+    best = loss_while_out(both, ["S"], 4)
+    assert best.cents == pytest.approx(known["TTR4_loss_opt"])
+    assert best.lost == pytest.approx({("P", "q"): 20, ("P", "p"): 10})
+    assert sum(4 * one.per_day * (one.revenue_cents or 0) for one in (dear, cheap)) / 2 == known["proportional"]
 
 
-def test_a_part_needed_three_times_lasts_a_third() -> None:
+def test_a_part_needed_three_times_lasts_a_third(toys: dict[str, Any]) -> None:
     """T5."""
     three = network(
         [line("S", "x", 30), line("P", "p", 10, {"x": 3}, cents=1)], [link("S", "P", "x")], {("P", "x"): 60}
     )
-    assert time_to_survive(three, ["S"]) == pytest.approx(2)
+    assert time_to_survive(three, ["S"]) == pytest.approx(toys["T5_bom3_TTS"])
 
 
 def test_one_bucket_calls_safe_what_stands_still_while_an_alternative_ramps_up() -> None:
