@@ -153,7 +153,8 @@ def propagate(
     one that is worth more. `survival.plan` is monotone, and never loses more.
 
     Lines that have stock enough are not walked. What stands in for others may yet run short where refills hold up its
-    own parts: in 450 trials that hid one stop, of a seventh of a day's plan. `walk_everything` leaves nothing out.
+    own parts: in 2,600 trials no line missed more than a sixth of a day's plan by it. `walk_everything` leaves nothing
+    out.
 
     Raises MalformedFact for outages of unknown sites and closures of unknown links, or that are none.
     """
@@ -621,7 +622,7 @@ class _Orders:
 
     `use` is what bins need from their links; `due` is how much of that falls to the suppliers of each phase, `asked`
     what each link is asked for, `wanted` what that makes for each line with what it owes elsewhere. `can_carry` bounds
-    the links of a phase.
+    the links of a phase. `resting` is what each link would be asked for if its customer worked.
     """
 
     named: Vector
@@ -631,6 +632,7 @@ class _Orders:
     elsewhere: tuple[Vector, ...]
     wanted: tuple[Vector, ...]
     can_carry: tuple[Vector, ...]
+    resting: Vector
 
 
 class _Pass:
@@ -650,6 +652,7 @@ class _Pass:
         self.target = self.inbound + self.on_the_way
         self.safety = self.finished.copy()
         self.tiny = _NOTHING * (1 + self.plan)
+        self.usage = totals(self.need_bin, self.need_amount * self.plan[self.need_line], len(self.bins))
         levels = self.arrays.level[self.lines]
         # Only what arrives on the day it leaves has to be there before others go on.
         if np.any(self.arrival == np.arange(len(self.days))):
@@ -710,7 +713,14 @@ class _Pass:
                 wanted.append(totals(self.link_line, of_links, len(self.lines)) + outer)
                 can_carry.append(carry)
             self._orders[key] = _Orders(
-                named, weights, tuple(due), tuple(asked), tuple(elsewhere), tuple(wanted), tuple(can_carry)
+                named,
+                weights,
+                tuple(due),
+                tuple(asked),
+                tuple(elsewhere),
+                tuple(wanted),
+                tuple(can_carry),
+                np.maximum(self.usage * (1 - self.outside) - use, 0.0)[self.link_bin] * weights,
             )
         return self._orders[key]
 
@@ -747,6 +757,10 @@ class _Pass:
         room = orders.can_carry[number]
         if owed.any():
             shipped, gone, left = self._from_spare(owed, shipped, gone, left, room)
+        if gap.any() and orders.resting.any():
+            # What leaves while a customer is closed is for the days after that: a day's use comes first here too.
+            asked = np.minimum(np.minimum(gap[self.link_bin] * orders.weights, orders.resting), room - shipped)
+            shipped, gone, left = self._ask(asked, gap, shipped, gone, left)
         if gap.any():
             asked = np.minimum(gap[self.link_bin] * orders.weights, room - shipped)
             shipped, gone, left = self._ask(asked, gap, shipped, gone, left)

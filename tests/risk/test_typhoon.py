@@ -23,8 +23,9 @@ def test_the_one_bucket_program_calls_it_safe() -> None:
     assert loss_while_out(network, ["yongjiang"], 30).cents == 0
 
 
-def test_the_pass_names_the_days_and_the_vehicles_by_week() -> None:
-    impact = propagate(axle_circle(), [TYPHOON], days=115)
+@pytest.mark.parametrize("days", [115, 180, 365])
+def test_the_pass_names_the_days_and_the_vehicles_by_week(days: int) -> None:
+    impact = propagate(axle_circle(), [TYPHOON], days=days)
     rotors = impact.of("lariana", "rotor")
     assert rotors is not None
     assert (rotors.first, rotors.because_of) == (date(2026, 11, 23), "magnet")
@@ -63,7 +64,8 @@ def test_no_plan_does_better_and_a_day_of_magnets_is_worth_960_vehicles() -> Non
 )
 def test_what_alternatives_save(name: str, alternatives: list[tuple[str, int, date]], lost: float) -> None:
     network = axle_circle(alternatives)
-    assert vehicles(propagate(network, [TYPHOON], days=115)) == pytest.approx(lost, abs=1e-6), name
+    for days in (115, 180):
+        assert vehicles(propagate(network, [TYPHOON], days=days)) == pytest.approx(lost, abs=1e-6), (name, days)
     assert plan(network, [TYPHOON], days=115).cents == pytest.approx(lost * 3_200_000, abs=1), name
 
 
