@@ -653,12 +653,12 @@ class Telling:
             )
         blocks += self._suggestions(said)
         blocks += self._routes(said["routes"])
-        refused = [
+        refused: list[tuple[Words, ...]] = [
             ((reading.name(one["supplier"]),), (self._for(one),), (plain(one["reason"], 200),))
             for one in said["refused"]
         ]
         refused += [
-            ((f"the way {plain(one['key'], 200)} from {reading.name(one['supplier'])}",), (self._for(one),),
+            ((Figure(f"another way from {reading.name(one['supplier'])}", plain(one["key"], 400)),), (self._for(one),),
              (plain(one["reason"], 200),))
             for one in said["refusedRoutes"]
         ]  # fmt: skip
@@ -726,7 +726,7 @@ class Telling:
         """Other ways for what usually comes by another."""
         rows = [
             (
-                (f"{self._for(one)}: {_way(one)}",),
+                (f"{self._for(one)}: ", _way(one)),
                 (
                     "leaves ", self._day(date.fromisoformat(one["firstDeparture"])),
                     ", there ", self._day(date.fromisoformat(one["firstArrival"])),
@@ -1021,18 +1021,15 @@ def _percent(share: Fraction) -> Figure:
     return Figure(f"{shown} %", amount_text(share).replace(",", ""))
 
 
-def _way(one: Mapping[str, Any]) -> str:
-    """A route by what is stated of it: how, from where to where, through what."""
-    name, said = plain(one["key"], 200), one["route"]
-    if said is None:
-        return name
-    ends = [plain(said[end] or "", 60) for end in ("from", "to")]
-    steps = [" and ".join(plain(mode, 40) for mode in said["modes"])]
+def _way(one: Mapping[str, Any]) -> Figure:
+    """A route by what is stated of it: how, from where to where, through what; by its key where nothing is."""
+    key, said = plain(one["key"], 400), one["route"] or {}
+    ends = [plain(said.get(end) or "", 60) for end in ("from", "to")]
+    steps = [" and ".join(plain(mode, 40) for mode in said.get("modes", ()))]
     steps += [" to ".join(filter(None, ends))] if any(ends) else []
-    steps += [f"lane {plain(said['lane'], 60)}"] if said["lane"] else []
-    steps += [f"through {listed([plain(each, 40) for each in said['passages']], 9)}"] if said["passages"] else []
-    told = ", ".join(filter(None, steps))
-    return f"{name} ({told})" if told else name
+    steps += [f"lane {plain(said['lane'], 60)}"] if said.get("lane") else []
+    steps += [f"through {listed([plain(each, 40) for each in said['passages']], 9)}"] if said.get("passages") else []
+    return Figure(", ".join(filter(None, steps)) or key, key)
 
 
 def _shape_text(shape: Circle | Polygon) -> str:

@@ -33,6 +33,8 @@ POLICY = (
 )
 """The Content-Security-Policy under which the page is served: nothing but its own style sheet."""
 _WIDE, _NARROW = 752.0, 358.0
+_LONG = 24
+"""Letters of a figure that may be broken over lines."""
 
 
 def page(telling: Telling) -> str:
@@ -179,4 +181,6 @@ def _words(words: Words) -> list[Child]:
 def _figure(one: Figure) -> Element:
     if one.is_day:
         return e("time", one.shown, datetime=one.value)
-    return e("data", one.shown, value=one.value, title=one.hint or False)
+    return e(
+        "data", one.shown, value=one.value, title=one.hint or False, class_="long" if len(one.shown) > _LONG else False
+    )
