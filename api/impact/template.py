@@ -332,7 +332,7 @@ _SORTS = {
     Sort.PLACE: ("a GLN (13 digits), a UN/LOCODE or a URI", "eine GLN (13 Ziffern), ein UN/LOCODE oder eine URI"),
     Sort.PART: ("a GTIN, or number (owner's domain)", "eine GTIN, oder Nummer (Domain des Inhabers)"),
     Sort.PARTS: ("several apart by ;", "mehrere durch ; getrennt"),
-    Sort.NUMBER: ("a number, not below 0", "eine Zahl, nicht unter 0"),
+    Sort.NUMBER: ("not below 0, as 1920 or 12.5", "nicht unter 0, wie 1920 oder 12,5"),
     Sort.SHARE: ("0 to 100 %", "0 bis 100 %"),
     Sort.SHARES: ("as 50 %; 75 %", "wie 50 %; 75 %"),
     Sort.WORDS: ("several apart by ,", "mehrere durch , getrennt"),

@@ -12,7 +12,7 @@ from api.impact.requests import Question
 from api.impact.template import BY_KIND, LEVELS, UNITS, Column, Sort, hint
 from api.network import Member
 from api.pages.markup import Element, e
-from api.pages.questions import MAX_TEXT, Asked, asked_by_hand
+from api.pages.questions import MAX_TEXT, Asked, asked_by_hand, is_filled_in
 from api.pages.views import Banner, Form, Frame
 from api.texts import identifier, plain, shortened
 from ledger_service.keys import to_hex
@@ -345,7 +345,16 @@ def review_page(
     kept = [e("input", type="hidden", name=name, value=value) for name, value in fields.items()]
     told: list[Element] = []
     if filled.outcome is AnswerOutcome.ANSWERED:
-        told = [_filled_in(frame, one, fields) for one in asked_by_hand(question)]
+        said = [one for one in asked_by_hand(question) if is_filled_in(fields, one)]
+        told = [_filled_in(frame, one, fields) for one in said]
+        kinds = {one.sheet.kind for one in said}
+        besides = [(kind, content) for kind, content in filled.facts if kind not in kinds]
+        if besides:
+            lines = [
+                wanted_text(frame, kind, content.get("part"), content.get("customer") or content.get("site"))
+                for kind, content in besides
+            ]
+            told += [e("h2", say("ask_besides")), e("ul", [e("li", one) for one in lines], class_="units")]
         if filled.level is not None:
             states_links = any(one.kind == "supply-link" for one in question.said.wanted)
             who = say("ask_others") if states_links else sides.asker

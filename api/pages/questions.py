@@ -126,6 +126,11 @@ def _claimed(found: Sequence[tuple[str, Mapping[str, Any]]], own: frozenset[str]
     return list(claimed.values())
 
 
+def is_filled_in(fields: Fields, asked: Asked) -> bool:
+    """Whether the form says anything of it."""
+    return bool(_rows(fields, asked))
+
+
 def read_declining(fields: Fields) -> tuple[Filled | None, tuple[Mistake, ...]]:
     """Why facts are not given."""
     reason, text = _choice(fields.get("reason", ""), Refusal), " ".join(fields.get("text", "").split())

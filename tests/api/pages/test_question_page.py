@@ -100,6 +100,8 @@ def test_facts_of_a_custodial_member_are_signed_here_and_told_to_the_asker(servi
     fields = {"answer": "answer", "f0__0__quantity": "1.920,5", "f0__0__uom": "kg", "f0__0__coming_from": ""}
     review = page.post("answer", **fields)
     assert "1.920,5" in review.text
+    assert "Said along with it" in review.text
+    assert "<strong>Sites</strong>: GLN 9521004000014" in review.text
     assert state(service, request)["state"] == "open", "nothing is signed before it is said once more"
     form = page.form()
     signed = page.post("answer", stage="sign", **fields)
