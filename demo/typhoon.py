@@ -147,7 +147,8 @@ class _Facts:
         yield from (self.part(one) for one in self.story["parts"].values())
         for line in self.story["lines"]:
             yield from self.line(line)
-        yield from (self.link(one) for one in self.story["links"])
+        # Both ends state each link: whoever names its partners has no others, whatever they claim.
+        yield from (self.link(one, end) for one in self.story["links"] for end in ("from", "to"))
         for one in self.story["qualifications"]:
             yield from (self.qualification(one, customer) for customer in one["at"])
         yield self.airlift(self.story["airlift"])
@@ -201,10 +202,10 @@ class _Facts:
             price = {"minorUnits": row["price"], "currency": "EUR"}
             yield self.say(row["site"], "product-price", "masters", "price-list", **here, **price)
 
-    def link(self, row: Mapping[str, Any]) -> Saying:
+    def link(self, row: Mapping[str, Any], end: str) -> Saying:
         lead = {name: row[name] for name in ("days", "working", "sails") if name in row}
         return self.say(
-            row["to"],
+            row[end],
             "supply-link",
             "masters",
             "scheduling-agreement",
