@@ -37,6 +37,7 @@ from risk.sharing import Hit, LinkHit
 BATCH = 5_000
 KEPT_GATHERED = 4
 KEPT_PLACES = 4
+KEPT_HITS = 1_000
 MAX_READ = 500
 """Reports of one message: a feed has a few hundred items."""
 
@@ -143,6 +144,9 @@ class Disruptions:
         self._forgotten = 0
         self._kept: OrderedDict[int, Gathered] = OrderedDict()
         self._places: OrderedDict[int, Places] = OrderedDict()
+        self._hits: OrderedDict[
+            tuple[int, int], tuple[Disruption, Places, tuple[frozenset[str], ...], tuple[Hit | LinkHit, ...]]
+        ] = OrderedDict()
 
     def at(self, size: int | None = None) -> Gathered:
         """What the statements at positions below `size` tell, by default all that are anchored."""
@@ -187,7 +191,25 @@ class Disruptions:
     def hits(self, disruptions: Sequence[Disruption], at: Checkpointed, size: int | None = None) -> list[Hit | LinkHit]:
         """What `disruptions` do to sites and links of the network at a checkpoint; `size` as in `live`."""
         issuers, places = self.at(at.size if size is None else size).issuers, self._places_of(at)
-        return [hit for one in disruptions for hit in striking.hits(one, at.known, issuers=issuers, places=places)]
+        return [hit for one in disruptions for hit in self._hits_of(one, issuers, places)]
+
+    def _hits_of(
+        self, disruption: Disruption, issuers: Mapping[Name, frozenset[str]], places: Places
+    ) -> tuple[Hit | LinkHit, ...]:
+        """The hits of one disruption; those of the last ones are kept, as most are asked for again and again."""
+        by = tuple(issuers.get(one.name, frozenset()) for one in disruption.reports)
+        place = (id(disruption), id(places))
+        with self._lane:
+            kept = self._hits.get(place)
+            if kept is not None and kept[0] is disruption and kept[1] is places and kept[2] == by:
+                self._hits.move_to_end(place)
+                return kept[3]
+        found = striking.hits(disruption, places.known, issuers=issuers, places=places)
+        with self._lane:
+            self._hits[place] = (disruption, places, by, found)
+            if len(self._hits) > KEPT_HITS:
+                self._hits.popitem(last=False)
+        return found
 
     def told(self, member: bytes, at: Checkpointed | None) -> list[Told]:
         """What of the reports that `member` stated counts for nothing, by the network of a checkpoint where there is
