@@ -377,9 +377,8 @@ class _Assembly:
                 by_edge[(link.supplier, link.part), user].append(link)
         circular: set[str] = set()
         for ring in nx.strongly_connected_components(graph):
-            inside = list(graph.subgraph(ring).edges)
-            if inside:
-                circular.update(link.key for edge in inside for link in by_edge[edge])
+            if len(ring) > 1:  # nobody supplies itself, so one alone is no circle
+                circular.update(link.key for edge in graph.subgraph(ring).edges for link in by_edge[edge])
         for link in links:
             if link.key in circular:
                 self.tell(self.sites[link.customer].owner, f"link {link.key}", CIRCLE)
