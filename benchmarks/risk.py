@@ -317,7 +317,8 @@ def _whole_reports(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
         "",
         f"median {percentile(times[True] + times[False], 0.5):.0f} ms; of processor time median "
         f"{percentile(cpu, 0.5):.0f}, p95 {percentile(cpu, 0.95):.0f} ms\n"
-        f"{len(times[True])} of 150 reach the reader and have programs solved: median {percentile(lost, 0.5):.0f}, longest {max(lost):.0f} ms",
+        f"{len(times[True])} of 150 reach the reader and have programs solved: "
+        f"median {percentile(lost, 0.5):.0f}, longest {max(lost):.0f} ms",
     )
 
 
