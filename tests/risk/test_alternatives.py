@@ -1,7 +1,8 @@
 import json
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,17 @@ from risk.alternatives import (
     Criterion,
     Qualification,
     Reason,
+    RouteAlternative,
     pro_rata,
     promethee,
     rank_stability,
+    route_run,
     topsis,
     usable,
 )
 from risk.errors import MalformedFact
+from risk.network import Lead
+from risk.routes import ShippingRoute
 
 DAY, OVER = date(2026, 10, 12), date(2027, 1, 5)
 
@@ -112,3 +117,56 @@ def test_less_is_better_where_the_criterion_says_so() -> None:
 def test_weights_that_weigh_nothing_are_refused(weights: list[float]) -> None:
     with pytest.raises(BadWeights):
         topsis([[1, 2]], [Criterion(str(at), weight) for at, weight in enumerate(weights)])
+
+
+def way(**details: Any) -> RouteAlternative:
+    """By air on Mondays and Thursdays, one day, 100 a week."""
+    given: dict[str, Any] = {"lead": Lead(1, sails=frozenset({0, 3})), "first_departure": DAY, "ramp": ()}
+    terms: dict[str, Any] = {"a_week": Fraction(100), "expires": OVER, "by": "lariana"}
+    return RouteAlternative("air", "sea", **(terms | given | details))
+
+
+def day(number: int) -> date:
+    return DAY + timedelta(days=number)
+
+
+@pytest.mark.parametrize(
+    ("name", "route", "start", "departures", "steps"),
+    [
+        ("from today on", way(), 0, [0, 3, 7, 10], [(0, 1), (11, 0)]),
+        ("from a Friday on", way(), 4, [7, 10], [(4, 1), (11, 0)]),
+        ("not before it is there", way(first_departure=day(5)), 0, [7, 10], [(4, 1), (11, 0)]),
+        ("twice at most", way(loads=2), 0, [0, 3], [(0, 1), (4, 0)]),
+        ("half in the first week", way(ramp=(Fraction(1, 2),)), 0, [0, 3, 7, 10], [(0, 0.5), (4, 1), (11, 0)]),
+        ("nothing in the first week", way(ramp=(Fraction(0),)), 0, [7, 10], [(0, 0), (4, 1), (11, 0)]),
+        ("every day, but not on to a weekend", way(lead=Lead(1)), 8, [8, 9, 10], [(8, 1), (11, 0)]),
+        ("when the customer is open", way(lead=Lead(3, sails=frozenset({0, 3}))), 0, [0, 7],
+         [(0, 1), (1, 0), (4, 1), (8, 0)]),
+        ("sooner than the ship", way(lead=Lead(9, sails=frozenset({0, 3}))), 0, [], [(0, 0)]),
+    ],
+)  # fmt: skip
+def test_a_route_departs_when_it_helps(
+    name: str, route: RouteAlternative, start: int, departures: list[int], steps: list[tuple[int, float]]
+) -> None:
+    run = route_run(route, start=day(start), last=day(12), is_open=lambda one: one.weekday() < 5,
+                    is_sooner=lambda sent, comes: (comes - sent).days < 8)  # fmt: skip
+    assert [one for one, _, _ in run.departures] == [day(one) for one in departures], name
+    assert [(when, float(share)) for when, share in run.steps] == [(day(when), share) for when, share in steps], name
+    for departs, arrives, _ in run.departures:
+        assert arrives == departs + timedelta(days=route.lead.days)
+
+
+@pytest.mark.parametrize(
+    ("details", "what"),
+    [
+        ({"a_week": Fraction(-1)}, "negative"),
+        ({"extra_cents": -1}, "negative"),
+        ({"ramp": (Fraction(3, 2),)}, "from 0 to 1"),
+        ({"loads": 0}, "departs at least once"),
+        ({"lead": Lead(-1)}, "arrives before it was sent"),
+        ({"route": ShippingRoute(())}, "by what goods travel"),
+    ],
+)
+def test_a_way_that_cannot_be_is_refused(details: dict[str, Any], what: str) -> None:
+    with pytest.raises(MalformedFact, match=what):
+        way(**details).check()
