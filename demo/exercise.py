@@ -193,16 +193,22 @@ class Exercise:
         say(f"   One more day of magnets in Lecco would save {saved} vehicles.")
         names = lariana["names"]["sites"]
         for one in lariana["alternatives"]["suggestions"]:
-            shared = f"; shares {', '.join(one['shared'])} with what is hit" if one["shared"] else ""
             amount, covers = int(one["aWeek"]), round(100 * Fraction(one["covers"]))
             say(f"   {names[one['supplier']]}: {amount:,} magnets a week to Lecco from {_day(one['firstArrival'])},"
-                f" {covers} % of the need{shared}.")  # fmt: skip
+                f" {covers} % of the need.")  # fmt: skip
+            if one["shared"]:
+                say(f"      It shares with Ningbo: {', '.join(one['shared'])}; that counts against it.")
         for one in lariana["alternatives"]["refused"]:
             say(f"   {names[one['supplier']]}: {one['reason']}.")
         for one in lariana["alternatives"]["routes"]:
             amount, cents, first, last = int(one["amount"]), one["extraCents"], one["firstArrival"], one["lastArrival"]
             say(f"   An airlift of what is made again: {amount:,} magnets in {one['loads']} loads, at Lecco from"
                 f" {_day(first)} to {_day(last)}, EUR {cents / 100:,.0f} more.")  # fmt: skip
+        (agreed,) = lariana["plans"]
+        within = [one["withinHours"] for one in agreed["yours"]]
+        say(
+            f"   By its plan with Yongjiang ({agreed['name']}) Lariana does so within {within[0]} and {within[1]} hours."
+        )
         say("   What suppliers can spare is shared out once, over Lariana and Vltava by what each of them misses.")
         lost = {
             name: int(next(iter(havelmark["alternatives"][name]["lost"].values()), 0))
