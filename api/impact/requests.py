@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger, record_of
-from ledger_service.risk_kinds import AnswerOutcome, FactAnswer, FactRequest
+from ledger_service.risk_kinds import PARSERS, AnswerOutcome, FactAnswer, FactRequest
 from ledger_service.store.risk_tables import IS_QUESTION
 from ledger_service.store.tables import content, reader, statement
 
@@ -201,17 +201,38 @@ class FactRequests:
             query = query.where(statement.c.position < size)
         with self._ledger.store.read() as connection:
             rows = connection.execute(query).all()
+            said = [
+                Said(
+                    row.digest,
+                    row.position,
+                    row.issuer,
+                    row.registered_at,
+                    (FactRequest if row.kind == REQUEST else FactAnswer).parse(orjson.loads(row.content)),
+                )
+                for row in rows
+                if self._ledger.void(record_of(row)) is None
+            ]
+            named = {fact for one in said if isinstance(one.value, FactAnswer) for fact in one.value.facts}
+            issuers = _issuers(connection, named, size)
+        # An answer with facts that are not there, or not its issuer's, would close a request with nothing.
         return [
-            Said(
-                row.digest,
-                row.position,
-                row.issuer,
-                row.registered_at,
-                (FactRequest if row.kind == REQUEST else FactAnswer).parse(orjson.loads(row.content)),
-            )
-            for row in rows
-            if self._ledger.void(record_of(row)) is None
+            one
+            for one in said
+            if isinstance(one.value, FactRequest) or all(issuers.get(fact) == one.issuer for fact in one.value.facts)
         ]
+
+
+def _issuers(connection: sa.Connection, digests: Iterable[bytes], size: int | None) -> dict[bytes, bytes]:
+    """Who stated the facts with these ids, as far as they are in that much of the log."""
+    found, wanted = {}, sorted(digests)
+    for at in range(0, len(wanted), 500):
+        query = sa.select(statement.c.digest, statement.c.issuer).where(
+            statement.c.digest.in_(wanted[at : at + 500]), statement.c.kind.in_(PARSERS)
+        )
+        if size is not None:
+            query = query.where(statement.c.position < size)
+        found.update({row.digest: row.issuer for row in connection.execute(query)})
+    return found
 
 
 def _answer_json(one: Answer, ends_at: int) -> dict[str, Any]:

@@ -165,6 +165,21 @@ def test_both_sides_see_a_request_and_are_told_and_nobody_else_is(service: House
     assert service.app.state.service.impact.requests.open_requests(member_id("nordrand"), 10_000) == 0
 
 
+def test_an_answer_with_facts_that_are_not_there_or_not_its_own_closes_nothing(fresh: House) -> None:
+    asked = request(fresh).json()["digest"]
+    fact = {
+        "asOf": "2026-09-20T06:00:00Z", "document": {"type": "t", "number": "1"}, "site": SITE_KEY,
+        "part": f"(01){PART}", "quantity": "5", "uom": "H87",
+    }  # fmt: skip
+    theirs = fresh.send("oderland", fresh.envelope("oderland", (), kind="stock", content=fact).data).json()["digest"]
+    own = fresh.send("duero", fresh.envelope("duero", (), kind="stock", content=fact).data).json()["digest"]
+    for facts, state in (["0x" + "77" * 32], "open"), ([theirs], "open"), ([own, theirs], "open"), ([own], "answered"):
+        said = {"request": asked, "outcome": "answered", "facts": facts}
+        answer = fresh.envelope("duero", ("nordrand",), kind="fact-answer", content=said, stream="answers")
+        assert fresh.send("duero", answer.data).status_code == 201
+        assert fresh.get("nordrand", "/v1/risk/requests").json()["items"][0]["state"] == state
+
+
 def test_both_sides_are_told_once_when_the_day_of_a_request_is_over(fresh: House) -> None:
     late, answered = (request(fresh, document={"type": "x", "number": one}).json()["digest"] for one in ("1", "2"))
     said = {"request": answered, "outcome": "declined", "reason": "other"}
