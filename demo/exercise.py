@@ -206,9 +206,7 @@ class Exercise:
                 f" {_day(first)} to {_day(last)}, EUR {cents / 100:,.0f} more.")  # fmt: skip
         (agreed,) = lariana["plans"]
         within = [one["withinHours"] for one in agreed["yours"]]
-        say(
-            f"   By its plan with Yongjiang ({agreed['name']}) Lariana does so within {within[0]} and {within[1]} hours."
-        )
+        say(f"   By its plan with Yongjiang ({agreed['name']}) Lariana acts within {within[0]} and {within[1]} hours.")
         say("   What suppliers can spare is shared out once, over Lariana and Vltava by what each of them misses.")
         lost = {
             name: int(next(iter(havelmark["alternatives"][name]["lost"].values()), 0))

@@ -56,6 +56,7 @@ SECRETS = {
         Secret("questions of others"),
         Secret("a disruption elsewhere"),
         Secret("a stress test of another"),
+        Secret("a plan of others"),
         Secret("amounts behind the first tier", below="named"),
         Secret("names behind the first tier", below="named"),
         Secret("positions behind the first tier", below="named"),
@@ -214,6 +215,9 @@ def facts(secrets: frozenset[str], now: int) -> Facts:
         all_.fill()
     secretly("another name for a part", "vltava", "part", part="did:web:aaa.example.org/part/axis", uom="H87",
              sameAs=[AXLE], name="Hidden name")  # fmt: skip
+    secretly("a plan of others", "lariana", "continuity-plan", name="Magnets", until=_later(now, 300),
+             triggers=[{"kind": "region", "name": "Home"}],
+             measures=[{"member": to_hex(member_id("vltava")), "what": "Waits", "withinHours": 24}])  # fmt: skip
     secretly("an older fact of another", "lariana", "stock", 30, site=lariana, part=magnet, quantity="1", uom="H87")
     return all_
 
@@ -360,6 +364,8 @@ def ask_for_everything(world: World, reader: str) -> None:
     ask("state a form", "POST", "/v1/risk/disruptions", params={"format": "form"}, json=_form("X-9", place("pannon")))
     for question in ask("requests", "GET", "/v1/risk/requests").json()["items"]:
         ask("page of a request", "POST", f"/v1/risk/requests/{question['request']}/page")
+    ask("ask by the service", "POST", "/v1/risk/requests", json=_question("RQ-2", 0) | {"to": [NOTHING]})
+    ask("plans", "GET", "/v1/risk/plans")
     ask("template", "GET", "/v1/risk/facts/template.xlsx")
     table = b"site;part;quantity;uom;asOf\nhttps://pannon.example.org/site;did:web:a.example.org/part/b;1;H87;2026-09-20T00:00:00Z"
     for name, path in (("read facts", "/v1/risk/facts/read"), ("state facts", "/v1/risk/facts")):
