@@ -228,7 +228,8 @@ def test_what_is_diverted_goes_the_other_way_as_far_as_that_can() -> None:
         stop, before = impact.of("P", "p"), usual.of("P", "p")
         assert stop is not None
         assert before is not None
-        assert (before.first, before.shortfall) == (day(4), pytest.approx(20))
+        assert before.first == day(4)
+        assert before.shortfall == pytest.approx(20)
         assert stop.shortfall == pytest.approx(20)
         assert stop.last > before.last
 
