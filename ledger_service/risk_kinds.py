@@ -587,7 +587,13 @@ class ContinuityPlanFact:
         triggers, measures, exercises = [], [], []
         for at, item in reader.items("triggers", least=1):
             trigger = Reader(item, at, "kind name")
-            triggers.append((str(trigger.choice("kind", Trigger)), trigger.text("name", 300)))
+            kind = trigger.choice("kind", Trigger)
+            # A site and a part are named as everywhere else, in any spelling; regions and lanes have names.
+            named = {Trigger.SITE: trigger.place, Trigger.PART: trigger.part}
+            name = named[kind]("name") if kind in named else trigger.text("name", 300)
+            if kind is Trigger.PORT and not _LOCODE.fullmatch(name):
+                raise MalformedInput("expected a UN/LOCODE, as CNNGB", trigger.at("name"))
+            triggers.append((str(kind), name))
         for at, item in reader.items("measures", least=1):
             one = Reader(item, at, "member what withinHours")
             measures.append(

@@ -74,6 +74,21 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "a currency in words": ("product-price", put("currency", "Eur"), "/content/currency"),
     "an expiry with a time": ("qualification", put("expires", "2027-06-30T00:00Z"), "/content/expires"),
     "an unknown trigger": ("continuity-plan", put("triggers/0/kind", "mood"), "/content/triggers/0/kind"),
+    "a port of a plan in words": (
+        "continuity-plan",
+        put("triggers/0", {"kind": "port", "name": "Ningbo"}),
+        "/content/triggers/0/name",
+    ),
+    "a part of a plan in words": (
+        "continuity-plan",
+        put("triggers/0", {"kind": "part", "name": "magnet"}),
+        "/content/triggers/0/name",
+    ),
+    "a site of a plan in words": (
+        "continuity-plan",
+        put("triggers/0", {"kind": "site", "name": "the yard"}),
+        "/content/triggers/0/name",
+    ),
     "nobody who does anything": ("continuity-plan", put("measures", []), "/content/measures"),
     "an exercise to come": (
         "continuity-plan",
