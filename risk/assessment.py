@@ -150,7 +150,8 @@ class _Report:
         self.link = {key: one for key in wanted for one in self.network.links.of(key)}
         self.closings = [one for one in view.link_hits if one.link in self.link]
         self.likely = self._pass(self.network, LIKELY, own=False)
-        self.has_price = any(one.revenue_cents is not None for site in self.own for one in self.network.lines_at(site))
+        self.currencies = self.network.currencies(self.own)
+        self.has_price = len(self.currencies) == 1
 
     def content(self) -> dict[str, Any]:
         view = self.view
@@ -161,7 +162,7 @@ class _Report:
         band = discounted(chance, view.coverage.share)
         return {
             "alternatives": self._alternatives(),
-            "assumptions": [*ASSUMPTIONS, *(_ASSUMED if self._is_assumed() else ())],
+            "assumptions": [*ASSUMPTIONS, *(_ASSUMED if self._is_assumed() else ()), *self._unsummed()],
             "bestPlan": self._best_plan() if is_hit and self.has_price else None,
             "checkpoint": view.checkpoint,
             "confidence": {
@@ -173,6 +174,7 @@ class _Report:
                     max((doubt for (site, _), doubt in view.doubts.items() if site in self.own), default=Fraction(0))
                 ),
             },
+            "currency": (self.currencies[0] or None) if self.has_price else None,
             "day": self.network.day.isoformat(),
             "days": self.days,
             "effect": effect,
@@ -186,6 +188,13 @@ class _Report:
             "suppliers": self._suppliers(),
             "view": view.digest,
         }
+
+    def _unsummed(self) -> list[str]:
+        """That revenue is not told, where the reader's prices have no sum."""
+        if len(self.currencies) < 2:
+            return []
+        named = ", ".join(one or "none" for one in self.currencies)
+        return [f"Your prices are in several currencies ({named}), so revenue is not told: state them in one."]
 
     def called(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """What the sites and parts in `content` are called and where they lie, as far as the reader may know that."""
@@ -261,7 +270,7 @@ class _Report:
                     "last": one.last.isoformat(),
                     "part": one.part,
                     "path": self._path(one.path),
-                    "revenueCents": one.revenue_cents,
+                    "revenueCents": one.revenue_cents if self.has_price else None,
                     "shortfall": _decimal(one.shortfall),
                     "site": one.site,
                     "standstillDays": one.standstill_days,

@@ -128,7 +128,7 @@ class _Exposure:
         products = outlets(self.network, self.own)
         self.products = frozenset((self.arrays.lines[at].site, self.arrays.lines[at].part) for at in products)
         self.screen = Screen(self.network, products)
-        self.has_price = any(self.arrays.lines[at].revenue_cents is not None for at in products)
+        self.has_price = len(self.network.currencies({self.arrays.lines[at].site for at in products})) == 1
 
     def content(self) -> dict[str, Any]:
         view, (looked_at, more) = self.view, self._looked_at()

@@ -599,8 +599,8 @@ class _Reading:
                 told.append(_tell(bill, "is made of itself, under another number"))
                 return None
         price = self._last("product-price", place)
-        cents = None if price is None else price.fact.minor_units
-        return Line(site, part, capacity.fact.planned, capacity.fact.most, needs, cents)
+        cents, currency = (None, None) if price is None else (price.fact.minor_units, price.fact.currency)
+        return Line(site, part, capacity.fact.planned, capacity.fact.most, needs, cents, currency)
 
     def _stock(self, place: tuple[str, str]) -> Stock | None:
         one = self._last("stock", place)

@@ -62,7 +62,7 @@ class Site:
 class Line:
     """`site` makes `part`, `per_day` of it as planned and `capacity` at most, from `needs` (part → amount for one).
 
-    `revenue_cents` is what one of it is sold for, for parts that leave the network.
+    `revenue_cents` is what one of it is sold for, for parts that leave the network, in `currency` (ISO 4217).
     """
 
     site: str
@@ -71,6 +71,7 @@ class Line:
     capacity: Fraction
     needs: Mapping[str, Fraction] = field(default_factory=dict)
     revenue_cents: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,11 @@ class SupplyNetwork:
     def arrays(self) -> "Arrays":
         """The same as arrays, for passes over many sites."""
         return Arrays.of(self) if self._same is None else self._same.arrays
+
+    def currencies(self, sites: Iterable[str]) -> list[str]:
+        """In which currencies that is priced which `sites` make, "" for one that was not named; two have no sum."""
+        made = (line for site in sites for line in self.lines_at(site))
+        return sorted({one.currency or "" for one in made if one.revenue_cents is not None})
 
     @cached_property
     def digest(self) -> str:

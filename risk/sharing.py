@@ -721,6 +721,7 @@ class _Mask:
             line.capacity * scale[line.part],
             needs,
             self._price(line),
+            line.currency if line.site in self.own else None,
         )
 
     def _link_scaled(self, link: SupplyLink) -> SupplyLink:

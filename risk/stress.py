@@ -58,7 +58,7 @@ ASSUMPTIONS = (
     "Customers order as planned, and are served in proportion when there is too little.",
     "The least loss is what the best reaction of all together, for this reader alone, would still lose.",
     "A scenario comes once a year at most, and apart from the others; its chance is the word of whoever stated it.",
-    "Costs are the word of whoever asked, and in the currency of the reader's prices.",
+    "Costs are the word of whoever asked. Revenue is told where all prices are in one currency.",
 )
 _LOOKED_AT = 2
 """So many times as many failures as are asked for are walked to find the worst."""
@@ -232,7 +232,14 @@ class _Test:
         products = outlets(view.network, self.own)
         self.products = frozenset((lines[at].site, lines[at].part) for at in products)
         self.screen = Screen(view.network, products)
-        self.has_price = any(lines[at].revenue_cents is not None for at in products)
+        currencies = view.network.currencies({lines[at].site for at in products})
+        self.currency = currency_of(question.mitigations)
+        self.has_price = len(currencies) == 1
+        if self.has_price and self.currency is not None and currencies[0] not in ("", self.currency):
+            raise MalformedFact(
+                f"costs in {self.currency} cannot be compared with revenue in {currencies[0]}: state them in that"
+            )
+        self.currency = (currencies[0] or self.currency) if self.has_price else self.currency
         self.walked: dict[tuple[int, _Fails], _Loss] = {}
         self.programs = MOST_PROGRAMS
         self.chains: dict[int, SupplyNetwork] = {}
@@ -261,7 +268,7 @@ class _Test:
                 "openRequests": view.coverage.requests,
                 "share": decimal(view.coverage.share),
             },
-            "currency": currency_of(question.mitigations),
+            "currency": self.currency,
             "day": view.network.day.isoformat(),
             "days": question.days,
             "draws": question.draws,

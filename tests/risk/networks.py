@@ -42,8 +42,8 @@ def axle_circle(
         Line("lariana", "rotor", Fraction(960), Fraction(960), {"magnet": Fraction(48)}),
         Line("vltava", "motor", Fraction(960), Fraction(960), {"magnet": Fraction(48, 5)}),
         Line("nordrand", "axle", Fraction(960), Fraction(960), {"rotor": Fraction(1)}),
-        Line("magdeburg", "vehicle", Fraction(640), Fraction(640), {"axle": Fraction(1)}, 3_200_000),
-        Line("kielce", "vehicle", Fraction(320), Fraction(320), {"axle": Fraction(1)}, 3_200_000),
+        Line("magdeburg", "vehicle", Fraction(640), Fraction(640), {"axle": Fraction(1)}, 3_200_000, "EUR"),
+        Line("kielce", "vehicle", Fraction(320), Fraction(320), {"axle": Fraction(1)}, 3_200_000, "EUR"),
     ]
     at_sea = weekly(LANDFALL, *(48 * sets for sets in (4_800, 4_800, 4_800, 9_600)))
     road = Lead(2, working=True)

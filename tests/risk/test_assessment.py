@@ -62,9 +62,38 @@ def report(reader: str, level: str = "tier") -> Any:
     return assess(seen(reader, level)).content
 
 
+def priced(*currencies: str | None) -> Any:
+    """Havelmark's report with the prices of Kielce and Magdeburg in these currencies."""
+    network, told = axle_circle(), iter(currencies)
+    lines = [one if one.revenue_cents is None else replace(one, currency=next(told)) for one in network.lines]
+    network = SupplyNetwork.of(network.day, network.sites.values(), lines, network.links, network.stocks)
+    shown = view(network, "havelmark", key=KEY, checkpoint="c7", hits=[storm("yongjiang")])
+    assert View.read(shown.text) == shown
+    return assess(shown).content
+
+
+@pytest.mark.parametrize(
+    ("name", "currencies", "currency", "cents"),
+    [
+        ("one for all", ("SEK", "SEK"), "SEK", 49_152_000_000),
+        ("none said", (None, None), None, 49_152_000_000),
+        ("two have no sum", ("EUR", "PLN"), None, None),
+    ],
+)
+def test_revenue_is_told_in_the_readers_currency(
+    name: str, currencies: tuple[str | None, ...], currency: str | None, cents: int | None
+) -> None:
+    told = priced(*currencies)
+    assert (told["currency"], told["effect"]["revenueCents"]) == (currency, cents), name
+    assert {one["revenueCents"] is None for one in told["effect"]["stops"]} == {cents is None}, name
+    assert told["effect"]["lost"] == {"vehicle": "15360"}
+    assert any("several currencies (EUR, PLN)" in one for one in told["assumptions"]) == (cents is None)
+
+
 def test_havelmark_sees_its_plants_its_revenue_and_a_cyclone_at_tier_3() -> None:
     told = report("havelmark")
     effect = told["effect"]
+    assert told["currency"] == "EUR"
     assert effect["lost"] == {"vehicle": "15360"}
     assert effect["revenueCents"] == 49_152_000_000
     by_week: dict[str, int] = {}

@@ -412,6 +412,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         MalformedFact,
         "currency",
     ),
+    "costs in another currency than prices": (
+        {"every": (Every.SITE,), "mitigations": (replace(MORE, cost=Cost(1, 0, "USD", 1)),)},
+        MalformedFact,
+        "revenue in EUR",
+    ),
     "two currencies": (
         {
             "every": (Every.SITE,),
