@@ -7,12 +7,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from api.impact.requests import end_of
 from api.notices import Told
 from api.noticing import FactNotices
 from api.routes.facts import XLSX
 from ledger_service.keys import from_hex, to_hex
+from ledger_service.store.tables import statement
 from tests.api.house import House, house
 from tests.api.impact.workbooks import LINK, OWN_SITE, PART, SITE, SITE_KEY, STOCK, filled
 from tests.consortium import member_id
@@ -43,6 +45,13 @@ def request(service: House, asker: str = "nordrand", asked: str = "duero", **cha
         asker,
         service.envelope(asker, (asked,), kind="fact-request", content=content, stream=f"{asker} asks {asked}").data,
     )
+
+
+def kept(service: House) -> int:
+    """How many statements there are, but for the addresses that custodial members' gateways leave by themselves."""
+    query = sa.select(sa.func.count()).where(statement.c.kind != "custody-addresses")
+    with service.network.ledger.store.read() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def bomb() -> bytes:
@@ -83,7 +92,8 @@ def test_the_service_signs_what_is_new_for_a_custodial_member_and_for_nobody_els
     assert send(service, "kleinwerk", data, "").json()["registered"] == 0
     changed = filled({"stock": [STOCK | {"site": "9521003000015", "quantity": 3}]})
     assert send(service, "kleinwerk", changed, "").json()["registered"] == 1
-    assert service.get("kleinwerk", "/v1/streams").json()["items"][0]["registered"] == 3
+    streams = service.get("kleinwerk", "/v1/streams").json()["items"]
+    assert 3 in [one["registered"] for one in streams if one["audience"] == []]
     assert send(service, "duero", filled(WHOLE), "").status_code == 403
 
 
@@ -129,13 +139,13 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_wrong_with_a_table_is_a_problem_and_nothing_is_kept(service: House, name: str) -> None:
     parts, status, what = BAD[name]
-    size = service.network.ledger.size
+    size = kept(service)
     for member, path in (("oderland", "read"), ("kleinwerk", "")):
         answer = send(service, member, **{"path": path, **parts})
         assert answer.status_code == status, answer.text
         assert what in answer.text
         assert answer.headers["content-type"] == "application/problem+json"
-    assert service.network.ledger.size == size
+    assert kept(service) == size
 
 
 def test_a_problem_names_sheet_row_and_column(service: House) -> None:
@@ -235,7 +245,7 @@ def test_the_service_asks_for_a_custodial_member_and_for_nobody_else(service: Ho
     assert answer.status_code == 201, answer.text
     (asked,) = service.get("oderland", "/v1/risk/requests").json()["items"]
     assert (asked["request"], asked["asker"]) == (answer.json()["request"], to_hex(member_id("kleinwerk")))
-    size = service.network.ledger.size
+    size = kept(service)
     for changes, status in (
         ({"to": [to_hex(member_id("kleinwerk"))]}, 400),
         ({"to": []}, 400),
@@ -246,7 +256,7 @@ def test_the_service_asks_for_a_custodial_member_and_for_nobody_else(service: Ho
     ):
         assert service.post("kleinwerk", "/v1/risk/requests", json=content | changes).status_code == status, changes
     assert service.post("duero", "/v1/risk/requests", json=content).status_code == 403
-    assert service.network.ledger.size == size
+    assert kept(service) == size
 
 
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -261,11 +271,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request_that_asks_nothing_clear_is_refused(service: House, name: str) -> None:
-    size = service.network.ledger.size
+    size = kept(service)
     answer = request(service, **REQUESTS[name])
     assert answer.status_code == 400, answer.text
     assert answer.json()["where"].startswith("/content/")
-    assert service.network.ledger.size == size
+    assert kept(service) == size
 
 
 def test_what_is_read_of_others_is_nothing(service: House) -> None:
