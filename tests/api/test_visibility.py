@@ -324,7 +324,7 @@ def test_what_no_rule_names_is_denied() -> None:
             Action.READ_NOTICES, Action.KEEP_WEBHOOKS, Action.RAISE_RECALL,
             Action.READ_ADDRESSES, Action.HAND_OVER, Action.READ_STEPS,
             Action.READ_TRAIL,
-            Action.ASSESS, Action.READ_REPORTS, Action.READ_VIEW, Action.STRESS, Action.READ_EXPOSURE,
+            Action.ASSESS, Action.READ_REPORTS, Action.READ_VIEW, Action.STRESS, Action.READ_EXPOSURE, Action.READ_PLANS,
             Action.READ_DISRUPTIONS, Action.KEEP_THRESHOLD, Action.READ_ALERTS, Action.ACKNOWLEDGE,
             Action.READ_FACT_REQUESTS, Action.FILL_FACTS, Action.READ_FACT_PAGE, Action.ANSWER_FACT_PAGE,
             Action.READ_NOTE, Action.ANSWER_NOTE, Action.KEEP_PINS, Action.READ_REQUESTS, Action.SETTLE_REQUEST,
