@@ -20,7 +20,8 @@ test: setup ## the quick tests, about three minutes, Python alone (ARGS goes to 
 	@$(VENV)/python -m pytest -m "not full" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-all: setup node ## the rest: needs node, npm and chromium, or time; with CI=true a skip is a failure
-	@$(VENV)/python -m pytest -m full $(ARGS)
+	@$(VENV)/python -m pytest -m full -n auto --maxprocesses 2 --dist worksteal --ignore tests/benchmarks $(ARGS)
+	@$(VENV)/python -m pytest -m full tests/benchmarks
 
 lint: setup ## ruff, mypy --strict and the import contracts
 	@$(VENV)/ruff check .
