@@ -443,7 +443,7 @@ class _Report:
 
     def _best_plan(self) -> dict[str, Any]:
         """The least that anybody could make of it, and what a day's use of the reader's own stocks is worth there."""
-        best = plan(self.network, self._outages(LIKELY), closures=self._closures(LIKELY), days=self.days)
+        best = plan(self.network, self._outages(LIKELY), closures=self._closures(LIKELY), days=self.days, of=self.own)
         lost: dict[str, float] = defaultdict(float)
         for (site, part), short in best.lost.items():
             if site in self.own:

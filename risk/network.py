@@ -585,6 +585,10 @@ class Arrays:
         """The lines of `site`, without going through those of all sites."""
         return tuple(sorted(self.line_index[place_of(one)] for one in self.network.lines_at(site)))
 
+    def of_sites(self, sites: Iterable[str]) -> Index:
+        """The lines of `sites`, in order."""
+        return np.array(sorted(at for site in sites for at in self.lines_at(site)), np.int64)
+
     @cached_property
     def lines_of(self) -> Mapping[str, tuple[int, ...]]:
         """The lines of each site."""
@@ -610,6 +614,16 @@ class Arrays:
             seen[wave] = True
             found = self.users(wave)
             wave = np.unique(found[~seen[found]])
+        return np.flatnonzero(seen)
+
+    def before(self, lines: Index) -> Index:
+        """The `lines` and all whose goods go into what they make, at any remove, in order."""
+        seen, is_bin = np.zeros(len(self.lines), bool), np.zeros(len(self.bins), bool)
+        seen[lines] = True
+        count = -1
+        while count < (count := np.count_nonzero(seen)):
+            is_bin[self.need_bin[seen[self.need_line]]] = True
+            seen[self.link_line[is_bin[self.link_bin]]] = True
         return np.flatnonzero(seen)
 
     def users(self, lines: Index) -> Index:

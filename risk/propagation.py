@@ -161,10 +161,8 @@ def propagate(
     hit = _hit_lines(network, network.arrays, outages)
     closed, diverted = _closed_links(network, closures), _diverted_links(network, diversions)
     inner = _at_risk(network, hit, closed, diverted, days)
-    if of is not None:
-        lines = [network.arrays.line_index[line.site, line.part] for site in of for line in network.lines_at(site)]
-        if not np.isin(lines, inner).any():
-            return Impact(network.day, days, (), 0)
+    if of is not None and not np.isin(network.arrays.of_sites(of), inner).any():
+        return Impact(network.day, days, (), 0)
     return _Pass(Shape(network, hit, days, inner, closed, diverted)).run()
 
 
@@ -360,6 +358,18 @@ def _link_at(network: SupplyNetwork, key: str) -> int:
     return at
 
 
+def _extent(arrays: Arrays, cone: Index) -> tuple[Index, Index, Index, Index]:
+    """The needs and bins of the lines `cone`, the links into these, and all lines at either end of them."""
+    in_cone = np.zeros(len(arrays.lines), bool)
+    in_cone[cone] = True
+    need = np.flatnonzero(in_cone[arrays.need_line])
+    is_bin = np.zeros(len(arrays.bins), bool)
+    is_bin[arrays.need_bin[need]] = True
+    link = np.flatnonzero(is_bin[arrays.link_bin])
+    in_cone[arrays.link_line[link]] = True
+    return need, np.flatnonzero(is_bin), link, np.flatnonzero(in_cone)
+
+
 def _beyond(arrays: Arrays, links: Iterable[int]) -> list[int]:
     """The lines that use what `links` bring."""
     bins = arrays.link_bin[list(links)]
@@ -384,6 +394,7 @@ class Shape:
     for each line and a column for each day. `arrival[link, t]` is the day on which what leaves on day t can be used,
     the number of days where that is too late; the share `late[link, t]` of it comes on `late_arrival[link, t]`, where a
     closure holds it up (None: nothing does). `carry[link, t]` bounds what leaves. `arriving[t, bin]` is on its way.
+    With `leading_to` (lines) it is the part of that which comes before these; the rest is left out, and owed as ever.
     """
 
     def __init__(
@@ -394,6 +405,7 @@ class Shape:
         inner: Index | None = None,
         closed: Mapping[int, Sequence[Closure]] | None = None,
         diverted: Mapping[int, Sequence[tuple[int, Diversion]]] | None = None,
+        leading_to: Index | None = None,
     ) -> None:
         arrays = network.arrays
         self.closed, self.diverted = closed or {}, diverted or {}
@@ -401,14 +413,21 @@ class Shape:
         self.days = days_from(network.day, days)
         self.arrays = arrays
         cone = arrays.reach([*hit, *_beyond(arrays, [*self.closed, *self.diverted])]) if inner is None else inner
+        need, bins, link, lines = _extent(arrays, cone)
+        usage = totals(arrays.need_bin[need], arrays.need_amount[need] * arrays.per_day[arrays.need_line[need]],
+                       len(arrays.bins))  # fmt: skip
+        # What a line owes to customers outside is taken from it first.
+        taken = totals(arrays.link_line[link], arrays.share[link] * usage[arrays.link_bin[link]], len(arrays.lines))
+        is_final = np.bincount(arrays.link_line[link], minlength=len(arrays.lines)) == 0
+        elsewhere = np.where(is_final, arrays.per_day, np.maximum(arrays.per_day - taken, 0))
+        if leading_to is not None:
+            cone, asked = np.intersect1d(cone, arrays.before(leading_to)), np.intersect1d(lines, leading_to)
+            need, bins, link, lines = _extent(arrays, cone)
+            lines = np.union1d(lines, asked)
         in_cone = np.zeros(len(arrays.lines), bool)
         in_cone[cone] = True
-        need = np.flatnonzero(in_cone[arrays.need_line])
-        bins = np.unique(arrays.need_bin[need])
         bin_at = np.full(len(arrays.bins), -1, np.int64)
         bin_at[bins] = np.arange(len(bins))
-        link = np.flatnonzero(bin_at[arrays.link_bin] >= 0)
-        lines = np.unique(np.concatenate([cone, arrays.link_line[link]]))
         line_at = np.full(len(arrays.lines), -1, np.int64)
         line_at[lines] = np.arange(len(lines))
         self.lines, self.bins, self.links = lines, bins, link
@@ -421,11 +440,7 @@ class Shape:
         self.finished = arrays.finished[lines].copy()
         self.inbound = arrays.inbound[bins].copy()
         self.open = self._calendars()
-        usage = totals(self.need_bin, self.need_amount * self.plan[self.need_line], len(bins))
-        # What a line owes to customers outside is taken from it first.
-        taken = totals(self.link_line, self.share * usage[self.link_bin], len(lines))
-        is_final = np.bincount(self.link_line, minlength=len(lines)) == 0
-        self.elsewhere = np.where(is_final, self.plan, np.maximum(self.plan - taken, 0))
+        self.elsewhere = elsewhere[lines]
         self.capacity = np.repeat(arrays.capacity[lines][:, None], days, axis=1) * self.open
         for index, profiles in hit.items():
             if line_at[index] < 0:  # nothing is lost there
@@ -609,11 +624,15 @@ def shape_of(
     days: int,
     closures: Sequence[Closure] = (),
     diversions: Sequence[Diversion] = (),
+    of: Collection[str] | None = None,
 ) -> Shape:
-    """What `outages` and `closures` can reach within `days` days; raises MalformedFact as `propagate` does."""
+    """What `outages` and `closures` can reach within `days` days, of that what leads to the lines of the sites `of` if
+    they are named; raises MalformedFact as `propagate` does.
+    """
     hit = _hit_lines(network, network.arrays, outages)
     closed, diverted = _closed_links(network, closures), _diverted_links(network, diversions)
-    return Shape(network, hit, days, closed=closed, diverted=diverted)
+    lines = None if of is None else network.arrays.of_sites(of)
+    return Shape(network, hit, days, closed=closed, diverted=diverted, leading_to=lines)
 
 
 @dataclass(frozen=True, slots=True)

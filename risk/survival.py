@@ -6,7 +6,7 @@ and wrong where leads, sailings or ramps matter: there they call safe what stand
 by days; it is the answer that counts, and what one more unit of stock or capacity is worth comes out of its duals.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -247,25 +247,36 @@ class Plan:
 
 
 def plan(
-    network: SupplyNetwork, outages: Sequence[Outage], *, closures: Sequence[Closure] = (), days: int = 120
+    network: SupplyNetwork,
+    outages: Sequence[Outage],
+    *,
+    closures: Sequence[Closure] = (),
+    days: int = 120,
+    of: Collection[str] | None = None,
 ) -> Plan:
     """The least loss within `days` days under leads, sailings, calendars, ramps and closures, over what they reach.
 
-    Products without a price count for nothing, or one cent each where none has a price. Raises NoSolution,
-    MalformedFact.
+    Products without a price count for nothing, or one cent each where none has a price. With `of` only what these sites
+    lose counts, and only what leads to them is looked at: who loses nothing by it may as well get nothing, so the
+    optimum is that of the whole. Raises NoSolution, MalformedFact.
     """
-    shape = shape_of(network, outages, days, closures)
+    shape = shape_of(network, outages, days, closures, of=of)
     if not len(shape.lines):
         return Plan(0.0, {}, ())
-    return _Expanded(network, shape).solve()
+    return _Expanded(network, shape, of).solve()
 
 
 class _Expanded:
     """The program of a shape: for each day output, shipments and stocks."""
 
-    def __init__(self, network: SupplyNetwork, shape: Shape) -> None:
+    def __init__(self, network: SupplyNetwork, shape: Shape, of: Collection[str] | None) -> None:
         self.network = network
         self.shape = shape
+        lines = [shape.arrays.lines[one] for one in shape.lines.tolist()]
+        self.counts = np.array([of is None or one.site in of for one in lines])
+        self.prices = np.where(self.counts, [float(one.revenue_cents or 0) for one in lines], 0.0)
+        if not self.prices.any():
+            self.prices = self.counts.astype(float)
 
     def solve(self) -> Plan:
         shape = self.shape
@@ -278,11 +289,8 @@ class _Expanded:
         sent = program.variables(links * days, upper=can_carry.ravel()).reshape(links, days)
         finished = program.variables(lines * days).reshape(lines, days)
         inbound = program.variables(bins * days).reshape(bins, days)
-        prices = np.array([float(shape.arrays.lines[one].revenue_cents or 0) for one in shape.lines.tolist()])
-        if not prices.any():
-            prices += 1
         due = shape.elsewhere[:, None] * shape.open
-        lost = program.variables(lines * days, cost=np.repeat(prices, days), upper=due.ravel())
+        lost = program.variables(lines * days, cost=np.repeat(self.prices, days), upper=due.ravel())
         lost = lost.reshape(lines, days)
         # finished[t-1] + made[t] + lost[t] - sent[t] - finished[t] = due[t]
         opening = np.zeros((lines, days))
@@ -336,7 +344,7 @@ class _Expanded:
         found = {}
         for place, row in enumerate(amounts):
             short = [(self.shape.days[t], float(row[t])) for t in np.flatnonzero(row > _SMALL).tolist()]
-            if short:
+            if short and self.counts[place]:
                 line = self.network.arrays.lines[int(self.shape.lines[place])]
                 found[line.site, line.part] = tuple(short)
         return found

@@ -11,13 +11,13 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from risk.errors import MalformedFact
 from risk.network import EVERY_DAY, Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Outage, propagate
-from risk.survival import loss_while_out, plan, risk_exposure, time_to_survive
+from risk.survival import Plan, loss_while_out, plan, risk_exposure, time_to_survive
 
 DAY = date(2026, 10, 12)
 ALWAYS = Calendar(EVERY_DAY)
@@ -161,6 +161,24 @@ def test_no_pass_does_better_than_the_best_plan(seed: int) -> None:
     out = [Outage("R0", ((DAY + timedelta(days=1), 0.0), (DAY + timedelta(days=9), 1.0)))]
     walked, best = propagate(made, out, days=25), plan(made, out, days=25)
     assert walked.revenue_cents >= best.cents - 0.51 * max(len(walked.stops), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from(["P0", "P1", "M0"]))
+def test_who_asks_for_itself_alone_gets_the_optimum_of_the_whole(seed: int, length: int, reader: str) -> None:
+    whole = random_network(seed)
+    lines = [replace(one, revenue_cents=7 if one.site == reader else None) for one in whole.lines]
+    assume(any(one.revenue_cents for one in lines))
+    whole = SupplyNetwork.of(DAY, whole.sites.values(), lines, whole.links, whole.stocks)
+    out = [Outage("R0", ((DAY, 0.0), (DAY + timedelta(days=length), 1.0)))]
+    everything, own = plan(whole, out, days=25), plan(whole, out, days=25, of={reader})
+
+    def units(found: Plan) -> float:
+        return sum(amount for place, days in found.lost.items() if place[0] == reader for _, amount in days)
+
+    assert own.cents == pytest.approx(everything.cents)
+    assert units(own) == pytest.approx(units(everything), abs=1e-5)
+    assert {site for site, _ in own.lost} <= {reader}
 
 
 @settings(max_examples=40, deadline=None)
