@@ -39,7 +39,9 @@ def run(*, quick: bool) -> Iterator[Figure]:
     network, _ = _built(small)
     yield from _reports(network, small, Goal(at_most=50))
     yield _every_site(network, small)
-    yield from _whole_reports(network, small)
+    shown = _shown(network)
+    yield from _whole_reports(shown, small)
+    yield _reports_of_losses(shown, small)
 
 
 def _built(sites: int) -> tuple[SupplyNetwork, float]:
@@ -270,20 +272,24 @@ def _records(network: SupplyNetwork, at: datetime) -> Iterator[Record]:
                      amount=stock.amount, on_the_way=tuple(coming[stock.site, stock.part]))  # fmt: skip
 
 
-def _whole_reports(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
-    """What a member waits for: its view of a disruption, and the report of that, ready to be signed."""
-    per = sites // TIERS
-    plain = SupplyNetwork.of(
+def _shown(network: SupplyNetwork) -> SupplyNetwork:
+    """The same, with each site a member of its own, that sees of all others tier and region."""
+    return SupplyNetwork.of(
         network.day,
         [replace(one, owner=one.key) for one in network.sites.values()],
         network.lines,
         [replace(one, level="tier") for one in network.links],
         network.stocks,
     )
+
+
+def _whole_reports(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
+    """What a member waits for: its view of a disruption, and the report of that, ready to be signed."""
+    per = sites // TIERS
     random = Random(17)
     reader = site_key(TIERS - 1, random.randrange(per))
     begun = perf_counter()
-    sight = Sight(plain, reader, key=bytes(32), checkpoint="benchmark")
+    sight = Sight(network, reader, key=bytes(32), checkpoint="benchmark")
     drawn = perf_counter() - begun
     assert assess(sight.view([_fire(site_key(0, 0))])).text
     prepared = perf_counter() - begun
@@ -319,6 +325,54 @@ def _whole_reports(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
         f"{percentile(cpu, 0.5):.0f}, p95 {percentile(cpu, 0.95):.0f} ms\n"
         f"{len(times[True])} of 150 reach the reader and have programs solved: "
         f"median {percentile(lost, 0.5):.0f}, longest {max(lost):.0f} ms",
+    )
+
+
+def _reports_of_losses(network: SupplyNetwork, sites: int) -> Figure:
+    """The same where the reader makes a product that stops: with its programs, its interval and one more day of stock.
+
+    Each time three of its suppliers, at any remove, are out; of four readers, up to ten times each.
+    """
+    random = Random(19)
+    suppliers: dict[str, list[str]] = defaultdict(list)
+    for link in network.links:
+        suppliers[link.customer].append(link.supplier)
+    wall, cpu = [], []
+    for _ in range(4):
+        reader = site_key(TIERS - 1, random.randrange(sites // TIERS))
+        before, wave = set[str](), {reader}
+        while wave:
+            wave = {one for site in wave for one in suppliers[site]} - before
+            before |= wave
+        sight = Sight(network, reader, key=bytes(32), checkpoint="benchmark")
+        near, lost = sorted(before, reverse=True)[: 8 * TIERS], 0
+        for _ in range(200):
+            some = random.sample(near, min(3, len(near)))
+            outages = [Outage(one, ((ONSET, 0.0), (BACK, 1.0))) for one in some]
+            if all(one.site != reader for one in propagate(network, outages, days=112, of=[reader]).stops):
+                continue
+            hits = [_fire(one) for one in some]
+            if not lost:
+                assert assess(sight.view(hits)).text  # what is made once for all disruptions
+            begun, used = perf_counter(), own_cpu_seconds()
+            report = assess(sight.view(hits))
+            assert report.text
+            cpu.append(1000 * (own_cpu_seconds() - used))
+            wall.append(1000 * (perf_counter() - begun))
+            assert report.content["effect"]["stops"]
+            assert report.content["bestPlan"]
+            lost += 1
+            if lost == 10:
+                break
+    return Figure(
+        f"disruption to the whole report of a reader who loses by it at {sites:,} sites, p95",
+        percentile(wall, 0.95),
+        "ms",
+        (Goal(at_most=50),),
+        None,
+        "",
+        f"{len(wall)} reports; median {percentile(wall, 0.5):.0f} ms; of processor time median "
+        f"{percentile(cpu, 0.5):.0f}, p95 {percentile(cpu, 0.95):.0f} ms",
     )
 
 

@@ -571,6 +571,12 @@ class Arrays:
             ]
         return self.coming_by_link[link]
 
+    @cached_property
+    def on_the_way(self) -> Vector:
+        """What is on the way to each bin in all."""
+        sums = [float(sum(link.in_transit.values())) for link in self.network.links]
+        return totals(self.link_bin, np.array(sums, np.float64), len(self.bins))
+
     def slack(self, days: int) -> Vector:
         """For each bin how many working days of use can fail to come within `days` days before it runs short.
 
@@ -620,10 +626,11 @@ class Arrays:
         """The `lines` and all whose goods go into what they make, at any remove, in order."""
         seen, is_bin = np.zeros(len(self.lines), bool), np.zeros(len(self.bins), bool)
         seen[lines] = True
-        count = -1
-        while count < (count := np.count_nonzero(seen)):
+        before = -1
+        while (count := int(np.count_nonzero(seen))) > before:
             is_bin[self.need_bin[seen[self.need_line]]] = True
             seen[self.link_line[is_bin[self.link_bin]]] = True
+            before = count
         return np.flatnonzero(seen)
 
     def users(self, lines: Index) -> Index:

@@ -64,10 +64,13 @@ class _Program:
         """Terms `values` × column in each row."""
         self.entries.append((rows, columns, np.broadcast_to(np.asarray(values, float), rows.shape)))
 
-    def solve(self, among_equals: Vector | None = None) -> tuple[float, Vector, Vector, Vector]:
+    def solve(
+        self, among_equals: Vector | None = None, is_settled_at_0: bool = False
+    ) -> tuple[float, Vector, Vector, Vector]:
         """The optimum, the variables there, the dual of each row and the reduced cost of each variable; NoSolution.
 
         Of the solutions that cost the same, one that is cheapest by `among_equals` too; the duals are the first ones.
+        With `is_settled_at_0` all that cost nothing are the same to the caller.
         """
         rows = np.concatenate([one[0] for one in self.entries])
         columns = np.concatenate([one[1] for one in self.entries])
@@ -89,7 +92,7 @@ class _Program:
         _run(solver)
         best, solution = solver.getObjectiveValue(), solver.getSolution()
         values, duals, reduced = (np.array(one) for one in (solution.col_value, solution.row_dual, solution.col_dual))
-        if among_equals is not None:
+        if among_equals is not None and not (is_settled_at_0 and best < _SMALL):
             cost = np.concatenate(self.cost)
             used = np.flatnonzero(cost).astype(np.int32)
             solver.addRow(-np.inf, best + abs(best) * _SAME, len(used), used, cost[used])
@@ -163,9 +166,7 @@ def _one_bucket(
     fixed = 0.0 if days is None else days
     # What a line uses of a part is what came, what lay there and what is on its way: in one bucket that is all one.
     bins = len(arrays.bins)
-    inbound = arrays.inbound.copy()
-    for link, bin_ in zip(network.links, arrays.link_bin.tolist(), strict=True):
-        inbound[bin_] += float(sum(link.in_transit.values()))
+    inbound = arrays.inbound + arrays.on_the_way
     rows = program.constraints(np.full(bins, -np.inf), inbound)
     program.add(rows[arrays.need_bin], made[arrays.need_line], arrays.need_amount)
     program.add(rows[arrays.link_bin], sent, -1.0)
@@ -332,7 +333,8 @@ class _Expanded:
         # Of plans that lose the same, the one that loses latest: what can still be averted should not look lost.
         early = np.zeros(program.columns)
         early[lost] = np.arange(days, 0, -1)
-        cents, values, duals, reduced = program.solve(early)
+        is_settled = bool(np.all(self.prices[self.counts] > 0))
+        cents, values, duals, reduced = program.solve(early, is_settled)
         return Plan(
             cents,
             self._lost(values[lost]),
