@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ledger_service.custody.kinds import MAX_DIGITS, PIECE_UNITS, Choice, Document
 from ledger_service.custody.kinds import Reader as CustodyReader
@@ -30,6 +30,8 @@ MAX_ORIGINAL = 300_000
 """Characters of a message as it came: as JSON, in which a quotation mark takes two, it still fits an envelope."""
 HALF_WAY_ROUND_KM = 20_100
 MAX_CENTS = 2**53 - 1
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+Day = TypeVar("Day", bound=date)
 
 
 class Reader(CustodyReader):
@@ -136,11 +138,20 @@ def _member(reader: Reader, name: str) -> bytes:
     return reader.hash(name)
 
 
+def _in_our_time(day: Day, where: str) -> Day:
+    """`day`, from which days can be counted on: the calendar ends with the year 9999, and whoever came near it would
+    stop the figures of all.
+    """
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise MalformedInput(f"expected a year from {FIRST_YEAR} to {LAST_YEAR}", where)
+    return day
+
+
 def _day(reader: Reader, name: str) -> date:
     text = reader.text(name, 10)
     try:
         if _DAY.fullmatch(text):
-            return date.fromisoformat(text)
+            return _in_our_time(date.fromisoformat(text), reader.at(name))
     except ValueError:
         pass
     raise MalformedInput("expected a day, as 2026-10-12", reader.at(name))
@@ -798,7 +809,7 @@ def _moment(reader: Reader, name: str, latest: int | None = None) -> datetime:
     """A time with the offset that it was written with."""
     reader.time(name, latest=latest)
     text = reader.text(name, 40)
-    return datetime.fromisoformat(text.replace("z", "Z"))
+    return _in_our_time(datetime.fromisoformat(text.replace("z", "Z")), reader.at(name))
 
 
 def _share_as_written(reader: Reader, name: str) -> str:

@@ -121,14 +121,14 @@ def usable(
             reason = Reason.NOT_QUALIFIED
         elif expires < max(day, alternative.first_arrival):
             reason = Reason.EXPIRED
+        elif not alternative.consents:
+            reason = Reason.NO_CONSENT
         elif is_hit(alternative.supplier):
             reason = Reason.HIT
         elif alternative.a_week <= 0:
             reason = Reason.NO_CAPACITY
         elif alternative.first_arrival >= too_late:
             reason = Reason.TOO_LATE
-        elif not alternative.consents:
-            reason = Reason.NO_CONSENT
         if reason is None:
             good.append(alternative)
         else:

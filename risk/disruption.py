@@ -18,6 +18,8 @@ from risk.network import Site
 
 EARTH_KM = 6371.0088
 """Mean radius (IUGG)."""
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""Years that a report may name: days are counted on from there, and the calendar ends with the year 9999."""
 
 
 class Status(StrEnum):
@@ -199,6 +201,8 @@ class Report:
         for what, time in (("sent", self.sent), ("onset", self.onset), ("end", self.ends)):
             if time is not None and time.utcoffset() is None:
                 raise MalformedFact(f"the time of its {what} has no offset", where)
+            if time is not None and not FIRST_YEAR <= time.year <= LAST_YEAR:
+                raise MalformedFact(f"the year of its {what} lies between {FIRST_YEAR} and {LAST_YEAR}", where)
         if self.onset is not None and self.ends is not None and self.ends < self.onset:
             raise MalformedFact("it ends before it begins", where)
         if self.left is not None and not 0 <= self.left <= 1:

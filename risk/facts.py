@@ -223,7 +223,8 @@ class _Reading:
         of: dict[str, list[Record]] = {kind: [] for kind in _ABOUT}
         for one in sorted(self.current.values(), key=_when):
             of[one.kind].append(one)
-        self.sites = self._sites(of["site"])
+        # Whose a site is and what a part is counted in goes by who said so first, however often it is said again.
+        self.sites = self._sites(sorted(of["site"], key=self._first_said))
         self.parts, self.units = self._parts(of["part"])
         self.declared = frozenset(self.units)
         self.counted: dict[str, list[tuple[datetime, str, str]]] = defaultdict(list)
@@ -373,6 +374,14 @@ class _Reading:
             key=lambda one: (one.fact.stated.as_of, *_when(one)),
             default=None,
         )  # fmt: skip
+
+    def _first_said(self, record: Record, name: str = "", value: str = "") -> tuple[datetime, str]:
+        """When its issuer first said something of the same thing, or first with `value` in the field `name`."""
+        return min(
+            _when(one)
+            for one in self.said[thing_of(record)]
+            if not name or getattr(one.fact, name) == value or (name == "same_as" and value in one.fact.same_as)
+        )
 
     def _replace(self, key: Place, before: Record | None, after: Record | None) -> None:
         """`after` holds of the thing `key` from now on, in place of `before`."""
@@ -555,18 +564,20 @@ class _Reading:
         names: dict[str, str] = {}
         self.parts = names
         units: dict[str, str] = {}
+        said: list[tuple[tuple[datetime, str], str, Record]] = []
         for one in records:
-            root = self.name(one.fact.part)
-            for other in one.fact.same_as:
-                end = self.name(other)
-                if end != root:
-                    names[max(end, root)] = min(end, root)
-                    root = min(end, root)
-        for one in records:
-            root = self.name(one.fact.part)
-            if units.setdefault(root, one.fact.uom) != one.fact.uom:
-                wrong = f"others count this part in {units[root]}, not in {one.fact.uom}"
+            said.append((self._first_said(one, "uom", one.fact.uom), "", one))
+            said += [(self._first_said(one, "same_as", other), other, one) for other in one.fact.same_as]
+        for _, other, one in sorted(said, key=lambda each: each[:2]):
+            root, end = self.name(one.fact.part), self.name(other or one.fact.part)
+            counted = units.setdefault(root, one.fact.uom)
+            if counted != one.fact.uom or units.get(end, counted) != counted:
+                # Joined, what is counted otherwise would count for nothing wherever it is used.
+                wrong = f"others count this part in {units.get(end, counted)}, not in {one.fact.uom}"
                 self.told["speaks", thing_of(one)] = (_tell(one, wrong),)
+            elif end != root:
+                first, last = sorted((end, root))
+                units[first], names[last] = counted, first
         return names, units
 
     def _line(self, place: tuple[str, str]) -> Line | None:

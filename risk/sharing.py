@@ -436,12 +436,9 @@ class _Mask:
             route.check()
         self.ways = self._link | {one.key: self._link[one.link] for one in self.routes}
         # An alternative counts for everybody whose need it can cover; the reader is told of those of its own sites.
-        self.alternatives = [
-            replace(one, shared=one.shared | self._in_common(one)) if one.customer in self.own else one
-            for one in alternatives
-            if one.customer in self.seen
-        ]
+        self.alternatives = [self._offered(one) for one in alternatives if one.customer in self.seen]
         self.offers = {("offer", one.supplier) for one in self.alternatives}
+        self.consenting = {("offer", one.supplier) for one in self.alternatives if one.consents}
         self.named_offers = {("offer", one.supplier) for one in self.alternatives if one.customer in self.own}
         self.offering = {one.supplier for one in self.alternatives if one.customer in self.own and one.consents}
         self.qualifications = [
@@ -451,6 +448,14 @@ class _Mask:
         self.scale = self._scales()
         self.coverage = self._coverage()
         self._scaled = {one.key: self._link_scaled(one) for one in self.links}
+
+    def _offered(self, one: Alternative) -> Alternative:
+        """An alternative as it may count: of a supplier that has not agreed to be suggested nothing but its name, or
+        whoever qualified somebody's site would learn what it has to spare, where it lies, and when it is hit.
+        """
+        if not one.consents:
+            return replace(one, a_week=Fraction(0))
+        return replace(one, shared=one.shared | self._in_common(one)) if one.customer in self.own else one
 
     def site_names(self, names: Mapping[str, str]) -> dict[str, str]:
         """What the sites are called that the reader may see by their keys, and those that offer it what they have."""
@@ -568,7 +573,7 @@ class _Mask:
                     about |= {*self._ends(self.ways[one.link]), ("link", one.link)}
                 continue
             nodes: list[Node] = [("site", one.site)] if one.site in self.seen else []
-            nodes += [("offer", one.site)] if ("offer", one.site) in self.offers else []
+            nodes += [("offer", one.site)] if ("offer", one.site) in self.consenting else []
             sites += [(node, one) for node in nodes]
             about.update(nodes)
         return _Happening(tuple(sites), tuple(links), frozenset(about))
