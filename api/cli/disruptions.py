@@ -37,7 +37,9 @@ def add(
 ) -> None:
     """Report a disruption: the message is read here, asked about, signed and sent, one statement for each report.
 
-    Exit 1 where the service says that it would count for nothing; then nothing is signed.
+    Refused, with nothing signed, where the service says that it would count for nothing: an update of what its source
+    cancelled, other words for a report that was stated before. Whether we may speak for a site that it names is told
+    by `risk disruption list`, once it is anchored.
     """
     from datetime import UTC, datetime
     from os import urandom
@@ -209,9 +211,10 @@ def threshold(
     if as_json:
         say_json(held)
         return
-    say(f"interrupted from {held['standstillDays']} days at a standstill on")
+    say(f"interrupted from this many days at a standstill on: {held['standstillDays']}")
     if held["revenueMinorUnits"] is not None:
-        say(f"or from revenue of {held['revenueMinorUnits']} minor units on")
+        cents = int(held["revenueMinorUnits"])
+        say(f"or from revenue of {cents // 100:,}.{cents % 100:02} on, in our currency")
     say("by exercises, too" if held["exercises"] else "by exercises never; these come with the summary")
     say(f"the rest comes at {held['summaryAt']}")
     after = held["remindAfterMinutes"]

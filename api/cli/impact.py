@@ -1,5 +1,6 @@
 """A member's risk: what disruptions do to it, and what it and others can do about that (`risk`)."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,8 +148,9 @@ def network(home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile 
     coverage = told["coverage"]
     say(f"{told['sites']} sites of ours are in the network on {told['day']}", "bold")
     if coverage is not None:
-        say(f"of {coverage['needs']} needs that count the share {coverage['share']} is known where it comes from")
-    say(f"{told['openRequests']} requests of ours for facts are open")
+        needs, known = coverage["needs"], _percent(coverage["share"])
+        say(f"{known} of what goes into our products has a known source (needs that count: {needs})")
+    say(f"requests of ours for facts that are open: {told['openRequests']}")
     for one in told["inconsistencies"]:
         say(f"  {one['about']}: {one['what']}", "bold red")
     for one in told["aged"]:
@@ -218,12 +220,21 @@ def _say_report(content: dict[str, Any]) -> None:
         note(f"{count} more are not listed: {name}")
     if effect["revenueCents"] is not None and effect["stops"]:
         least, most = (content["interval"][one]["revenueCents"] for one in ("least", "most"))
-        say(f"Revenue at risk: {_money(effect['revenueCents'])}, between {_money(least)} and {_money(most)}")
+        amounts = f"{_money(effect['revenueCents'])}, between {_money(least)} and {_money(most)}"
+        say(f"Revenue at risk: {content['currency'] or ''} {amounts}".replace("  ", " "))
     sure = content["confidence"]
-    say(f"How sure: {sure['probability']['least']} to {sure['probability']['most']}; known is {sure['coverage']} of it")
+    chances = sorted({sure["probability"][one] for one in ("least", "most")}, key=Fraction)
+    if content["origins"]:
+        say(f"That it happens: {' to '.join(map(_percent, chances))}")
+    say(f"{_percent(sure['coverage'])} of what goes into our products has a known source")
     for one in content["alternatives"]["suggestions"]:
         say(f"  {sites.get(one['supplier'], one['supplier'])}: {one['aWeek']} a week from {one['firstArrival']}, "
             f"{one['covers']} of the need")  # fmt: skip
+
+
+def _percent(share: str) -> str:
+    """A share as a whole per cent, rounded down: what is nearly all known is not all known."""
+    return f"{Fraction(share) * 100 // 1} %"
 
 
 def _money(cents: int) -> str:

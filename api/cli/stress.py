@@ -109,9 +109,12 @@ def _recompute(path: Path, as_json: bool) -> None:
     from api.impact.stress import remade
     from ledger_service.errors import LedgerError
     from risk.errors import RiskError
+    from risk.reading import parse
 
-    kept = _read(path)
+    if not path.is_file():
+        raise WrongUsage(f"there is no file {path}")
     try:
+        kept = parse(path.read_bytes())  # positions in a view are numbers with a point, as no statement has them
         again = remade(kept if isinstance(kept, dict) else {})
     except (LedgerError, RiskError) as error:
         raise WrongUsage(f"{path}: {error}") from error

@@ -4,6 +4,7 @@ Facts are read from the ledger once, as checkpoints come to cover them (`records
 in it, a restart reads all facts again. What was void or withheld never counted; what was erased counts no more.
 """
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
@@ -22,6 +23,7 @@ from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger
 from ledger_service.store.tables import anchor, checkpoint
 from risk.facts import Known
+from risk.network import Inconsistency
 from risk.sharing import Hit, LinkHit, Sight, View
 
 BATCH = 5_000
@@ -57,6 +59,23 @@ class Aged:
     statement: str
     kind: str
     days: Fraction
+
+
+def short_as_planned(view: View, days: int) -> list[Inconsistency]:
+    """Where stock at the reader's own sites does not last within `days` days though nothing happens.
+
+    Most often goods that are on their way were not stated. Told by the reader's view alone.
+    """
+    arrays, sites = view.network.arrays, view.network.sites
+    found = []
+    for (site, part), slack in zip(arrays.bins, arrays.slack(days).tolist(), strict=True):
+        if sites[site].owner == view.reader and slack < -1:
+            what = (
+                f"what lies there and is on its way is {math.ceil(-slack)} working days short until more can come, and "
+                "every report counts what is lost by that: state what is on its way with the stock"
+            )
+            found.append(Inconsistency(view.reader, f"stock {site} {part}", what))
+    return found
 
 
 class SharedNetwork:
@@ -137,7 +156,9 @@ class SharedNetwork:
             row = connection.execute(query.limit(1)).first()
         if row is None:
             raise UnknownCheckpoint(
-                "there is no checkpoint yet" if size is None else f"no checkpoint has {size} statements"
+                "there is no checkpoint yet: it comes soon after the first statement"
+                if size is None
+                else f"no checkpoint has {size} statements"
             )
         if row.anchored is None:
             raise NotYetAnchored(f"the chain has not taken the checkpoint of {row.size} statements yet")

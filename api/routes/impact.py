@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api import problems
 from api.impact.disruptions import UnknownDisruption
 from api.impact.reports import NoSites, Reported
-from api.impact.shared import Checkpointed
+from api.impact.shared import Checkpointed, short_as_planned
 from api.problems import NotThere, documented
 from api.routes import examples
 from api.routes.bodies import gives, json_body, json_object, text
@@ -33,6 +33,8 @@ router = APIRouter(prefix="/v1/risk", tags=["risk"])
 MAX_KEYS = 100
 DAYS_AROUND = 366
 """How far from today a day may lie for which the network is asked about."""
+AHEAD = 112
+"""For how many days from then on own stock is looked at, as far as a report looks."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _KEYS = Query([], max_length=MAX_KEYS, description="Disruptions by their keys; all that may still matter by default.")
 _STATUS = Query(None, description="Actual by default; exercises, tests and drafts are assessed apart from what is.")
@@ -135,13 +137,19 @@ def read_view(
     | documented(problems.Unauthenticated, UnknownCheckpoint, NotYetAnchored, MalformedInput, RequestValidationError),
 )
 def read_network(size: int | None = SIZE, day: str | None = ON, caller: Caller = asks(Action.READ_VIEW)) -> Response:
-    """How your part of the network stands: what is known of it, and which of your facts do not fit or are old."""
+    """How your part of the network stands: what is known of it, and which of your facts do not fit or are old.
+
+    Where your own stock, with what is on its way, does not last as planned until more can come, that is among the
+    `inconsistencies`: each report would count what is lost by it.
+    """
     impact, member = caller.service.impact, caller.member
     at = impact.shared.at(size, day_of(day, caller))
     name, requests = to_hex(member), impact.requests.open_requests(member, at.size)
-    coverage = None
+    coverage, unfit = None, list(at.known.inconsistencies_of(name))
     if member in at.owners:
-        coverage = plain(impact.shared.view(member, at, requests=requests).coverage)
+        view = impact.shared.view(member, at, requests=requests)
+        coverage = plain(view.coverage)
+        unfit += short_as_planned(view, AHEAD)
     value = {
         "aged": [
             {"days": math.floor(one.days), "kind": one.kind, "statement": one.statement}
@@ -150,9 +158,7 @@ def read_network(size: int | None = SIZE, day: str | None = ON, caller: Caller =
         "checkpoint": at.checkpoint,
         "coverage": coverage,
         "day": at.day.isoformat(),
-        "inconsistencies": [
-            {"about": one.about, "what": one.what} for one in at.known.inconsistencies_of(name)
-        ],
+        "inconsistencies": [{"about": one.about, "what": one.what} for one in unfit],
         "openRequests": requests,
         "sites": sum(one.owner == name for one in at.known.network.sites.values()),
     }  # fmt: skip
