@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from api.feed import iso
-from api.impact.shared import SharedNetwork
+from api.impact.shared import SharedNetwork, short_as_planned
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
 from ledger_service.envelope import Envelope
 from ledger_service.keys import LocalKey, to_hex
+from risk.network import Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.sharing import Sight
 from tests.consortium import Consortium, member_id
 
 KEY = bytes(range(32))
@@ -246,3 +249,20 @@ def test_what_was_handed_over_half_a_year_ago_is_on_its_way_no_more(consortium: 
         assert not link_now.in_transit
         (link_then,) = one.at(before, today(consortium)).known.network.links
         assert sum(link_then.in_transit.values()) == 5, "as it was known then"
+
+
+def test_stock_that_ends_before_more_can_come_is_told_by_the_view_alone() -> None:
+    link = SupplyLink("l", "works", "plant", "casting", lead=Lead(21))
+    ten = Fraction(10)
+    lines = [Line("works", "casting", ten, ten), Line("plant", "axle", ten, ten, {"casting": Fraction(1)})]
+    monday = date(2026, 10, 12)
+
+    def told(days: int) -> list[str]:
+        stocks = [Stock("plant", "casting", Fraction(10 * days))]
+        network = SupplyNetwork.of(monday, [Site("works", "0x01"), Site("plant", "0x02")], lines, [link], stocks)
+        view = Sight(network, "0x02", key=KEY, checkpoint="ledger.example.org/x 1 00").view()
+        return [f"{one.about}: {one.what}" for one in short_as_planned(view, 112)]
+
+    assert told(15) == [], "three weeks of working days"
+    (short,) = told(10)
+    assert short.startswith("stock plant casting: what lies there and is on its way is 5 working days short")
