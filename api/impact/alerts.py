@@ -307,7 +307,7 @@ class Alerts:
                 if self._reports.sees_change(member, work.before[status], work.now[status], at=work.at):
                     self._reports.prepare(member, disruptions, at=work.at)
                     work.concerned[status].append(member)
-            except RiskError as error:
+            except (RiskError, LedgerError) as error:
                 _log.error("what was reported cannot be assessed for %s: %s", to_hex(member), error, exc_info=error)
 
     def _tell(self, work: _UnderWay, now: int) -> None:

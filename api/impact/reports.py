@@ -20,7 +20,7 @@ from api.impact.requests import FactRequests
 from api.impact.shared import Checkpointed, SharedNetwork
 from ledger_service import facts
 from ledger_service.envelope import Envelope, Examined, examine
-from ledger_service.errors import LedgerError
+from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.keys import Signer, to_hex
 from ledger_service.ledger import Call, Ledger, Registration, UnknownStatement, record_of
 from ledger_service.statements import content_root
@@ -117,11 +117,13 @@ class Reports:
         return (one.hits, one.link_hits) != (other.hits, other.link_hits)
 
     def prepare(self, reader: bytes, disruptions: Sequence[Disruption], *, at: Checkpointed) -> None:
-        """Work out ahead what `assess_all` will say to `reader`; nothing is registered."""
+        """Work out ahead what `assess_all` will say to `reader`; nothing is registered. Raises what that would raise
+        for this reader, so that it can leave out whom nothing can be signed for.
+        """
         hits = self._disruptions.hits(disruptions, at)
         view = self._view(reader, hits, at) if reader in at.owners else None
         if view is not None and (view.hits or view.link_hits):
-            self._assessed(view)
+            self._drafted(view)
 
     def assess_all(
         self, readers: Sequence[bytes], disruptions: Sequence[Disruption], *, at: Checkpointed, now: int
@@ -155,12 +157,7 @@ class Reports:
 
     def _issue(self, views: Sequence[View], now: int) -> list[Reported]:
         """The report of each view, those that are new registered together."""
-        drafts = []
-        for view in views:
-            said = {"to": [view.reader], **self._assessed(view).content}
-            text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-            secret = hmac.digest(self._key, b"secret" + text, "sha256")
-            drafts.append((bytes.fromhex(view.reader[2:]), said, secret, content_root(said, secret)))
+        drafts = [self._drafted(view) for view in views]
         with self._lane:
             there = {root: self._registered(reader, root) for reader, _, _, root in drafts}
             items: list[Examined | LedgerError] = []
@@ -175,6 +172,18 @@ class Reports:
                 }
         found = [there[root] for _, _, _, root in drafts]
         return [one for one in found if one is not None]
+
+    def _drafted(self, view: View) -> tuple[bytes, dict[str, Any], bytes, bytes]:
+        """Reader, content, secret and content root of the report that comes of a view; raises MalformedInput for one
+        that cannot be signed, with sums above 2^53 for example.
+        """
+        said = {"to": [view.reader], **self._assessed(view).content}
+        try:
+            text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        except TypeError as error:
+            raise MalformedInput(f"what comes of your facts is no number that can be signed: {error}") from error
+        secret = hmac.digest(self._key, b"secret" + text, "sha256")
+        return bytes.fromhex(view.reader[2:]), said, secret, content_root(said, secret)
 
     def _assessed(self, view: View) -> Assessment:
         """What comes of a view; that of the last ones is kept."""

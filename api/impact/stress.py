@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, TypeVar
 
+import orjson
+
 from api.impact.reports import NoSites
 from api.impact.requests import FactRequests
 from api.impact.shared import Checkpointed, SharedNetwork
@@ -54,6 +56,8 @@ class Stress:
         self._shared = shared
         self._requests = requests
         self._room = threading.BoundedSemaphore(AT_ONCE)
+        self._lane = threading.Lock()
+        self._running: set[bytes | None] = set()
 
     def view(self, reader: bytes, at: Checkpointed) -> View:
         """What `reader` may see, with how long each site would take to recover; raises NoSites."""
@@ -67,16 +71,16 @@ class Stress:
 
         Raises NoSites, MalformedInput, TestsRunning, and what `stress_test` raises.
         """
-        return self._alone(lambda: self._tested(self.view(reader, at), question, is_strict=is_strict))
+        return self.alone(reader, lambda: self._tested(self.view(reader, at), question, is_strict=is_strict))
 
     def test_whole(self, question: Question, *, at: Checkpointed) -> StressTest:
         """The test of the whole network, which no member may have; raises as `test` does."""
         seen = whole(at.known.network, at.checkpoint, at.known.recovery_days)
-        return self._alone(lambda: self._tested(seen, question, is_strict=True)[1])
+        return self.alone(None, lambda: self._tested(seen, question, is_strict=True)[1])
 
     def exposure(self, reader: bytes, *, at: Checkpointed) -> Exposure:
         """How exposed `reader` is; raises NoSites, TestsRunning."""
-        return self._alone(lambda: exposure(self.view(reader, at)))
+        return self.alone(reader, lambda: exposure(self.view(reader, at)))
 
     def _tested(self, view: View, question: Question, *, is_strict: bool) -> tuple[View, StressTest]:
         if is_strict and question.scenarios is not None:
@@ -84,15 +88,27 @@ class Stress:
                 missing = one.failing(view.network).not_seen
                 if missing:
                     raise MalformedInput(f"you see nothing that is called {missing[0]}", f"/scenarios/{number}")
-        return view, stress_test(view, question)
+        test = stress_test(view, question)
+        try:
+            orjson.dumps(test.content)
+        except TypeError as error:
+            raise MalformedInput(f"what comes of it is no number that can be written: {error}") from error
+        return view, test
 
-    def _alone(self, work: Callable[[], Made]) -> Made:
-        if not self._room.acquire(blocking=False):
-            raise TestsRunning(f"{AT_ONCE} stress tests run already: ask again when one has ended")
+    def alone(self, whose: bytes | None, work: Callable[[], Made]) -> Made:
+        """What `work` gives; one member has one test at a time, so that it does not keep all others waiting."""
+        with self._lane:
+            if whose in self._running:
+                raise TestsRunning("a stress test of yours runs already: ask again when it has ended")
+            if not self._room.acquire(blocking=False):
+                raise TestsRunning(f"{AT_ONCE} stress tests run already: ask again when one has ended")
+            self._running.add(whose)
         try:
             return work()
         finally:
-            self._room.release()
+            with self._lane:
+                self._running.remove(whose)
+                self._room.release()
 
 
 def read_question(asked: Mapping[str, Any], where: str = "") -> Question:
@@ -142,8 +158,6 @@ def set_in(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_file(asked: Mapping[str, Any], result: Mapping[str, Any], view: View | None = None) -> dict[str, Any]:
     """A result as it is kept."""
-    import orjson
-
     value: dict[str, Any] = {"question": dict(asked), "result": dict(result)}
     return value if view is None else value | {"view": orjson.loads(view.text)}
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api.feed import iso
+from api.impact import stress
 from ledger_service.keys import to_hex
 from tests.api.house import House, still
 from tests.api.impact.flood import AXLE, AXLES, CASTINGS, HOUSING, OTHER, chain, flood, state, today
@@ -153,14 +154,16 @@ def test_whoever_qualifies_a_site_that_has_agreed_to_nothing_learns_nothing_of_i
     assert len(seen[0][1]) == 1, "its own site is hit, and it learns of no other"
 
 
-def test_a_member_that_cannot_be_assessed_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_huge", [False, True], ids=["sums that cannot be signed", "a program without an answer"])
+def test_a_member_that_cannot_be_assessed_keeps_nobody_else_waiting(tmp_path: Path, is_huge: bool) -> None:
     with still(tmp_path) as service:
         chain(service)
-        huge = "9" * 40
+        made = "9" * 40 if is_huge else "10"
         state(service, "oderland", "site", site=OTHER, region="Elsewhere")
-        state(service, "oderland", "capacity", site=OTHER, part=OWN, planned=huge, most=huge, uom="H87")
-        needs = [{"part": AXLE, "quantity": huge, "uom": "H87"}]
+        state(service, "oderland", "capacity", site=OTHER, part=OWN, planned=made, most=made, uom="H87")
+        needs = [{"part": AXLE, "quantity": "1", "uom": "H87"}]
         state(service, "oderland", "bill-of-material", site=OTHER, part=OWN, needs=needs)
+        state(service, "oderland", "product-price", site=OTHER, part=OWN, currency="EUR", minorUnits=2**53 - 1)
         state(service, "oderland", "supply-link", supplier=AXLES, customer=OTHER, part=AXLE, uom="H87", share="1",
               lead={"days": 1}, level="named")  # fmt: skip
         flood(service, "1")
@@ -169,3 +172,16 @@ def test_a_member_that_cannot_be_assessed_keeps_nobody_else_waiting(tmp_path: Pa
         troubles = [one.trouble for one in service.app.state.service.rounds.conditions.values() if one.trouble]
         assert troubles == []
         assert len(service.get("havelmark", "/v1/risk/alerts").json()["items"]) == 1
+        for path, asked in (("assess", {}), ("stress", {"every": ["site"]})):
+            answer = service.post("oderland", f"/v1/risk/{path}", json=asked)
+            assert answer.status_code < 500, answer.text
+
+
+def test_a_member_has_one_stress_test_at_a_time_so_that_others_have_theirs(tmp_path: Path) -> None:
+    with still(tmp_path) as service:
+        tests: stress.Stress = service.app.state.service.impact.stress
+        own, other = member_id("oderland"), member_id("duero")
+        assert tests.alone(own, lambda: tests.alone(other, lambda: 1)) == 1
+        with pytest.raises(stress.TestsRunning, match="of yours"):
+            tests.alone(own, lambda: tests.alone(own, lambda: 1))
+        assert tests.alone(own, lambda: 2) == 2
