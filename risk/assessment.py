@@ -57,6 +57,7 @@ ASSUMPTIONS = (
     "A share of a need that nobody has named comes as planned.",
     "What was hit makes nothing, or the stated share, until it is back, and everything from that day on.",
     "Customers order as planned, and are served in proportion when there is too little.",
+    "What is lost is counted against the plan: stock that runs short by itself, before more can come, is in it too.",
     "An alternative delivers every week from its first arrival on, each time what it made in the week before.",
     "Another route makes nothing: what it takes does not go by the usual one, which takes all again when it ends.",
     "Where a link is closed on its way, goods wait there until it is open again in full.",
