@@ -16,7 +16,7 @@ demo: ## run the demo and leave it serving (ARGS="--once --out DIR" ends by itse
 cli: ## run any command of the program (ARGS="verify bundle.json --trust trust.json")
 	@$(PYTHON) tallystick.py $(ARGS)
 
-test: setup ## the quick tests, about three minutes, Python alone (ARGS goes to pytest)
+test: setup ## the quick tests, about five minutes, Python alone (ARGS goes to pytest)
 	@$(VENV)/python -m pytest -m "not full" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-all: setup node ## the rest: needs node, npm and chromium, or time; with CI=true a skip is a failure

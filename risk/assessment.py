@@ -57,7 +57,7 @@ ASSUMPTIONS = (
     "A share of a need that nobody has named comes as planned.",
     "What was hit makes nothing, or the stated share, until it is back, and everything from that day on.",
     "Customers order as planned, and are served in proportion when there is too little.",
-    "What is lost is counted against the plan: stock that runs short by itself, before more can come, is in it too.",
+    "What is lost is counted against the plan: what would run short anyway is in it, and told apart.",
     "An alternative delivers every week from its first arrival on, each time what it made in the week before.",
     "Another route makes nothing: what it takes does not go by the usual one, which takes all again when it ends.",
     "Where a link is closed on its way, goods wait there until it is open again in full.",
@@ -130,7 +130,11 @@ class Threshold:
         content = assessment.content
         if content["status"] not in ("Actual", None) and not self.exercises:
             return Urgency.DAILY_SUMMARY
-        effect = content["effect"]
+        effect, anyway = content["effect"], content["undisturbed"]
+        if anyway is not None and all(
+            Fraction(lost) <= Fraction(anyway["lost"].get(part, "0")) for part, lost in effect["lost"].items()
+        ):
+            return Urgency.DAILY_SUMMARY  # nothing of it is due to what happened
         standstill = max((one["standstillDays"] for one in effect["stops"]), default=0)
         is_costly = self.revenue_cents is not None and (effect["revenueCents"] or 0) >= self.revenue_cents
         is_long = standstill >= self.standstill_days
@@ -187,7 +191,27 @@ class _Report:
             "reader": view.reader,
             "status": happening[0].status if happening else None,
             "suppliers": self._suppliers(),
+            "undisturbed": self._undisturbed() if is_hit else None,
             "view": view.digest,
+        }
+
+    def _undisturbed(self) -> dict[str, Any] | None:
+        """What of the effect the reader would lose if nothing happened: its stock ends before more can come."""
+        anyway = propagate(
+            self.network,
+            self._outages(LIKELY),
+            closures=self._closures(LIKELY),
+            days=self.days,
+            of=self.own,
+            happens=False,
+        )
+        stops = self._own_stops(anyway)
+        if not _amounts(stops):
+            return None
+        return {
+            "first": min(one.first for one in stops).isoformat(),
+            "lost": _amounts(stops),
+            "revenueCents": sum(one.revenue_cents or 0 for one in stops) if self.has_price else None,
         }
 
     def _unsummed(self) -> list[str]:

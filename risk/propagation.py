@@ -142,8 +142,11 @@ def propagate(
     diversions: Sequence[Diversion] = (),
     days: int = 180,
     of: Collection[str] | None = None,
+    happens: bool = True,
 ) -> Impact:
     """What `outages` and `closures` of links do within `days` days from the network's day on.
+
+    With `happens` False the same lines are walked and nothing of it happens: what runs short then runs short anyway.
 
     Who asks only after the sites `of` gets the stops of these in full; where none of their lines is at risk nothing is
     walked at all.
@@ -163,6 +166,8 @@ def propagate(
     inner = _at_risk(network, hit, closed, diverted, days)
     if of is not None and not np.isin(network.arrays.of_sites(of), inner).any():
         return Impact(network.day, days, (), 0)
+    if not happens:
+        hit, closed, diverted = {}, {}, {}
     return _Pass(Shape(network, hit, days, inner, closed, diverted)).run()
 
 
@@ -855,6 +860,8 @@ class _Pass:
         due = self.plan[:, None] * self.open
         lost = due - made
         lost[lost < _NOTHING * (1 + self.plan[:, None])] = 0
+        # Who lacks nothing, and makes less because a customer keeps a holiday or cannot be reached, does not stop.
+        lost[(scarce < 0) & (self.capacity >= due - self.tiny[:, None])] = 0
         stops = []
         weeks = [day - timedelta(days=day.weekday()) for day in self.days]
         for place in np.flatnonzero((lost.sum(axis=1) > 0) & self.is_inner).tolist():

@@ -76,7 +76,7 @@ _SAME_BYTES = (
 _TOLD = frozenset(
     {"alternatives", "assumptions", "bestPlan", "checkpoint", "confidence", "currency", "day", "days", "effect",
      "interval", "names", "omitted", "oneBucket", "oneMoreDay", "origins", "places", "plans", "reader", "status",
-     "suppliers", "to", "view"}
+     "suppliers", "to", "undisturbed", "view"}
 )  # fmt: skip
 _TOLD_OF = {
     "alternatives": frozenset(
@@ -258,10 +258,17 @@ class Telling:
     @property
     def asides(self) -> tuple[Words, ...]:
         """What the headline needs beside it."""
-        reading, found = self.reading, []
+        reading = self.reading
+        found: list[Words] = []
         bucket = self.content["oneBucket"]
         if reading.stops and bucket is not None and bucket["isSafe"]:
             found.append(("The one-bucket calculation, which knows no lead times, would call this safe.",))
+        anyway = self.content.get("undisturbed")
+        if anyway is not None:
+            said = self._left(anyway, " would be lost from ")
+            first = self._day(date.fromisoformat(anyway["first"]))
+            why = " on if nothing happened: stock ends before more can come. State what is on its way."
+            found.append(("Of this ", *said, first, why))
         if reading.stops and reading.revenue_cents is None:
             found.append(("No price of what you make is known here, so what it costs is not known either.",))
         omitted = {name: count for name, count in self.content["omitted"].items() if count}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -60,6 +60,37 @@ def seen(reader: str, level: str = "tier", *, backwards: bool = False) -> View:
 
 def report(reader: str, level: str = "tier") -> Any:
     return assess(seen(reader, level)).content
+
+
+def with_little_on_its_way(hits: Sequence[Hit]) -> Any:
+    """Havelmark's report where somebody forgot to say what is at sea: Lecco's magnets end before the next ship."""
+    network = axle_circle()
+    links = [replace(one, in_transit={}) if one.key == "sea" else one for one in network.links]
+    network = SupplyNetwork.of(network.day, network.sites.values(), network.lines, links, network.stocks)
+    return assess(view(network, "havelmark", key=KEY, checkpoint="c7", hits=hits))
+
+
+def test_what_would_be_lost_anyway_is_told_apart() -> None:
+    trifle = replace(storm("yongjiang"), status="Actual", left=Fraction(99, 100),
+                     back=(MONDAY + timedelta(1), MONDAY + timedelta(1), MONDAY + timedelta(1)))  # fmt: skip
+    blamed, real = (
+        with_little_on_its_way([trifle]),
+        with_little_on_its_way([replace(storm("yongjiang"), status="Actual")]),
+    )
+    lost, anyway = (Fraction(blamed.content[name]["lost"]["vehicle"]) for name in ("effect", "undisturbed"))
+    assert anyway > 15_000
+    assert abs(lost - anyway) < 20  # a hundredth of one day's output
+    assert real.content["undisturbed"] == blamed.content["undisturbed"]
+    assert Fraction(real.content["effect"]["lost"]["vehicle"]) > anyway + 10_000
+    assert Threshold().urgency(real) is Urgency.INTERRUPT
+    assert report("havelmark")["undisturbed"] is None
+
+
+def test_nobody_is_woken_for_what_would_have_been_lost_anyway() -> None:
+    unharmed = replace(storm("yongjiang"), status="Actual", left=Fraction(1))
+    told = with_little_on_its_way([unharmed])
+    assert told.content["effect"]["lost"] == told.content["undisturbed"]["lost"] != {}
+    assert Threshold().urgency(told) is Urgency.DAILY_SUMMARY
 
 
 def priced(*currencies: str | None) -> Any:

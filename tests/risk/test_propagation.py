@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.tiers import MONDAY, site_key, tiers
 from risk.errors import MalformedFact
-from risk.network import Calendar, Site, SupplyNetwork
+from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Outage, propagate, propagate_range, walk_everything
 from risk.screen import Scenario, Screen
 from tests.risk.test_survival import ALWAYS, DAY, line, link, network, random_network
@@ -25,6 +25,30 @@ def outages(seed: int, most_tier: int = 4) -> list[Outage]:
     onset = MONDAY + timedelta(days=random.randint(0, 5))
     back = onset + timedelta(days=random.randint(5, 60))
     return [Outage(one, ((onset, random.choice([0.0, 0.4])), (back, 1.0))) for one in sorted(sites)]
+
+
+def test_a_supplier_whose_customer_keeps_a_holiday_does_not_stop() -> None:
+    """It makes less, as nobody orders; it lacks nothing."""
+    holiday = Calendar(holidays=frozenset({MONDAY + timedelta(days=9), MONDAY + timedelta(days=10)}))
+    chain = SupplyNetwork.of(
+        MONDAY,
+        [Site("mine", "mine"), Site("mill", "mill"), Site("plant", "plant", calendar=holiday)],
+        [
+            Line("mine", "ore", Fraction(10), Fraction(10)),
+            Line("mill", "steel", Fraction(10), Fraction(10), {"ore": Fraction(1)}),
+            Line("plant", "car", Fraction(10), Fraction(10), {"steel": Fraction(1)}, 100),
+        ],
+        [
+            SupplyLink("ore", "mine", "mill", "ore", lead=Lead(1, working=True)),
+            SupplyLink("steel", "mill", "plant", "steel", lead=Lead(1, working=True)),
+        ],
+        [Stock("mill", "ore", Fraction(10)), Stock("plant", "steel", Fraction(10))],
+    )
+    none = Outage("mine", ((MONDAY, 1.0),))
+    assert walk_everything(chain, [none], days=30).stops == ()
+    short = walk_everything(chain, [Outage("mine", ((MONDAY, 0.0), (MONDAY + timedelta(days=3), 1.0)))], days=30)
+    assert {one.site for one in short.stops} == {"mine", "mill", "plant"}
+    assert all(one.last < MONDAY + timedelta(days=9) for one in short.stops if one.site == "mill")
 
 
 def test_nothing_is_short_where_nothing_happens() -> None:
