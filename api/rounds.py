@@ -85,11 +85,13 @@ class Rounds:
         while not self._is_closing.is_set():
             self._wake.clear()
             started = time.monotonic()
-            if self.once():
-                took = time.monotonic() - started
-                self._is_closing.wait(min(took * (1 / SHARE - 1), self._idle))
-            else:
+            worked = self.once()
+            took = time.monotonic() - started
+            if not worked:
                 self._wake.wait(self._idle)
+            # Whoever nudges all the time gets no more than this either: to look for work costs something, too.
+            rested = time.monotonic() - started - took
+            self._is_closing.wait(max(min(took * (1 / SHARE - 1), self._idle) - rested, 0))
 
     def _step(self, name: str, entry: _Entry) -> bool:
         if time.monotonic() < entry.resumes:

@@ -50,6 +50,7 @@ from ledger_service.sight import Sight
 from ledger_service.trails import Trails
 
 MAX_FEED_READERS = 500
+INDEX_RESTS_SECONDS = 1.0
 MAX_BUNDLES_AT_ONCE = 2
 """A large one takes hundreds of megabytes and a thread; those beyond wait."""
 _HEX = re.compile(r"0x[0-9a-f]{64}")
@@ -207,7 +208,9 @@ class Service:
         self.rounds.add("notices of statements", self.notices.follow)
         self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
         self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
-        self.rounds.add("index of trails", self.trails.index)
+        self._index_rests = 0.0
+        self._index_saw = 0
+        self.rounds.add("index of trails", self._index)
         self.ledger.thing_mac = self.trails.mac
         self.impact = Impact(network, self._registered)
         self.fact_desk = FactDesk(
@@ -294,6 +297,20 @@ class Service:
         taken = self.relaying.run(now)
         self.metrics.custody_steps.inc(len(taken))
         return bool(taken)
+
+    def _index(self, now: int) -> bool:
+        """Bring the index of trails on. While statements stream in it reads a batch and rests, so that it takes a few
+        hundredths of the machine; in quiet times it catches up.
+        """
+        if time.monotonic() < self._index_rests:
+            return False
+        has_more = self.trails.index(now)
+        size, before = self.ledger.size, self._index_saw
+        self._index_saw = size
+        if has_more and size > before:
+            self._index_rests = time.monotonic() + INDEX_RESTS_SECONDS
+            return False
+        return has_more
 
     def _policy(self, at: int) -> Policy:
         return self.ledger.custody_policy(at)

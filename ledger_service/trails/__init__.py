@@ -205,7 +205,6 @@ class Trails:
         self._ledger = ledger
         self._taken = taken
         self._index = Index(ledger.store, key, steps)
-        self._last_size = ledger.size
         self._counted: dict[tuple[Direction, int, int], int] = {}
 
     # The index
@@ -220,16 +219,9 @@ class Trails:
         return self._index.mac(thing)
 
     def index(self, now: int) -> bool:
-        """Read some more statements; True if there are more to read at once.
-
-        While statements keep coming it reads a batch and rests, so that it takes a few hundredths of the machine; in
-        quiet times it catches up.
-        """
+        """Read a batch of statements; whether there may be more."""
         del now
-        size, before = self._ledger.size, self._last_size
-        self._last_size = size
-        read = self._index.advance(BATCH)
-        return read == BATCH and size - before <= BATCH
+        return self._index.advance(BATCH) == BATCH
 
     def catch_up(self, limit: int = 4 * BATCH) -> int:
         """Read what was registered last, up to `limit` statements; how many are still unread."""
