@@ -12,7 +12,7 @@ IDLE_SECONDS = 1.0
 """How often the rounds are made while nobody asks for one."""
 LONGEST_PAUSE_SECONDS = 30.0
 SHARE = 0.5
-"""A task that always finds more to do gets this part of the time at most, so that calls do not wait for it."""
+"""What the rounds take of the time at most, however much there is to do and whoever nudges: calls come first."""
 _log = logging.getLogger(__name__)
 
 Task = Callable[[int], bool]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
@@ -15,7 +16,7 @@ from api.pages import languages, views
 from api.pages.answers import FilledIn, read_answer, read_refusal
 from api.pages.desk import Desk, Standing
 from api.pages.markup import Element, e
-from api.pages.notes import TRIES_IN_A_ROW, Note, Session
+from api.pages.notes import TRIES_IN_A_ROW, Note, Notes, Session
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, RequestState
 from api.pages.views import Banner, Form, Frame, Offered, moment
 from api.problems import kind_of
@@ -126,15 +127,58 @@ async def answer(token: str, request: Request, caller: Caller = asks(Action.ANSW
     return go_to(visit.frame.here())
 
 
-class Visit:
-    """One call of a page that exists: whose note, how its offer stands, and who reads it."""
+class PageVisit:
+    """One call of a page behind a token: the note it stands on, the frame around it, and whose session it is, which the
+    browser keeps as `cookie` for this token's pages alone.
+    """
 
-    def __init__(self, service: Service, note: Note, found: Standing, frame: Frame, session: Session | None) -> None:
+    cookie: ClassVar[str]
+
+    def __init__(self, service: Service, notes: Notes, note: Note, frame: Frame, session: Session | None) -> None:
         self.service = service
+        self.notes = notes
         self.note = note
-        self.found = found
         self.frame = frame
         self.session = session
+
+    def is_ours(self, fields: Mapping[str, str]) -> bool:
+        """Whether a form came from a page of this session."""
+        token = fields.get("form", "")
+        return self.session is not None and self.notes.is_form_token(self.note, self.session, token)
+
+    def form_token(self, session: Session) -> str:
+        return self.notes.form_token(self.note, session)
+
+    def message(self, name: str, status: int) -> Response:
+        """A page that says one thing of the catalogue and leads back."""
+        say = self.frame.say
+        return self.html(views.message(self.frame, say(f"{name}_title"), say(f"{name}_text"), back=True), status)
+
+    def keep(self, answer: Response, session: Session) -> None:
+        """Have the browser keep `session`."""
+        answer.set_cookie(
+            self.cookie,
+            self.notes.cookie(self.note, session),
+            path=self.frame.address,
+            secure=self.service.url.startswith("https:"),
+            httponly=True,
+            samesite="strict",
+            max_age=max((session.until - self.service.now()) // 1000, 0),
+        )
+
+    @staticmethod
+    def html(text: str, status: int = 200) -> Response:
+        return HTMLResponse(text, status, headers=HEADERS)
+
+
+class Visit(PageVisit):
+    """A visit to the page of a printed note, and how its offer stands."""
+
+    cookie = COOKIE
+
+    def __init__(self, service: Service, note: Note, found: Standing, frame: Frame, session: Session | None) -> None:
+        super().__init__(service, service.desk.notes, note, frame, session)
+        self.found = found
         directory = service.network.directory
         carrier_for = found.despatch.carrier_for
         self.offered = Offered(
@@ -151,17 +195,8 @@ class Visit:
 
     def is_open(self) -> bool:
         """Whether the session was opened by the PIN that counts now."""
-        pin = self.desk.notes.pin_for(self.found.view.taker, self.found.despatch.ship_to)
+        pin = self.notes.pin_for(self.found.view.taker, self.found.despatch.ship_to)
         return self.session is not None and pin is not None and self.session.pin_set_at == pin.set_at
-
-    def is_ours(self, fields: Mapping[str, str]) -> bool:
-        """Whether a form came from a page of this session."""
-        return self.session is not None and self.desk.notes.is_form_token(
-            self.note, self.session, fields.get("form", "")
-        )
-
-    def form_token(self, session: Session) -> str:
-        return self.desk.notes.form_token(self.note, session)
 
     def filled(self, fields: Mapping[str, str]) -> FilledIn:
         """What the fields say, of the units that nobody has answered."""
@@ -190,10 +225,9 @@ class Visit:
 
     def page(self, form: Form | None = None, problem: str = "", status: int = 200) -> Response:
         """The page as it stands, with the forms that this reader may use."""
-        notes, now = self.desk.notes, self.service.now()
         session = self.session
         if session is None:
-            session = notes.begin(now)
+            session = self.notes.begin(self.service.now())
         forms: list[Element] = []
         if self.found.is_waiting:
             forms.append(views.look_again(self.frame))
@@ -203,7 +237,7 @@ class Visit:
                     self.frame,
                     self.offered,
                     self.found.places,
-                    form or Form(notes.form_token(self.note, session), {}),
+                    form or Form(self.form_token(session), {}),
                     may_accept=self.found.may_accept,
                 )
             else:
@@ -222,7 +256,7 @@ class Visit:
     def _pin_form(self, session: Session, problem: str) -> Element:
         say, now = self.frame.say, self.service.now()
         names = {"taker": self.offered.taker, "giver": self.offered.giver}
-        if self.desk.notes.pin_for(self.found.view.taker, self.found.despatch.ship_to) is None:
+        if self.notes.pin_for(self.found.view.taker, self.found.despatch.ship_to) is None:
             return e("p", _say(self.frame, "pin_none", names), class_="state fair", role="status")
         if self.note.is_dead:
             return e("p", _say(self.frame, "pin_dead", names), class_="state bad", role="alert")
@@ -242,27 +276,6 @@ class Visit:
         signs_here = self.desk.signs_for(self.found.view.taker)
         token = self.form_token(session)
         return self.html(views.review_page(self.frame, self.offered, filled, kept, token, signs_here=signs_here))
-
-    def message(self, name: str, status: int) -> Response:
-        """A page that says one thing of the catalogue and leads back."""
-        say = self.frame.say
-        return self.html(views.message(self.frame, say(f"{name}_title"), say(f"{name}_text"), back=True), status)
-
-    def keep(self, answer: Response, session: Session) -> None:
-        """Have the browser keep `session`, for this note's pages alone."""
-        answer.set_cookie(
-            COOKIE,
-            self.desk.notes.cookie(self.note, session),
-            path=self.frame.address,
-            secure=self.service.url.startswith("https:"),
-            httponly=True,
-            samesite="strict",
-            max_age=max((session.until - self.service.now()) // 1000, 0),
-        )
-
-    @staticmethod
-    def html(text: str, status: int = 200) -> Response:
-        return HTMLResponse(text, status, headers=HEADERS)
 
 
 def _visit(service: Service, token: str, request: Request) -> Visit | Response:

@@ -5,7 +5,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -22,7 +21,7 @@ from api.pages.questions import Case, FactDesk, read_answer, read_declining, rea
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, RequestState
 from api.pages.views import Banner, Form, Frame, moment
 from api.problems import kind_of
-from api.routes.pages import HEADERS, form_fields, go_to
+from api.routes.pages import PageVisit, form_fields, go_to
 from api.service import Caller, Service, asks
 from api.texts import plain
 from api.visibility import Action
@@ -96,15 +95,14 @@ async def answer(token: str, request: Request, caller: Caller = asks(Action.ANSW
     return go_to(visit.frame.here())
 
 
-class Visit:
-    """One call of a page that exists: which request it is of, how that stands, and who reads it."""
+class Visit(PageVisit):
+    """A visit to the page of a request for facts, and how that stands."""
+
+    cookie = COOKIE
 
     def __init__(self, service: Service, note: Note, case: Case, frame: Frame, session: Session | None) -> None:
-        self.service = service
-        self.note = note
+        super().__init__(service, service.fact_desk.notes, note, frame, session)
         self.case = case
-        self.frame = frame
-        self.session = session
         name = service.network.directory.name
         self.sides = Sides(plain(name(case.question.asker), 120), plain(name(case.question.said.asked), 120))
 
@@ -114,16 +112,8 @@ class Visit:
 
     def is_open(self) -> bool:
         """Whether the session was opened by the PIN that counts now."""
-        pin = self.desk.notes.pin_for(self.case.question.said.asked, None)
+        pin = self.notes.pin_for(self.case.question.said.asked, None)
         return self.session is not None and pin is not None and self.session.pin_set_at == pin.set_at
-
-    def is_ours(self, fields: Mapping[str, str]) -> bool:
-        """Whether a form came from a page of this session."""
-        token = fields.get("form", "")
-        return self.session is not None and self.desk.notes.is_form_token(self.note, self.session, token)
-
-    def form_token(self, session: Session) -> str:
-        return self.desk.notes.form_token(self.note, session)
 
     def read(self, fields: Mapping[str, str]) -> tuple[Filled | None, tuple[Mistake, ...]]:
         """What the fields say, or what is wrong with them."""
@@ -153,10 +143,9 @@ class Visit:
 
     def page(self, form: Form | None = None, problem: str = "", status: int = 200) -> Response:
         """The page as it stands, with the forms that this reader may use."""
-        notes, now = self.desk.notes, self.service.now()
         session = self.session
         if session is None:
-            session = notes.begin(now)
+            session = self.notes.begin(self.service.now())
         forms: list[Element] = []
         if self.case.is_waiting:
             forms.append(views.look_again(self.frame))
@@ -195,7 +184,7 @@ class Visit:
 
     def _pin_form(self, session: Session, problem: str) -> Element:
         say, now = self.frame.say, self.service.now()
-        if self.desk.notes.pin_for(self.case.question.said.asked, None) is None:
+        if self.notes.pin_for(self.case.question.said.asked, None) is None:
             return e("p", say("ask_pin_none", asked=self.sides.asked), class_="state fair", role="status")
         if self.note.is_dead:
             return e("p", say("ask_pin_dead", asker=self.sides.asker), class_="state bad", role="alert")
@@ -213,27 +202,6 @@ class Visit:
                 self.desk.suppliers(question), signs_here=self.desk.signs_for(question.said.asked),
             )
         )  # fmt: skip
-
-    def message(self, name: str, status: int) -> Response:
-        """A page that says one thing of the catalogue and leads back."""
-        say = self.frame.say
-        return self.html(views.message(self.frame, say(f"{name}_title"), say(f"{name}_text"), back=True), status)
-
-    def keep(self, answer: Response, session: Session) -> None:
-        """Have the browser keep `session`, for this request's pages alone."""
-        answer.set_cookie(
-            COOKIE,
-            self.desk.notes.cookie(self.note, session),
-            path=self.frame.address,
-            secure=self.service.url.startswith("https:"),
-            httponly=True,
-            samesite="strict",
-            max_age=max((session.until - self.service.now()) // 1000, 0),
-        )
-
-    @staticmethod
-    def html(text: str, status: int = 200) -> Response:
-        return HTMLResponse(text, status, headers=HEADERS)
 
 
 def _visit(service: Service, token: str, request: Request) -> Visit | Response:
