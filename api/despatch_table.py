@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.gateway import clock_text, with_times
+from api.gateway import with_times
 from api.goods_in import Cells, UnfitRows, rows_of
 from ledger_service import facts
 from ledger_service.errors import LedgerError, MalformedInput
-from ledger_service.instants import instant
+from ledger_service.instants import clock_text, instant
 from ledger_service.keys import to_hex
 
 COLUMNS = (

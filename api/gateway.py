@@ -14,7 +14,6 @@ time. Whatever is cut off anywhere, the next `push` goes on from there.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -39,6 +38,7 @@ from ledger_service.handoffs import (
     commitment,
     common_deadline,
 )
+from ledger_service.instants import clock_text
 from ledger_service.keys import LocalKey, Signer, from_hex, to_hex
 from ledger_service.statements import Domain, audience
 
@@ -747,6 +747,7 @@ class CustodyGateway:
 
     def _answer_request(self, number: str, request: Mapping[str, Any]) -> list[bytes]:
         """An answer to a request for facts, signed as somebody has filled it in; what does not fit is declined."""
+        # With the network comes numpy and the like, which no handoff needs.
         from api.impact.answering import Filled
         from api.impact.gateway import FactGateway, NotAskedOfUs
 
@@ -1037,11 +1038,6 @@ def seed_name(seed: CustodySeed) -> bytes:
 def with_times(despatch: Mapping[str, Any], now: int, lifetime: int) -> dict[str, Any]:
     """`despatch` with the times that it does not name: shipped now, to be answered within `lifetime` (ms)."""
     return {"despatchedAt": clock_text(now), "deadline": clock_text(now + lifetime), **despatch}
-
-
-def clock_text(time: int) -> str:
-    """`time` (ms UTC) as statements write it."""
-    return datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_missing(one: Discrepancy) -> bool:

@@ -10,13 +10,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from api.gateway import CustodyGateway, clock_text
+from api.gateway import CustodyGateway
 from demo.consortium import Consortium
 from demo.september import shaft_key, truck
 from ledger_service.custody import Problem
 from ledger_service.custody.kinds import read_unit
 from ledger_service.errors import LedgerError
 from ledger_service.handoffs import HandOff
+from ledger_service.instants import clock_text
 from ledger_service.keys import LocalKey, to_hex
 
 TRUCK = 14

@@ -16,6 +16,15 @@ def instant(text: str) -> int:
     return seconds * 1000 + int(fraction[:3].ljust(3, "0"))
 
 
+def clock_text(time: int) -> str:
+    """`time`, in ms since 1970-01-01 UTC, as we write it: `instant` gives the same number back.
+
+    >>> clock_text(instant("2026-09-01T10:00:00.5+02:00"))
+    '2026-09-01T08:00:00.500Z'
+    """
+    return datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def moment(text: str) -> tuple[int, str]:
     """The time `text` as whole seconds since 1970-01-01 UTC and the digits of its fraction, as many as were written."""
     match = _TIME.fullmatch(text)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
-from api.gateway import clock_text
 from api.impact.requests import ANSWER, REQUEST, Question
 from ledger_service import facts
 from ledger_service.custody.kinds import Reader
 from ledger_service.errors import MalformedInput
+from ledger_service.instants import clock_text
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.risk_kinds import PARSERS, AnswerOutcome, Refusal, SharingLevel
 

@@ -16,7 +16,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from api import goods_in, workbook
-from api.gateway import clock_text
 from api.impact.template import (
     BY_KIND,
     LANGUAGES,
@@ -35,7 +34,7 @@ from api.impact.template import (
 from ledger_service import canonical
 from ledger_service.custody.kinds import CLOCK_TOLERANCE_MS, Reader
 from ledger_service.errors import LedgerError, MalformedInput
-from ledger_service.instants import instant
+from ledger_service.instants import clock_text, instant
 from ledger_service.keys import to_hex
 from ledger_service.risk_kinds import PARSERS
 

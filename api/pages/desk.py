@@ -6,7 +6,6 @@ which the member's own gateway fetches; until that has signed, nothing is answer
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -30,6 +29,7 @@ from api.paper.despatch_note import DespatchNote
 from api.problems import NotCustodial
 from ledger_service import canonical
 from ledger_service.custody.kinds import Despatch, Outcome, Receipt
+from ledger_service.instants import clock_text
 from ledger_service.keys import from_hex
 from ledger_service.ledger import CallRefused, Ledger, UnknownStatement
 from ledger_service.offering import DESPATCH, RECEIPT, Offers, OfferState, OfferView
@@ -205,7 +205,7 @@ class Desk:
         return found
 
     def _content(self, note: Note, found: Standing, filled: FilledIn) -> dict[str, Any]:
-        return filled.content(note.about, found.despatch, found.audience, _written(self._now()))
+        return filled.content(note.about, found.despatch, found.audience, clock_text(self._now()))
 
     def _ask(self, note: Note, found: Standing, filled: FilledIn) -> None:
         content = self._content(note, found, filled)
@@ -216,8 +216,3 @@ class Desk:
         return self._custodian.seal_fact(
             self._ledger, found.view.taker, found.audience, _SOURCE, RECEIPT, content, self._now()
         )
-
-
-def _written(time: int) -> str:
-    """A time in ms as statements write it."""
-    return datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

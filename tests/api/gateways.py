@@ -9,9 +9,10 @@ from typing import Any
 
 from api.client import LedgerClient
 from api.custody_book import Book
-from api.gateway import CustodyGateway, clock_text
+from api.gateway import CustodyGateway
 from api.outbox import Outbox
 from ledger_service.handoffs import CustodySeed
+from ledger_service.instants import clock_text
 from ledger_service.keys import to_hex
 from tests.api.house import House
 from tests.consortium import key, member_id
