@@ -11,7 +11,7 @@ from ledger_service.errors import MalformedInput
 from ledger_service.grants import Grant
 from ledger_service.intake import epcis
 from ledger_service.keys import from_hex
-from ledger_service.statements import purpose_of
+from ledger_service.statements import REPORT_KINDS, purpose_of
 
 Check = Callable[[Mapping[str, Any], int], None]
 
@@ -39,7 +39,7 @@ def _custody(parse: Parse) -> Check:
     return check
 
 
-def _impact_report(content: Mapping[str, Any], _now: int) -> None:
+def _report(content: Mapping[str, Any], _now: int) -> None:
     """The service makes it and the risk package knows what is in it; here it is held to whose it is and from what."""
     report = Reader(content, "/content", "to checkpoint reader view", " ".join(content))
     report.hash("reader")
@@ -58,7 +58,7 @@ _CHECKS: dict[str, Check] = {
     "custody-policy": _custody(Policy.parse),
     "grant": _custody(Grant.parse),
     **{kind: _custody(parse) for kind, parse in risk_kinds.PARSERS.items()},
-    "impact-report": _impact_report,
+    **dict.fromkeys(REPORT_KINDS, _report),
     **{kind: _custody(parse) for kind, parse in risk_kinds.QUESTIONS.items()},
     **{kind: _custody(parse) for kind, parse in risk_kinds.DISRUPTIONS.items()},
     **{kind: _custody(parse) for kind, parse in risk_kinds.SCENARIOS.items()},

@@ -64,6 +64,7 @@ PURPOSE_OF_KIND = {
     "fact-request": EVENTS,
     "fact-answer": EVENTS,
     "impact-report": REPORT,
+    "stress-report": REPORT,
 }
 """The kinds of statement there are, and the purpose that the signing key of each must have."""
 REPORT_KINDS = tuple(kind for kind, purpose in PURPOSE_OF_KIND.items() if purpose == REPORT)

@@ -1131,7 +1131,7 @@ def abi_address(word: bytes) -> bytes:
 # ======================================================================================================================
 
 EVENTS, REPORT = 1, 16
-REPORTS = {"impact-report"}
+REPORTS = {"impact-report", "stress-report"}
 """The kinds of statement that the service issues, the member whose key may anchor; it issues no other."""
 ACTIVE, SUSPENDED, EXPELLED = "active", "suspended", "expelled"
 CHANGE_SHAPES: dict[int, str] = {

@@ -2,6 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
+from ledger_service.statements import REPORT_KINDS
 from ledger_service.store.tables import metadata, statement
 
 fact_page = Table(
@@ -100,8 +101,8 @@ IS_GOODS = text("statement.kind IN ('despatch', 'receipt')")
 _IS_GOODS = statement.c.kind.in_(GOODS_KINDS)
 Index("ix_statement_goods", statement.c.position, sqlite_where=_IS_GOODS, postgresql_where=_IS_GOODS)
 
-IS_REPORT = text("statement.kind = 'impact-report'")
-_IS_REPORT = statement.c.kind == "impact-report"
+IS_REPORT = text("statement.kind IN ({})".format(", ".join(f"'{kind}'" for kind in REPORT_KINDS)))
+_IS_REPORT = statement.c.kind.in_(REPORT_KINDS)
 Index(
     "ix_statement_report",
     statement.c.stream,

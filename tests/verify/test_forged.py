@@ -38,6 +38,7 @@ HERS = (*SERVICE, *DUERO, key_added(1, "duero", "hers", purposes=16))
 
 HOLD: dict[str, Forgery] = {
     "a report of the service": forged(changes=SERVICE, said=(REPORT,)),
+    "a stress test of the service": forged(changes=SERVICE, said=(replace(REPORT, kind="stress-report"),)),
     "a report of the service, and a member's word": forged(
         changes=(*SERVICE, *DUERO), said=(REPORT, Said(stream=b"\x12" * 32)), anchors=(Anchor(9, 2),)
     ),
@@ -119,6 +120,9 @@ HOLD: dict[str, Forgery] = {
 }
 
 FAIL: dict[str, Forgery] = {
+    "a stress test of a member": forged(
+        changes=HERS, said=(replace(REPORT, kind="stress-report", issuer="duero", key="hers"),)
+    ),
     "a report of a member": forged(changes=HERS, said=(replace(REPORT, issuer="duero", key="hers"),)),
     "a report with a key for statements": forged(
         changes=(*SERVICE, *DUERO), said=(replace(REPORT, issuer="duero", key="duero"),)

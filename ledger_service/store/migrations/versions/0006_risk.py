@@ -86,7 +86,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_statement_goods", "statement", ["position"], unique=False, sqlite_where=of_goods, postgresql_where=of_goods
     )
-    report = sa.text("kind = 'impact-report'")
+    report = sa.text("kind IN ('impact-report', 'stress-report')")
     op.create_index(
         "ix_statement_report",
         "statement",
