@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.gateway import with_times
-from api.goods_in import Cells, UnfitRows, rows_of
+from api.goods_in import Cells, UnfitRows, day_text, rows_of
 from ledger_service import facts
 from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.instants import clock_text, instant
@@ -12,14 +12,14 @@ from ledger_service.keys import to_hex
 
 COLUMNS = (
     "document", "document_type", "version", "taker", "unit", "line", "part", "batch", "quantity", "uom", "ship_from",
-    "ship_to", "carrier", "carrier_for", "seal", "despatched_at", "deadline",
+    "ship_to", "carrier", "carrier_for", "seal", "despatched_at", "arrives", "deadline",
 )  # fmt: skip
 _NEEDED = ("document", "taker", "unit")
 _OF_ALL_ROWS = (
     "document_type", "version", "taker", "ship_from", "ship_to", "carrier", "carrier_for", "seal", "despatched_at",
-    "deadline",
+    "arrives", "deadline",
 )  # fmt: skip
-_ALIASES = {"sscc": "unit", "delivery_note": "document", "customer": "taker"}
+_ALIASES = {"eta": "arrives", "sscc": "unit", "delivery_note": "document", "customer": "taker"}
 
 
 def read_despatches(data: bytes, member: Callable[[str], bytes], *, giver: bytes, now: int) -> list[dict[str, Any]]:
@@ -76,6 +76,8 @@ def _head(
     for column, name in (("despatched_at", "despatchedAt"), ("deadline", "deadline")):
         if row.get(column):
             value[name] = clock_text(_time(cells, row, column, now))
+    if row.get("arrives"):
+        value["arrives"] = _arrival(cells, row["arrives"])
     if row.get("version"):
         value["document"]["version"] = cells.text("version", longest=10)
     for column, name in (("ship_from", "shipFrom"), ("ship_to", "shipTo")):
@@ -113,6 +115,20 @@ def _member(cells: Cells, column: str, member: Callable[[str], bytes]) -> str:
         return to_hex(member(name))
     except (LedgerError, ValueError) as error:
         cells.complain(column, str(error))
+        return ""
+
+
+def _arrival(cells: Cells, written: str) -> str:
+    """A day, or a time with its offset as it was written."""
+    try:
+        if instant(written):
+            return written
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return day_text(written)
+    except ValueError as error:
+        cells.complain("arrives", str(error))
         return ""
 
 

@@ -1026,7 +1026,7 @@ class CustodyGateway:
 _SIDES = ("giver", "taker")
 _TIMES = {"gate-arrival": "arrivedAt", "complaint": "raisedAt"}
 _ACCEPTED = frozenset({"accepted", "accepted-with-discrepancies"})
-_DESPATCH_OPTIONS = "despatchedAt corrects legs carrier seal shipFrom shipTo"
+_DESPATCH_OPTIONS = "despatchedAt corrects legs carrier seal shipFrom shipTo arrives"
 _EPCIS_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 
 

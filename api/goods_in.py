@@ -2,9 +2,11 @@
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -17,6 +19,8 @@ from ledger_service.errors import LedgerError, MalformedInput
 SCAN_COLUMNS = ("unit", "part", "quantity", "uom")
 _PIECES = {"PCE": "H87", "PCS": "H87", "STK": "H87"}
 """What is in exports for a piece, by the one code that Recommendation 20 has for it today: two systems would differ."""
+
+_GERMAN_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 
 
 class UnfitRows(LedgerError):
@@ -173,6 +177,27 @@ def text_table(data: bytes) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         raise UnfitRows([f"row {reader.line_num}: {error}"]) from error
+
+
+def day_text(written: str) -> str:
+    """A day as statements write it, from one that can be read in one way alone; raises ValueError.
+
+    >>> [day_text(one) for one in ("2026-10-12", "2026-10-12 00:00:00", "12.10.2026")]
+    ['2026-10-12', '2026-10-12', '2026-10-12']
+    """
+    plain = written.removesuffix(" 00:00:00").strip()
+    german = _GERMAN_DAY.fullmatch(plain)
+    try:
+        if german:
+            day, month, year = (int(one) for one in german.groups())
+            return date(year, month, day).isoformat()
+        if len(plain) == 10:
+            return date.fromisoformat(plain).isoformat()
+    except ValueError:
+        pass
+    if written.isdecimal():
+        raise ValueError(f"{written!r} is a bare number: format the cell as a date")
+    raise ValueError(f"{written[:40]!r} is no day that can be read in one way alone: write it as 2026-10-12")
 
 
 def unit_text(written: str) -> str:

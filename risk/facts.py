@@ -64,6 +64,7 @@ class Despatched:
     """What a member has handed over for another site of the network: `units` are (unit, part, amount, unit of measure).
 
     `statement` is its id, `corrects` that of the one that it takes the place of. It is on its way until a `Received`.
+    It should be there on the day `arrives`; where that is not said, after the lead time of the link.
     """
 
     statement: str
@@ -74,6 +75,7 @@ class Despatched:
     customer: str
     units: tuple[tuple[str, str, Fraction, str], ...]
     corrects: str | None = None
+    arrives: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -626,6 +628,7 @@ class _Reading:
         supplier, customer, part = place
         stated = self.there["supply-link"].get(place, [])
         self._say("link", place, [wrong for one in stated for wrong in self._misfit(one)])
+        self._say("late", place, [])
         facts = [one for one in stated if not self._misfit(one)]
         if not facts:
             return None
@@ -649,8 +652,15 @@ class _Reading:
                     coming[max(arrives, self.day)] += amount
         sails = None if fact.sails is None else frozenset(day - 1 for day in fact.sails)
         lead = Lead(fact.lead_days, fact.is_working_days, sails)
-        for leaves, amount in self._under_way(place, None if stock is None else stock.fact.stated.as_of):
-            coming[max(arrival(lead, self.sites[customer].calendar, leaves), self.day)] += amount
+        late = []
+        for one, amount in self._under_way(place, None if stock is None else stock.fact.stated.as_of):
+            due = one.arrives or arrival(lead, self.sites[customer].calendar, one.leaves)
+            if due < self.day:
+                was, due = due, self.day + timedelta(days=1)
+                wrong = f"should have come on {was}, and nobody has received it: it is taken to come on {due}"
+                late.append(Inconsistency(one.issuer, f"despatch {one.statement}", wrong))
+            coming[due] += amount
+        self._say("late", place, late)
         link = SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, dict(coming), fact.since,
                           str(level), _route(fact.route))  # fmt: skip
         return link, exceptions
@@ -683,15 +693,15 @@ class _Reading:
     def _ways(self, one: Despatched) -> set[Place]:
         return {(one.supplier, one.customer, self.name(part)) for _, part, _, _ in one.units}
 
-    def _under_way(self, place: Place, counted: int | None) -> Iterator[tuple[date, Fraction]]:
-        """What left on which day, and was handed over after the stock of it was `counted` (ms)."""
+    def _under_way(self, place: Place, counted: int | None) -> Iterator[tuple[Despatched, Fraction]]:
+        """How much of it each despatch has that was handed over after the stock of it was `counted` (ms)."""
         arrived = self.arrived.get(self.sites[place[1]].owner, ())
         for one in self.moving.get(place, {}).values():
             if counted is not None and one.registered <= datetime.fromtimestamp(counted / 1000, UTC):
                 continue
             for unit, part, amount, uom in one.units:
                 if self.name(part) == place[2] and unit not in arrived and uom == self.units.get(place[2]):
-                    yield one.leaves, amount
+                    yield one, amount
 
     def _qualify(self) -> None:
         """What qualified suppliers have to spare a week, by their own word; without that it is nothing."""

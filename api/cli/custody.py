@@ -141,8 +141,8 @@ def offer(
     """Offer what was shipped. The same document again is the same offer; with other contents it is refused.
 
     A CSV needs the columns document, taker and unit, and may have line, part, batch, quantity, uom, ship_from,
-    ship_to, carrier, carrier_for, seal, despatched_at, deadline, document_type and version. Every row that cannot be
-    used is named with its column, and then nothing is offered.
+    ship_to, carrier, carrier_for, seal, despatched_at, arrives (on which day), deadline, document_type and version.
+    Every row that cannot be used is named with its column, and then nothing is offered.
     """
     from api.despatch_table import read_despatches
     from api.goods_in import UnfitRows

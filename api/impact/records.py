@@ -187,7 +187,8 @@ class Records:
         )
         corrects = None if sent.corrects is None else to_hex(sent.corrects)
         leaves = datetime.fromtimestamp(sent.despatched_at / 1000, UTC).date()
-        return Despatched(to_hex(row.digest), issuer, registered, leaves, sent.ship_from, sent.ship_to, lines, corrects)
+        return Despatched(to_hex(row.digest), issuer, registered, leaves, sent.ship_from, sent.ship_to, lines, corrects,
+                          sent.arrives)  # fmt: skip
 
 
 class _Kept:

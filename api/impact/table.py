@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from fractions import Fraction
@@ -44,7 +44,6 @@ MAX_PROBLEMS = 200
 """Told of one file; whoever has so many has one of them many times."""
 
 _GROUPS = re.compile(r"\d{1,3}(?:([ .,'’\u00a0\u202f])\d{3})(?:\1\d{3})*")
-_GERMAN_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _OWN_PART = re.compile(r"(?P<number>[^\s()]+) \((?P<owner>[a-z0-9.-]+)\)")
 _WEEKDAYS = {
     name: day
@@ -604,21 +603,7 @@ def _whole(text: str, rules: Rules) -> int:
 
 
 def _day(text: str, _rules: Rules) -> str:
-    written = text.removesuffix(" 00:00:00").strip()
-    german = _GERMAN_DAY.fullmatch(written)
-    if german:
-        day, month, year = (int(one) for one in german.groups())
-        return date(year, month, day).isoformat()
-    try:
-        return date.fromisoformat(written).isoformat() if len(written) == 10 else _no_day(text)
-    except ValueError:
-        return _no_day(text)
-
-
-def _no_day(text: str) -> str:
-    if text.isdecimal():
-        raise ValueError(f"{text!r} is a bare number: format the cell as a date")
-    raise ValueError(f"{text[:40]!r} is no day that can be read in one way alone: write it as 2026-10-12")
+    return goods_in.day_text(text)
 
 
 def _dates(text: str, rules: Rules) -> list[str]:
@@ -633,10 +618,11 @@ def _time(text: str, rules: Rules) -> str:
     except (ValueError, OverflowError):
         pass
     day, _, clock = text.strip().replace("T", " ").partition(" ")
+    plain = goods_in.day_text(day)
     try:
-        there = datetime.fromisoformat(f"{_day(day, rules)} {clock or '00:00'}").replace(tzinfo=rules.zone)
+        there = datetime.fromisoformat(f"{plain} {clock or '00:00'}").replace(tzinfo=rules.zone)
     except ValueError:
-        return _no_day(text)
+        raise ValueError(f"{clock[:40]!r} is no time of day: write it as 06:00") from None
     if there.astimezone(UTC).astimezone(rules.zone).replace(fold=0) != there:
         raise ValueError(f"there is no {text} in {rules.zone.key}: clocks are put forward then")
     return there.isoformat()

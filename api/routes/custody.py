@@ -205,7 +205,7 @@ def _relay(caller: Caller, steps: list[SignedStep]) -> Response:
     good = [place for place in range(len(steps)) if place not in outcomes]
     answers = service.network.relaying.submit([steps[place] for place in good], service.now(), caller.member)
     outcomes |= dict(zip(good, answers, strict=True))
-    service.rounds.nudge()
+    service.rounds.nudge(News.SUBMITTED)
     refusals = [Refusal(place, one) for place, one in sorted(outcomes.items()) if isinstance(one, LedgerError)]
     service.count_refusals(refusals)
     waiting = [
@@ -270,7 +270,8 @@ def _is_mine(caller: Caller, step: SignedStep) -> bool:
             "required": True,
             "description": "One row for each line in each unit, with the columns document, taker and unit, and where "
             "they are known line, part, batch, quantity, uom, ship_from, ship_to, carrier, carrier_for, seal, "
-            "despatched_at, deadline, document_type and version. The first sheet of a workbook is read.",
+            "despatched_at, arrives (a day, or a time with its offset), deadline, document_type and version. The first "
+            "sheet of a workbook is read.",
             "content": {
                 CSV: {"schema": {"type": "string"}, "example": _TABLE},
                 XLSX: {"schema": {"type": "string", "format": "binary"}, "example": "PK…"},

@@ -10,6 +10,7 @@ of each kind.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Self
@@ -30,11 +31,14 @@ CLOCK_TOLERANCE_MS = 5 * 60 * 1000
 """How far a stated time may run ahead of our clock."""
 MAX_ITEMS = 1000
 MAX_DIGITS = 40
+MAX_DAYS_UNDER_WAY = 366
+"""How long after its despatch anything is said to arrive at most."""
 
 _DECIMAL = re.compile(r"(?:0|[1-9]\d*)(?:\.\d*[1-9])?", re.ASCII)
 _UOM = re.compile(r"[A-Z0-9]{2,3}", re.ASCII)
 _LOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\"<>\\^`{|}\x7f]+")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _PART = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+/part/[^/?#\s]+")
 
 
@@ -330,7 +334,8 @@ class AgreedLeg:
 class Despatch:
     """The giver's offer: these units go to `taker`, who has until `deadline` (ms) to say what it received.
 
-    An empty list of units, in a correction, takes the despatch back.
+    `arrives` is the day on which they should be there, by the calendar of that place. An empty list of units, in a
+    correction, takes the despatch back.
     """
 
     document: Document
@@ -345,6 +350,7 @@ class Despatch:
     seal: str | None
     ship_from: str | None
     ship_to: str | None
+    arrives: date | None
 
     @classmethod
     def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
@@ -352,7 +358,7 @@ class Despatch:
             content,
             where,
             "to document taker despatchedAt deadline units",
-            "corrects replaces legs carrier seal shipFrom shipTo",
+            "corrects replaces legs carrier seal shipFrom shipTo arrives",
         )
         corrects = reader.hash_or_none("corrects")
         units = tuple(
@@ -381,6 +387,7 @@ class Despatch:
             seal=reader.text_or_none("seal", 35),
             ship_from=reader.place_or_none("shipFrom"),
             ship_to=reader.place_or_none("shipTo"),
+            arrives=_arrival(reader, despatched_at) if reader.has("arrives") else None,
         )
 
 
@@ -639,6 +646,27 @@ def _units(reader: Reader, *, least: int = 0) -> tuple[Identifier, ...]:
     units = tuple(read_unit(item, at) for at, item in reader.items("units", least=least))
     _once([one.key for one in units], reader.at("units"))
     return units
+
+
+def _arrival(reader: Reader, despatched_at: int) -> date:
+    """A day, or a time with offset of which the day counts as it was written; not before the despatch."""
+    text = reader.text("arrives", 40)
+    if not _DAY.fullmatch(text):
+        arrives_at = reader.time("arrives")
+        text = text[:10]
+        if arrives_at < despatched_at:
+            raise MalformedInput("it arrives before it leaves", reader.at("arrives"))
+    try:
+        arrives = date.fromisoformat(text)
+    except ValueError:
+        raise MalformedInput("expected a day, as 2026-10-12, or a time with its offset", reader.at("arrives")) from None
+    left = datetime.fromtimestamp(despatched_at / 1000, UTC).date()
+    # Whoever flies east over the Pacific arrives on the day before.
+    if arrives < left - timedelta(days=1):
+        raise MalformedInput("it arrives before it leaves", reader.at("arrives"))
+    if arrives > left + timedelta(days=MAX_DAYS_UNDER_WAY):
+        raise MalformedInput(f"it arrives at most {MAX_DAYS_UNDER_WAY} days after it leaves", reader.at("arrives"))
+    return arrives
 
 
 def _once(keys: list[str], where: str) -> None:

@@ -118,6 +118,29 @@ def test_each_row_that_cannot_be_used_is_named_with_its_column(name: str) -> Non
         assert found.startswith(words)
 
 
+ARRIVALS = {
+    "a day": ("2026-10-13", "2026-10-13"),
+    "a day as Excel has it": ("2026-10-13 00:00:00", "2026-10-13"),
+    "a day as Germans write it": ("13.10.2026", "2026-10-13"),
+    "a time with its offset": ("2026-10-13T06:00:00+02:00", "2026-10-13T06:00:00+02:00"),
+    "a time without": ("2026-10-13 06:00", None),
+    "a day that could be two": ("10/13/2026", None),
+    "a day before the despatch": ("2020-01-01", None),
+}
+
+
+@pytest.mark.parametrize("name", ARRIVALS)
+def test_when_goods_arrive_is_a_day_or_a_time_with_its_offset(name: str) -> None:
+    written, expected = ARRIVALS[name]
+    rows = ("document,taker,unit,despatched_at,ETA", f"1,Nordrand,{SSCC},2026-09-18T05:00:00Z,{written}")
+    if expected is None:
+        with pytest.raises(UnfitRows, match=r"row 2.*(arrives|leaves)"):
+            read(*rows)
+    else:
+        (one,) = read(*rows)
+        assert one["arrives"] == expected
+
+
 def test_a_table_without_its_columns_says_which_there_are() -> None:
     with pytest.raises(UnfitRows, match="the column unit is missing; known are document, "):
         read("document,taker", "1,Nordrand")

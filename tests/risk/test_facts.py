@@ -390,7 +390,15 @@ TO_COME = {"2026-10-13": 100}
         ("taken back", [sent(), sent(3, corrects="despatch 1", units=())], TO_COME),
         ("corrected by a stranger", [sent(), sent(3, issuer=C, corrects="despatch 1", units=())],
          TO_COME | {"2026-10-14": 40}),
-        ("overdue", [sent(leaves=date(2026, 10, 1))], {"2026-10-12": 40} | TO_COME),
+        ("overdue", [sent(leaves=date(2026, 10, 1))], {"2026-10-13": 140}),
+        ("when it is said to come", [sent(arrives=date(2026, 10, 22))], TO_COME | {"2026-10-22": 40}),
+        ("said to come today", [sent(arrives=DAY)], {"2026-10-12": 40} | TO_COME),
+        ("said to have come by now", [sent(arrives=date(2026, 10, 9))], {"2026-10-13": 140}),
+        ("long on its way, and said to be longer", [sent(leaves=date(2026, 9, 1), arrives=date(2026, 10, 30))],
+         TO_COME | {"2026-10-30": 40}),
+        ("corrected to come on another day", [sent(arrives=date(2026, 10, 22)),
+                                               sent(3, corrects="despatch 1", arrives=date(2026, 10, 29))],
+         TO_COME | {"2026-10-29": 40}),
         ("on a Friday", [sent(leaves=date(2026, 10, 16))], TO_COME | {"2026-10-19": 40}),
         ("later than the checkpoint", [sent(hours=1)], TO_COME),
     ],
@@ -398,6 +406,18 @@ TO_COME = {"2026-10-13": 100}
 def test_open_handoffs_are_on_their_way(name: str, goods: list[Goods], expected: dict[str, int]) -> None:
     assert coming(*goods) == expected, name
     assert coming(*reversed(goods)) == expected or "correct" in name or "back" in name, name
+
+
+def test_goods_that_should_have_come_are_told_to_whoever_sent_them() -> None:
+    facts = Facts()
+    facts.take(BASE)
+    facts.follow([sent(arrives=date(2026, 10, 9)), sent(2, arrives=date(2026, 10, 15))])
+    (wrong,) = facts.known(NOON, DAY).network.inconsistencies
+    assert (wrong.owner, wrong.about) == (B, "despatch despatch 1")
+    assert wrong.what == "should have come on 2026-10-09, and nobody has received it: it is taken to come on 2026-10-13"
+    facts.follow([Received(A, NOON, ("pallet 1",))])
+    assert facts.known(NOON, DAY).network.inconsistencies == ()
+    assert len(facts.known(NOON, date(2026, 10, 16)).network.inconsistencies) == 1
 
 
 def test_without_a_stock_fact_what_was_handed_over_is_all_that_is_known() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -16,7 +16,7 @@ from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
 from ledger_service.envelope import Envelope
 from ledger_service.keys import LocalKey, to_hex
-from risk.network import Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
+from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork, arrival
 from risk.sharing import Sight
 from tests.consortium import Consortium, member_id
 
@@ -179,6 +179,16 @@ def test_what_was_handed_over_since_the_stock_was_counted_is_on_its_way_until_it
     )
     consortium.ledger.erase(digest, consortium.clock.now)
     assert under_way(before) == []
+
+
+def test_goods_come_on_the_day_that_their_despatch_says(consortium: Consortium) -> None:
+    shared, day = SharedNetwork(consortium.ledger, KEY), today(consortium)
+    arrives = day + timedelta(days=33)
+    moved = handed_over(consortium, 1, 5), handed_over(consortium, 2, 7, arrives=f"{arrives}T06:00:00+02:00")
+    consortium.register(*linked(consortium), *moved)
+    consortium.publish()
+    (one,) = shared.at(None, day).known.network.links
+    assert one.in_transit == {arrival(one.lead, Calendar(), day): 5, arrives: 7}
 
 
 @pytest.mark.parametrize("seed", range(3))
