@@ -205,7 +205,7 @@ def _relay(caller: Caller, steps: list[SignedStep]) -> Response:
     good = [place for place in range(len(steps)) if place not in outcomes]
     answers = service.network.relaying.submit([steps[place] for place in good], service.now(), caller.member)
     outcomes |= dict(zip(good, answers, strict=True))
-    service.rounds.nudge(News.SUBMITTED)
+    service.rounds.nudge()
     refusals = [Refusal(place, one) for place, one in sorted(outcomes.items()) if isinstance(one, LedgerError)]
     service.count_refusals(refusals)
     waiting = [
