@@ -770,7 +770,9 @@ class DisruptionFact:
             raise MalformedInput("is true, or left out", reader.at("isOver"))
         parts = []
         for at, item in reader.items("parts"):
-            parts.append(Reader({"part": item}, at, "part").text("part", 300))
+            part = Reader({"part": item}, at, "part").text("part", 300)
+            found = identify(part, at)  # else what its sender calls it, as MG-1
+            parts.append(part if found is None else found.key)
         return cls(
             format=reader.choice("format", AlertFormat),
             sender=reader.text("sender", MAX_NAME),

@@ -105,9 +105,12 @@ def usable(
     *,
     day: date,
     too_late: date,
-    is_hit: Callable[[str], bool],
+    is_hit: Callable[[str, str], bool],
 ) -> tuple[list[Alternative], list[tuple[Alternative, Reason]]]:
-    """Those that can help, and for each other one the first reason why not."""
+    """Those that can help, and for each other one the first reason why not.
+
+    `is_hit` says of a supplier and a part whether what makes it is hit there.
+    """
     expiries: dict[tuple[str, str, str], date] = {}
     for one in qualifications:
         key = (one.supplier, one.part, one.customer)
@@ -123,7 +126,7 @@ def usable(
             reason = Reason.EXPIRED
         elif not alternative.consents:
             reason = Reason.NO_CONSENT
-        elif is_hit(alternative.supplier):
+        elif is_hit(alternative.supplier, alternative.part):
             reason = Reason.HIT
         elif alternative.a_week <= 0:
             reason = Reason.NO_CAPACITY

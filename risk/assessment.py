@@ -150,7 +150,12 @@ class _Report:
         self.days = days
         self.network = view.network
         self.own = frozenset(key for key, seen in view.seen.items() if seen.is_own)
-        self.hits = [one for one in view.hits if one.site in self.network.sites]
+        lines = view.network.arrays.line_index
+        self.hits = [
+            one
+            for one in view.hits
+            if one.site in self.network.sites and (one.part is None or (one.site, one.part) in lines)
+        ]
         wanted = {one.link for some in (view.link_hits, view.routes) for one in some}
         self.link = {key: one for key in wanted for one in self.network.links.of(key)}
         self.closings = [one for one in view.link_hits if one.link in self.link]
@@ -244,7 +249,9 @@ class _Report:
 
     def _outages(self, when: int) -> list[Outage]:
         return [
-            Outage(one.site, ((one.start, float(one.left)), (max(one.back[when], one.start + timedelta(1)), 1.0)))
+            Outage(
+                one.site, ((one.start, float(one.left)), (max(one.back[when], one.start + timedelta(1)), 1.0)), one.part
+            )
             for one in self.hits
         ]
 
@@ -338,6 +345,8 @@ class _Report:
                 origin["sources"] = [{"areas": list(one.areas), "name": one.name} for one in hit.sources]
             if seen.level is Level.NAMED:
                 origin |= {"back": [one.isoformat() for one in hit.back]}
+                if hit.part is not None:  # that there are other lines is known, what they make need not be
+                    origin["part"] = hit.part if hit.part in self.view.known_parts else None
             found.append(origin)
         found += [told for one in self.closings if (told := self._closing(one, begins)) is not None]
         return [one for _, one in sorted({canonical(one): one for one in found}.items())]
@@ -389,7 +398,9 @@ class _Report:
             found |= {(TriggerKind.SITE, hit.site), (TriggerKind.REGION, site.region)}
             if site.locode is not None:
                 found.add((TriggerKind.PORT, site.locode))
-            found |= {(TriggerKind.PART, one.part) for one in self.network.lines if one.site == hit.site}
+            found |= {
+                (TriggerKind.PART, one.part) for one in self.network.lines_at(hit.site) if hit.part in (None, one.part)
+            }
         for closing in self.closings:
             found |= {(kind, name) for kind in (TriggerKind.PORT, TriggerKind.LANE) for name in closing.closed}
         return found
@@ -435,8 +446,9 @@ class _Report:
     def _one_bucket(self) -> dict[str, Any]:
         """What the classic program says, which knows no lead times: shown beside the answer that does."""
         chain = self.view.kept("upstream", self._upstream)
-        sites = [one.site for one in self.hits if one.site in chain.sites]
-        survive = time_to_survive(chain, sites)
+        sites = [one.site for one in self.hits if one.site in chain.sites and one.part is None]
+        lines = [(one.site, one.part) for one in self.hits if one.part is not None]
+        survive = time_to_survive(chain, sites, lines=lines)
         recover = max(
             (self._working_days(one) for one in self.hits if one.site in chain.sites),
             default=0,
@@ -515,14 +527,14 @@ class _Report:
         }  # fmt: skip
         if not self.likely.stops or not (self.view.alternatives or self.view.routes):
             return shown
-        hit = {one.site for one in self.view.hits}
+        hit = {(one.site, one.part) for one in self.view.hits}
         over = max(one.last for one in self.likely.stops) + timedelta(days=1)
         good, refused = usable(
             self.view.alternatives,
             self.view.qualifications,
             day=self.network.day,
             too_late=over,
-            is_hit=hit.__contains__,
+            is_hit=lambda supplier, part: not hit.isdisjoint({(supplier, None), (supplier, part)}),
         )
         shares, needs = self._allocation(good)
         given = [(one, shares[_place(one)]) for one in good if _place(one) in shares]
@@ -612,7 +624,7 @@ class _Report:
         link, first = self.link[route.link], self.network.day
         last = first + timedelta(days=self.days - 1)
         start = first
-        hit = next((one for one in self.hits if one.site == link.supplier), None)
+        hit = next((one for one in self.hits if one.site == link.supplier and one.part in (None, link.part)), None)
         # What still makes something has something to send; else there is nothing to fetch before it is back.
         if hit is None or not hit.left:
             stop = self.likely.of(link.supplier, link.part)
@@ -670,9 +682,14 @@ class _Report:
         self, good: Sequence[Alternative]
     ) -> tuple[dict[tuple[str, str, str], Fraction], dict[tuple[str, str], Fraction]]:
         """What each alternative gives each customer a week by the rule, and what each customer misses a week."""
-        hit: dict[str, Fraction] = {}
+        hit: dict[tuple[str, str | None], Fraction] = {}
         for one in self.hits:
-            hit[one.site] = min(one.left, hit.get(one.site, Fraction(1)))
+            hit[one.site, one.part] = min(one.left, hit.get((one.site, one.part), Fraction(1)))
+
+        def left(link: SupplyLink) -> Fraction:
+            places = ((link.supplier, None), (link.supplier, link.part))
+            return min((hit[place] for place in places if place in hit), default=Fraction(1))
+
         through: dict[str, Fraction] = {}
         for closing in self.closings:
             through[closing.link] = min(closing.left, through.get(closing.link, Fraction(1)))
@@ -680,7 +697,7 @@ class _Report:
         for part, customer in {(offer.part, offer.customer) for offer in good}:
             missing = sum(
                 (
-                    link.share * (1 - min(hit.get(link.supplier, Fraction(1)), through.get(link.key, Fraction(1))))
+                    link.share * (1 - min(left(link), through.get(link.key, Fraction(1))))
                     for link in self.network.links
                     if (link.part, link.customer) == (part, customer)
                 ),

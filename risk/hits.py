@@ -2,8 +2,9 @@
 
 An area (circle, polygon, region) hits all sites in it, a port, a lane or a passage the links that go through it, for
 everybody. A site by its name counts only where who says so owns it, or stands at an end of a supply link with it; a
-partner's word on somebody else's site is left out, and told to whoever gave it. One disruption that is reported on
-several paths hits a site once, and the hit names all its sources.
+partner's word on somebody else's site is left out, and told to whoever gave it. Where such a word names parts, it is
+about the lines that make them there and no other: of a partner, about what it gets from there. One disruption that is
+reported on several paths hits a site, or a line, once, and the hit names all its sources.
 """
 
 from collections import defaultdict
@@ -86,6 +87,21 @@ class Places:
         return found
 
     @cached_property
+    def _gets(self) -> dict[tuple[str, str], set[str]]:
+        """The parts that a member gets from a site."""
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for link in self.known.network.links:
+            found[link.supplier, self.sites[link.customer].owner].add(link.part)
+        return found
+
+    @cached_property
+    def _sites_of(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for site in self.sites.values():
+            found[site.owner].append(site.key)
+        return found
+
+    @cached_property
     def _ways(self) -> dict[tuple[Place, str], list[tuple[SupplyLink | RouteAlternative, int]]]:
         found: dict[tuple[Place, str], list[tuple[SupplyLink | RouteAlternative, int]]] = defaultdict(list)
         links: Iterable[SupplyLink | RouteAlternative] = (
@@ -108,6 +124,29 @@ class Places:
     def may_speak(self, member: str, site: str) -> bool:
         """Whether `member` owns the site, or has a supply link with it."""
         return self.sites[site].owner == member or member in self._partners[site]
+
+    def lines_named(self, name: str, site: str, member: str) -> set[str]:
+        """The parts made at a site that `member` calls `name`, of those that it may speak of: all of its own site, else
+        what it gets from there. It calls them by its own number, or by the end of it, as MG-1.
+        """
+        if self.sites[site].owner == member:
+            parts = {line.part for line in self.known.network.lines_at(site)}
+        else:
+            parts = self._gets.get((site, member), set())
+        return {one for one in parts if name in self._numbers(one, member, site)}
+
+    def _numbers(self, part: str, member: str, site: str) -> tuple[str, ...]:
+        """What `member` calls a part; what only others call it is no number of its own."""
+        numbers = self.known.part_numbers
+        goes_by_several = (part, self.sites[site].owner) in numbers
+        own = numbers.get((part, member)) if goes_by_several else part
+        if own is None:
+            return ()
+        return own, own.replace("/", ":").rpartition(":")[2]
+
+    def sites_of(self, member: str) -> list[str]:
+        """The sites that a member owns, in no order."""
+        return self._sites_of.get(member, [])
 
     def covered(self, area: Area) -> list[str]:
         """The sites in an area, in no order; those that it names are not in it."""
@@ -186,12 +225,18 @@ def ways_of(link: SupplyLink | RouteAlternative) -> Iterable[tuple[tuple[Place, 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """One report as it bears on one site or link: in which area, and whether that was by its own name."""
+    """One report as it bears on one site or link: in which area, and whether that was by its own name; `parts` are the
+    only ones that it is about, None where it is about all of the site.
+    """
 
     report: Report
     area: Area
     by_name: bool
     is_owner: bool
+    parts: frozenset[str] | None = None
+
+    def bears_on(self, part: str) -> bool:
+        return self.parts is None or part in self.parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +288,8 @@ class _Reading:
         self.told: list[Told] = []
         self.sites: dict[str, list[_Word]] = defaultdict(list)
         self.links: dict[tuple[str, int], list[_Word]] = defaultdict(list)
-        self.back: set[str] = set()
-        """Sites that their owners call back."""
+        self.back: dict[str, set[str | None]] = defaultdict(set)
+        """What their owners call back at which sites: lines by their parts, all of it by None."""
         self.disruption = disruption
         self.everywhere = {one.sender for one in disruption.latest if self._take(one)}
         """Senders who say that it happens and not where."""
@@ -262,6 +307,12 @@ class _Reading:
         if report.format == CX and report.event != "capacity-reduction":
             self._tell(report, f"tells of a {report.event.replace('-', ' ')}, which stops no site")
             return False
+        if report.parts and not report.areas:
+            self._take_parts(report)
+            return False
+        if report.parts and not all(isinstance(one, Named) and one.kind is Place.SITE for one in report.areas):
+            # Else whoever names areas and parts could find out who makes them there.
+            self._tell(report, "its parts count for the sites that it names and for no area: that stops all in it")
         for area in report.areas:
             if isinstance(area, Named) and area.kind is Place.SITE:
                 self._take_site(report, area)
@@ -283,26 +334,73 @@ class _Reading:
         self._tell(report, f"names the site {area.name}, which its issuer neither owns nor deals with", members - speak)
         if key is None or not speak:
             return
-        is_owner = self.places.sites[key].owner in speak
+        owner = self.places.sites[key].owner
+        if not report.parts:
+            self._note(report, area, key, None, is_owner=owner in speak)
+            return
+        for member in sorted(speak):
+            parts = frozenset[str]()
+            for name in report.parts:
+                found = self.places.lines_named(name, key, member)
+                if not found:
+                    what = "makes there" if member == owner else "gets from there"
+                    self._tell(report, f"names the part {name} of the site {area.name}, none that its issuer {what}",
+                               [member])  # fmt: skip
+                parts |= found
+            if parts:
+                self._note(report, area, key, parts, is_owner=member == owner)
+
+    def _take_parts(self, report: Report) -> None:
+        """What names parts and no place is about all the issuer's own sites that make them."""
+        for member in sorted(self.issuers.get(report.name, frozenset())):
+            unknown = set(report.parts)
+            for site in self.places.sites_of(member):
+                found = {name: self.places.lines_named(name, site, member) for name in report.parts}
+                parts = frozenset().union(*found.values())
+                unknown -= {name for name, some in found.items() if some}
+                if parts:
+                    self._note(report, Named(Place.SITE, site), site, parts, is_owner=True)
+            for name in sorted(unknown):
+                self._tell(report, f"names the part {name}, which none of its issuer's sites makes", [member])
+
+    def _note(self, report: Report, area: Area, site: str, parts: frozenset[str] | None, *, is_owner: bool) -> None:
+        """What a report says of a site by its name, or of the lines there that make `parts`."""
         if not report.is_over:
-            self.sites[key].append(_Word(report, area, by_name=True, is_owner=is_owner))
+            self.sites[site].append(_Word(report, area, by_name=True, is_owner=is_owner, parts=parts))
         elif is_owner:
-            self.back.add(key)
+            self.back[site] |= {None} if parts is None else parts
 
     def hits(self, reliabilities: Mapping[str, Fraction]) -> tuple[Hit | LinkHit, ...]:
         day = self.places.known.network.day
         found: list[Hit | LinkHit] = []
-        for key in sorted(self.sites.keys() - self.back):
-            words = self.sites[key]
-            hit = self._site_hit(self.places.sites[key], words, self._bearing(words, reliabilities))
-            if hit.back[-1] > day and hit.left < 1:
-                found.append(hit)
+        for key in sorted(self.sites):
+            for part, words in self._by_line(key):
+                hit = self._site_hit(self.places.sites[key], words, self._bearing(words, reliabilities))
+                if hit.back[-1] > day and hit.left < 1:
+                    found.append(replace(hit, part=part))
         for key, after in sorted(self.links):
             ways = self.links[key, after]
             closing = self._link_hit(key, after, ways, self._bearing(ways, reliabilities))
             if closing.back[-1] > day and closing.left < 1:
                 found.append(closing)
         return tuple(found)
+
+    def _by_line(self, site: str) -> Iterable[tuple[str | None, Sequence[_Word]]]:
+        """What bears on a site as a whole (None), or on each of its lines once somebody names parts: the owner knows
+        best, so where it names parts the others go on.
+        """
+        words, back = self.sites[site], self.back.get(site, set())
+        if None in back:
+            return
+        if not back and all(one.parts is None for one in words):
+            yield None, words
+            return
+        own = [one for one in words if one.is_owner]
+        for part in sorted(line.part for line in self.places.known.network.lines_at(site)):
+            if part not in back and (not own or any(one.bears_on(part) for one in own)):
+                some = [one for one in words if one.bears_on(part)]
+                if some:
+                    yield part, some
 
     def _bearing(self, words: Sequence[_Word], reliabilities: Mapping[str, Fraction]) -> _Bearing:
         """What `words` come to wherever they bear: the same for all sites of an area."""

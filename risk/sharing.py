@@ -67,7 +67,7 @@ _RANKS = {level: rank for rank, level in enumerate(Level)}
 class Hit:
     """A disruption at one site: from `start` on the share `left` of its capacity stays, until it is `back`: at the
     earliest, most likely, at the latest. `onset` is when the disruption itself begins, if not on `start`. `is_assumed`:
-    nobody has said when it is back.
+    nobody has said when it is back. With `part` only the line that makes it is hit.
     """
 
     site: str
@@ -80,6 +80,7 @@ class Hit:
     probability: Fraction = Fraction(1)
     sources: tuple[Source, ...] = ()
     is_assumed: bool = False
+    part: str | None = None
 
     def check(self) -> None:
         """Raise MalformedFact unless it begins before it ends, and its shares are shares."""
@@ -438,7 +439,10 @@ class _Mask:
         # An alternative counts for everybody whose need it can cover; the reader is told of those of its own sites.
         self.alternatives = [self._offered(one) for one in alternatives if one.customer in self.seen]
         self.offers = {("offer", one.supplier) for one in self.alternatives}
-        self.consenting = {("offer", one.supplier) for one in self.alternatives if one.consents}
+        self.consenting: dict[str, set[str]] = defaultdict(set)
+        for offered in self.alternatives:
+            if offered.consents:
+                self.consenting[offered.supplier].add(offered.part)
         self.named_offers = {("offer", one.supplier) for one in self.alternatives if one.customer in self.own}
         self.offering = {one.supplier for one in self.alternatives if one.customer in self.own and one.consents}
         self.qualifications = [
@@ -573,9 +577,13 @@ class _Mask:
                     about |= {*self._ends(self.ways[one.link]), ("link", one.link)}
                 continue
             nodes: list[Node] = [("site", one.site)] if one.site in self.seen else []
-            nodes += [("offer", one.site)] if ("offer", one.site) in self.consenting else []
+            # Another line of an alternative is no concern of those to whom it offers this one.
+            if one.site in self.consenting and (one.part is None or one.part in self.consenting[one.site]):
+                nodes.append(("offer", one.site))
             sites += [(node, one) for node in nodes]
             about.update(nodes)
+            if nodes and one.part is not None:
+                about.add(("part", one.part))
         return _Happening(tuple(sites), tuple(links), frozenset(about))
 
     def drawn(self, key: bytes, happening: _Happening = _Happening()) -> _Drawn:
@@ -674,7 +682,11 @@ class _Mask:
             is_route = closing.link != link.key
             yield f"closing {is_route} {_said(self._shown_closing(link, closing))}", self._ends(link)
         for node, hit in happening.sites:
-            yield f"hit {_said(replace(self._shown(node, hit), site=''))}", (node,)
+            said = _said(replace(self._shown(node, hit), site="", part=None))
+            if hit.part is None:
+                yield f"hit {said}", (node,)
+            else:
+                yield f"hit of a line {said}", (node, ("part", hit.part))
 
     def _is_named(self, node: Node) -> bool:
         kind, name = node
@@ -848,7 +860,8 @@ class _Mask:
 
     def hit(self, node: Node, hit: Hit, drawn: _Drawn) -> Hit:
         """The hit as the reader may see it."""
-        return replace(self._shown(node, hit), site=drawn.names[node])
+        part = None if hit.part is None else drawn.names["part", hit.part]
+        return replace(self._shown(node, hit), site=drawn.names[node], part=part)
 
     def _hidden_terms(self, one: Alternative) -> dict[str, Any]:
         """What only the customer of an alternative may know of it."""

@@ -109,9 +109,17 @@ def _run(solver: highspy.Highs) -> None:
         raise NoSolution(solver.modelStatusToString(status))
 
 
-def time_to_survive(network: SupplyNetwork, sites: Iterable[str], *, most_days: float = 3650) -> float:
-    """Working days that `sites` can be out, at zero lead times, before a product must be lost; at most `most_days`."""
-    program, days, _, _ = _one_bucket(network, set(sites), None, most_days)
+def time_to_survive(
+    network: SupplyNetwork,
+    sites: Iterable[str],
+    *,
+    lines: Iterable[tuple[str, str]] = (),
+    most_days: float = 3650,
+) -> float:
+    """Working days that `sites`, and `lines` (site, part) elsewhere, can be out, at zero lead times, before a product
+    must be lost; at most `most_days`.
+    """
+    program, days, _, _ = _one_bucket(network, set(sites), None, most_days, set(lines))
     _, values, _, _ = program.solve()
     return float(values[days])
 
@@ -147,7 +155,11 @@ def risk_exposure(network: SupplyNetwork, days_to_recover: dict[str, float]) -> 
 
 
 def _one_bucket(
-    network: SupplyNetwork, out: set[str], days: float | None, most_days: float
+    network: SupplyNetwork,
+    out: set[str],
+    days: float | None,
+    most_days: float,
+    out_lines: Collection[tuple[str, str]] = (),
 ) -> tuple[_Program, int, list[int], list[int]]:
     """The TTR program for `days`, or the TTS program (None), as the paper has them, with stock on either side."""
     unknown = out - network.sites.keys()
@@ -156,7 +168,7 @@ def _one_bucket(
     arrays = network.arrays
     program = _Program()
     count, links = len(arrays.lines), len(arrays.link_line)
-    is_out = np.array([line.site in out for line in arrays.lines])
+    is_out = np.array([line.site in out or (line.site, line.part) in out_lines for line in arrays.lines])
     made = program.variables(count, upper=np.where(is_out, 0.0, np.inf))
     sent = program.variables(links)
     products = _products(arrays)

@@ -245,7 +245,8 @@ class Disruptions:
                     value = {**content_of(report), "to": []}
                     facts.check("disruption", value, now)
                     fields_of(value, "/content")
-                    self._gathering.check(report, to_hex(member))
+                    # As it will be read once it is stated: sites and parts in the form that all use.
+                    self._gathering.check(report_of(DisruptionFact.parse(value)), to_hex(member))
                 except (MalformedInput, RiskError) as error:
                     if form != GDACS:
                         raise

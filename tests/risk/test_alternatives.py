@@ -52,7 +52,7 @@ def test_what_cannot_help_says_why(alternative: Alternative, reason: Reason | No
         Qualification(one, "magnet", "lariana", "lariana", expires)
         for one, expires in [("echizen", date(2027, 6, 30)), ("cimo", date(2027, 6, 30)), ("lapsed", DAY)]
     ]
-    good, refused = usable([alternative], qualifications, day=DAY, too_late=OVER, is_hit=lambda one: one == "cimo")
+    good, refused = usable([alternative], qualifications, day=DAY, too_late=OVER, is_hit=lambda one, _: one == "cimo")
     assert (good, refused) == (([alternative], []) if reason is None else ([], [(alternative, reason)]))
 
 

@@ -93,6 +93,45 @@ def test_nobody_is_woken_for_what_would_have_been_lost_anyway() -> None:
     assert Threshold().urgency(told) is Urgency.DAILY_SUMMARY
 
 
+def with_a_second_line(hit: Hit, reader: str = "havelmark", level: str = "tier") -> Any:
+    """The report where the site of the magnets makes alloys besides, for nobody here."""
+    network = at(level, axle_circle())
+    lines = [*network.lines, Line("yongjiang", "alloy", Fraction(10), Fraction(10))]
+    network = SupplyNetwork.of(network.day, network.sites.values(), lines, network.links, network.stocks)
+    shown = view(network, reader, key=KEY, checkpoint="c7", hits=[hit], alternatives=OFFERS, qualifications=QUALIFIED)
+    assert assess(View.read(shown.text)).text == assess(shown).text
+    return assess(shown).content
+
+
+def test_a_line_that_is_hit_stops_what_hangs_on_it_and_nothing_else() -> None:
+    whole, magnets, alloys = (with_a_second_line(replace(storm("yongjiang"), part=one)) for one in
+                              (None, "magnet", "alloy"))  # fmt: skip
+    assert magnets["effect"] == whole["effect"] == report("havelmark")["effect"]
+    assert (magnets["interval"], magnets["oneBucket"]) == (whole["interval"], report("havelmark")["oneBucket"])
+    assert (magnets["bestPlan"], magnets["oneMoreDay"]) == (whole["bestPlan"], whole["oneMoreDay"])
+    assert (alloys["effect"]["stops"], alloys["status"]) == ([], "Exercise")
+
+
+def test_which_line_was_hit_is_told_to_whoever_knows_its_part() -> None:
+    def origin(part: str | None) -> Any:
+        (one,) = with_a_second_line(replace(storm("yongjiang"), part=part), "lariana")["origins"]
+        return one
+
+    assert origin("magnet")["part"] == "magnet"
+    assert origin("alloy")["part"] is None
+    assert "part" not in origin(None)
+
+
+def test_an_alternative_of_which_another_line_is_hit_still_helps() -> None:
+    network = axle_circle()
+    for part, is_there in (("magnet", False), (None, False), ("alloy", True)):
+        hits = [storm("yongjiang"), replace(storm("cimo"), part=part)]
+        shown = view(network, "lariana", key=KEY, checkpoint="c7", hits=hits, alternatives=OFFERS,
+                     qualifications=QUALIFIED)  # fmt: skip
+        told = assess(shown).content["alternatives"]
+        assert ("cimo" in {one["supplier"] for one in told["suggestions"]}) == is_there
+
+
 def priced(*currencies: str | None) -> Any:
     """Havelmark's report with the prices of Kielce and Magdeburg in these currencies."""
     network, told = axle_circle(), iter(currencies)

@@ -30,6 +30,7 @@ from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, LinkHit, Source
 
 MAKER, BUYER, OTHER, STRANGER = ("0x" + pair * 32 for pair in ("aa", "bb", "cc", "dd"))
+MAGNET, ALLOY = (f"did:web:ningbo.example.org/part/{number}" for number in ("MG-1", "AL-2"))
 MONDAY, LANDFALL = date(2026, 10, 12), date(2026, 10, 13)
 FEED = "weather.example.org"
 BASIN = Circle(29.5, 122.0, 120.0)
@@ -41,10 +42,11 @@ SITES = [
     Site("urn:bpn:BPNS7588787849VQ", MAKER, "East Asia"),
 ]
 LINES = [
-    Line("urn:site:ningbo", "magnet", Fraction(10), Fraction(10)),
-    Line("urn:site:lecco", "rotor", Fraction(10), Fraction(10), {"magnet": Fraction(1)}),
+    Line("urn:site:ningbo", MAGNET, Fraction(10), Fraction(10)),
+    Line("urn:site:ningbo", ALLOY, Fraction(10), Fraction(10)),
+    Line("urn:site:lecco", "rotor", Fraction(10), Fraction(10), {MAGNET: Fraction(1)}),
 ]
-LINK = SupplyLink("ningbo > lecco", "urn:site:ningbo", "urn:site:lecco", "magnet", Fraction(1), Lead(36))
+LINK = SupplyLink("ningbo > lecco", "urn:site:ningbo", "urn:site:lecco", MAGNET, Fraction(1), Lead(36))
 SEA = ShippingRoute((Mode.SEA,), "CNNGB", "ITGOA", (Passage.MALACCA, Passage.SUEZ), "Far East to Mediterranean")
 
 
@@ -55,7 +57,8 @@ def known(
     assert network.inconsistencies == ()
     fields: dict[str, Any] = dict.fromkeys(Known.__dataclass_fields__, ())
     days = {f"urn:site:{name}": days for name, days in (recovery or {}).items()}
-    return Known(**(fields | {"network": network, "exceptions": {}, "doubts": {}, "aged": {}, "recovery_days": days}))
+    maps: dict[str, Any] = {key: {} for key in ("exceptions", "doubts", "aged", "part_numbers")}
+    return Known(**(fields | maps | {"network": network, "recovery_days": days}))
 
 
 def alert(*areas: Area, **details: Any) -> Report:
@@ -188,6 +191,59 @@ def test_what_is_hit(name: str, reports: tuple[Report, ...], hit: list[str]) -> 
     assert sorted(sites(struck(*reports))) == sorted(hit), name
 
 
+def lines(found: tuple[Hit | LinkHit, ...]) -> list[tuple[str, str | None]]:
+    """Which lines are hit; None: all of the site."""
+    return [(one.site.rpartition(":")[2], one.part) for one in found if isinstance(one, Hit)]
+
+
+ONE, BOTH = [("ningbo", MAGNET)], [("ningbo", ALLOY), ("ningbo", MAGNET)]
+NAMED = (MAGNET,)
+
+
+@pytest.mark.parametrize(
+    ("name", "reports", "hit"),
+    [
+        ("its owner", (word(MAKER, "ningbo", parts=NAMED),), ONE),
+        ("its owner, as it calls it", (word(MAKER, "ningbo", parts=("MG-1",)),), ONE),
+        ("its owner, all that it makes", (word(MAKER, "ningbo", parts=("MG-1", "AL-2")),), BOTH),
+        ("its owner, one of them unknown", (word(MAKER, "ningbo", parts=("MG-1", "XX")),), ONE),
+        ("its owner, unknown ones alone", (word(MAKER, "ningbo", parts=("XX",)),), []),
+        ("who gets it from there", (word(BUYER, "ningbo", parts=NAMED),), ONE),
+        ("who gets another one from there", (word(BUYER, "ningbo", parts=(ALLOY,)),), []),
+        ("the owner knows best", (alert(), word(MAKER, "ningbo", parts=NAMED)), [*ONE, ("zhoushan", None)]),
+        ("a customer does not", (alert(), word(BUYER, "ningbo", parts=NAMED)), [*BOTH, ("zhoushan", None)]),
+        ("that line is back", (alert(), word(MAKER, "ningbo", parts=NAMED, is_over=True)),
+         [("ningbo", ALLOY), ("zhoushan", None)]),
+        ("materials without a site", (word(MAKER, areas=(), parts=("MG-1",), format="cx-0146",
+                                           event="capacity-reduction"),), ONE),
+        ("materials of somebody else", (word(BUYER, areas=(), parts=("MG-1",), format="cx-0146",
+                                             event="capacity-reduction"),), []),
+        ("an area is not narrowed", (word(MAKER, areas=(Circle(30.0, 122.2, 5.0),), parts=NAMED),),
+         [("zhoushan", None)]),
+    ],
+)  # fmt: skip
+def test_a_word_that_names_parts_stops_their_lines_and_no_others(
+    name: str, reports: tuple[Report, ...], hit: list[tuple[str, str | None]]
+) -> None:
+    assert lines(struck(*reports)) == hit, name
+
+
+def test_only_own_numbers_of_a_part_name_it() -> None:
+    """Who could name it by the number of another would find out that both are the same."""
+    by = replace(known(), part_numbers={(MAGNET, MAKER): MAGNET, (MAGNET, BUYER): "did:web:lecco.example.org/part/7"})
+    for member, number, hit in ((BUYER, "7", ONE), (BUYER, "MG-1", []), (MAKER, "MG-1", ONE), (MAKER, "7", [])):
+        assert lines(struck(word(member, "ningbo", parts=(number,)), by=by)) == hit, (member, number)
+
+
+def test_each_line_stops_as_those_say_who_speak_of_it() -> None:
+    storm = alert(left=0.5, ends=None)
+    own = word(BUYER, "ningbo", parts=NAMED, left=0.25)
+    found = {one.part: one for one in struck(storm, own) if isinstance(one, Hit) and one.part is not None}
+    assert (found[MAGNET].left, found[ALLOY].left) == (Fraction(1, 4), Fraction(1, 2))
+    assert (found[MAGNET].start, found[ALLOY].start) == (MONDAY, LANDFALL)
+    assert [one.name for one in found[ALLOY].sources] == [FEED]
+
+
 def test_what_is_over_before_the_day_hits_nothing() -> None:
     assert struck(alert(), by=known(day=LANDFALL + timedelta(ASSUMED_DAYS[2]))) == ()
     assert struck(alert(), by=known(day=LANDFALL + timedelta(ASSUMED_DAYS[2] - 1)))
@@ -198,6 +254,10 @@ def test_what_is_over_before_the_day_hits_nothing() -> None:
     [
         ("a stranger names a site", word(STRANGER, "ningbo"), [STRANGER], "neither owns nor deals with"),
         ("nobody's site", word(MAKER, "atlantis"), [MAKER], "neither owns nor deals with"),
+        ("a part that it does not make", word(MAKER, "ningbo", parts=("XX",)), [MAKER], "none that its issuer makes"),
+        ("a part that it does not get", word(BUYER, "ningbo", parts=(ALLOY,)), [BUYER], "none that its issuer gets"),
+        ("a part that is not there", word(BUYER, "ningbo", parts=("XX",)), [BUYER], "none that its issuer gets"),
+        ("materials that it does not make", word(MAKER, areas=(), parts=("XX",)), [MAKER], "none of its issuer's"),
         ("less demand", word(MAKER, "ningbo", format="cx-0146", event="demand-reduction"), [MAKER], "stops no site"),
     ],
 )

@@ -221,6 +221,8 @@ def test_two_worlds_that_differ_in_what_is_hidden_look_the_same(seed: int) -> No
     network = drawn(random)
     reached = sorted(counted(network))
     hit = Hit(random.choice(reached), DAY, (DAY + timedelta(7), DAY + timedelta(9), DAY + timedelta(30)), "flood")
+    if random.random() < 0.5:
+        hit = replace(hit, part=random.choice([line.part for line in network.lines_at(hit.site)]))
     needed = next((one for one in network.links if one.supplier in reached and one.customer in reached), None)
     offers = [] if needed is None else [Alternative("spare", needed.part, needed.customer, Fraction(7), DAY)]
     terms = [Qualification(one.supplier, one.part, one.customer, "judge", BACK) for one in offers]
@@ -247,10 +249,26 @@ def test_two_worlds_that_differ_in_what_is_hidden_look_the_same(seed: int) -> No
                 by="judge" if own else "another")
         for term in terms
     ]  # fmt: skip
-    two = view(other, "reader", key=KEY, checkpoint="c", hits=[replace(hit, site=rename(hit.site))],
-               alternatives=offers, qualifications=terms)  # fmt: skip
+    hit = replace(hit, site=rename(hit.site), part=None if hit.part is None else renamed[hit.part])
+    two = view(other, "reader", key=KEY, checkpoint="c", hits=[hit], alternatives=offers, qualifications=terms)
     assert one.text.decode().split("},") == two.text.decode().split("},")
     assert one.text == two.text
+    assert View.read(one.text).text == one.text
+
+
+@pytest.mark.parametrize("level", ["impact-only", "region-and-cause", "tier", "named"])
+def test_the_number_of_a_line_that_is_hit_is_told_to_those_who_know_it(level: str) -> None:
+    network, hit = shared_at(axle_circle(), level), replace(STORM, part="magnet")
+
+    def part(reader: str) -> str | None:
+        seen = view(network, reader, key=KEY, checkpoint="c7", hits=[hit])
+        assert ("magnet" in seen.text.decode()) == (seen.hits[0].part == "magnet")
+        (one,) = seen.hits
+        assert (one.site, one.part) in seen.network.arrays.line_index
+        return one.part
+
+    assert part("lariana") == "magnet"
+    assert (part("havelmark") == "magnet") == (level == "named")
 
 
 @settings(max_examples=50)
