@@ -48,11 +48,11 @@ class Action(StrEnum):
     READ_REQUESTS = "read own signing requests"
     SETTLE_REQUEST = "say what became of a signing request"
     ASSESS = "have what disruptions do to itself assessed"
-    READ_REPORTS = "read own impact reports"
+    READ_REPORTS = "read own reports of what happens and of what might"
     READ_VIEW = "read own view of the shared network"
     READ_PLANS = "read the continuity plans that name it"
     READ_DISRUPTIONS = "read reports of disruptions"
-    STRESS = "test own view of the shared network"
+    STRESS = "have own view of the shared network tested"
     READ_EXPOSURE = "read how exposed it is itself"
     KEEP_THRESHOLD = "say from which effect on to be interrupted"
     READ_ALERTS = "read own alerts"
@@ -201,7 +201,7 @@ _MEMBERS = {
         {"agreed", "exercises", "inForce", "issuer", "key", "measures", "missing", "name", "triggers", "until"}
     ),
     # Both are made of the same view, and of nothing else.
-    Action.STRESS: DONE,
+    Action.STRESS: REPORT,
     Action.READ_EXPOSURE: DONE,
     # Each disruption is made of the reports whose statements `Ledger.sight` shows the member, and of no other.
     Action.READ_DISRUPTIONS: frozenset(

@@ -7,6 +7,7 @@ Here the ledger and the pure package `risk` meet. `shared` reads facts into a ne
 from collections.abc import Callable, Sequence
 
 from api.impact.disruptions import Disruptions
+from api.impact.issuing import Issuing
 from api.impact.reports import Reports
 from api.impact.requests import FactRequests
 from api.impact.shared import SharedNetwork
@@ -21,18 +22,22 @@ class Impact:
 
     def __init__(self, network: Network, on_registered: Callable[[Sequence[Registration]], None]) -> None:
         keys = network.service
+
+        def issuing(kind: str, key: bytes) -> Issuing:
+            return Issuing(
+                network.ledger,
+                kind,
+                issuer=network.service_member,
+                signer=keys.operator,
+                key=key,
+                on_registered=on_registered,
+            )
+
         self.disruptions = Disruptions(network.ledger)
         self.requests = FactRequests(network.ledger)
         self.stated = StatedFacts(network.ledger)
         self.shared = SharedNetwork(network.ledger, keys.derive("risk view"))
-        self.stress = Stress(self.shared, self.requests)
         self.reports = Reports(
-            network.ledger,
-            self.shared,
-            self.disruptions,
-            self.requests,
-            issuer=network.service_member,
-            signer=keys.operator,
-            key=keys.derive("impact reports"),
-            on_registered=on_registered,
+            self.shared, self.disruptions, self.requests, issuing("impact-report", keys.derive("impact reports"))
         )
+        self.stress = Stress(self.shared, self.requests, issuing("stress-report", keys.derive("stress reports")))

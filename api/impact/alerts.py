@@ -21,7 +21,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.impact.disruptions import Disruptions, Stated
-from api.impact.reports import Reported, Reports
+from api.impact.issuing import Reported
+from api.impact.reports import Reports
 from api.impact.shared import Checkpointed, SharedNetwork
 from api.notices import Notices, Told, Writing, keep_place, place_of
 from ledger_service.anchoring import UnknownCheckpoint
@@ -342,7 +343,7 @@ def _settle(writing: Writing, member: bytes, status: Status, reported: Reported 
     """Tell `member` of what became of the disruptions of a status, if that is new to it."""
     connection, wishes = writing.connection, _wishes(writing.connection, member)
     told, pending = _history(connection, member, status)
-    assessment = None if reported is None or reported.content is None else reported.assessment
+    assessment = None if reported is None or reported.content is None else Assessment(reported.said)
     effect = None if assessment is None else effect_of(assessment)
     believes = told[-1].effect if told else None
     if effect == (believes if pending is None else pending.effect):

@@ -1,7 +1,8 @@
 """Stress tests and exposure over the ledger: a member's view of what might happen, and the questions it is asked.
 
 A result is a file: the question as it was asked with every scenario in it, the result, and, where it is wanted, the
-view. Whoever has question and view makes the same bytes again, offline (`remade`).
+view. Whoever has question and view makes the same bytes again, offline (`remade`). Where it is to be kept, the service
+states the worst of it (`worst_list`) with the digests of both, as it states impact reports.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from api.impact.issuing import Issuing, Reported
 from api.impact.reports import NoSites
 from api.impact.requests import FactRequests
 from api.impact.shared import Checkpointed, SharedNetwork
@@ -35,6 +37,7 @@ from risk.stress import (
     StressTest,
     stress_test,
 )
+from risk.worst_list import worst_list
 
 AT_ONCE = 2
 """Tests that run side by side; each takes a thread and up to a minute of it."""
@@ -52,9 +55,10 @@ class TestsRunning(LedgerError):
 class Stress:
     """Tests of members' views, each its own; the whole network is tested for the operator at its machine alone."""
 
-    def __init__(self, shared: SharedNetwork, requests: FactRequests) -> None:
+    def __init__(self, shared: SharedNetwork, requests: FactRequests, issuing: Issuing) -> None:
         self._shared = shared
         self._requests = requests
+        self._issuing = issuing
         self._room = threading.BoundedSemaphore(AT_ONCE)
         self._lane = threading.Lock()
         self._running: set[bytes | None] = set()
@@ -72,6 +76,21 @@ class Stress:
         Raises NoSites, MalformedInput, TestsRunning, and what `stress_test` raises.
         """
         return self.alone(reader, lambda: self._tested(self.view(reader, at), question, is_strict=is_strict))
+
+    def report(self, reader: bytes, asked: Mapping[str, Any], test: StressTest, *, now: int) -> Reported:
+        """The statement of what came of `asked`, registered at `now` (ms): once, however often it is asked for.
+
+        Raises MalformedInput for sums that cannot be signed, and what registration raises.
+        """
+        return self._issuing.issue([self._issuing.draft(reader, worst_list(asked, test.content))], now)[0]
+
+    def page(self, reader: bytes, after: int, limit: int) -> list[Reported]:
+        """Up to `limit` reports for `reader` with numbers above `after`, the oldest first."""
+        return self._issuing.page(reader, after, limit)
+
+    def find(self, reader: bytes, digest: bytes) -> Reported:
+        """The report for `reader` with this id; raises UnknownStatement, alike for those of others."""
+        return self._issuing.find(reader, digest)
 
     def test_whole(self, question: Question, *, at: Checkpointed) -> StressTest:
         """The test of the whole network, which no member may have; raises as `test` does."""

@@ -325,6 +325,31 @@ STRESS = {
         "view": "5c" * 32,
     },
 }
+STRESS_REPORT = {
+    "content": {
+        **STRESS["result"],
+        "digests": {"question": "9f" * 32, "result": "2c" * 32},
+        "format": "tallystick-stress-report/1",
+        "omitted": {},
+        "question": STRESS["question"],
+        "view": "5f" * 32,
+    },
+    "digest": DIGEST,
+    "number": 1,
+    "registeredAt": TIME,
+    "state": "anchored",
+}
+STRESS_REPORTED = {**STRESS, **STRESS_REPORT}
+STRESS_REPORT_LINE = {name: value for name, value in STRESS_REPORT.items() if name != "content"} | {
+    "summary": {
+        "checkpoint": _CHECKPOINT,
+        "day": "2026-10-12",
+        "flagged": 9,
+        "mitigations": ["Five more days of shafts"],
+        "screened": 12,
+        "worst": {"name": "Typhoon over Ningbo", "revenueCents": 49_152_000_000, "where": None},
+    }
+}
 EXPOSURE = {
     "commonUpstream": [
         {

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from api import problems
 from api.impact.disruptions import UnknownDisruption
-from api.impact.reports import NoSites, Reported
+from api.impact.issuing import Reported
+from api.impact.reports import NoSites
 from api.impact.shared import Checkpointed, short_as_planned
 from api.problems import NotThere, documented
 from api.routes import examples
@@ -195,7 +196,7 @@ def day_of(said: str | None, caller: Caller) -> date:
 
 
 def _shown(caller: Caller, one: Reported, status: int = 200) -> Response:
-    content = None if one.content is None else {name: said for name, said in one.content.items() if name != "to"}
+    content = None if one.content is None else one.said
     value = _of(caller, one) | {"content": content}
     return Json({name: said for name, said in value.items() if name in caller.fields}, status)
 

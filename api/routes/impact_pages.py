@@ -58,7 +58,7 @@ def _telling(caller: Caller, digest: str) -> Telling:
         raise NotThere
     directory = service.network.directory
     return Telling(
-        found.assessment.content,
+        found.said,
         directory.name(caller.member),
         to_hex(found.digest),
         is_demo=service.network.is_demo,

@@ -3,27 +3,31 @@
 from datetime import date
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import problems
+from api.impact.issuing import Reported
 from api.impact.reports import NoSites
 from api.impact.stress import NAMES, TestsRunning, as_file, read_question, set_in
 from api.problems import documented
 from api.routes import examples
 from api.routes.bodies import gives, json_body, json_object, text
 from api.routes.impact import ON, SIZE, day_of
-from api.service import Caller, Json, asks
+from api.service import Caller, Json, asks, hash_of
 from api.visibility import Action
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
 from ledger_service.errors import MalformedInput
+from ledger_service.keys import to_hex
+from ledger_service.ledger import BacklogFull, UnknownStatement
 from risk.errors import MalformedFact
-from risk.stress import TooMuchAsked
+from risk.stress import StressTest, TooMuchAsked
 
 router = APIRouter(prefix="/v1", tags=["risk"])
+_ASKED = (*NAMES, "day", "scenarioSet", "size", "withView")
 _ERRORS = (
     NoSites, UnknownCheckpoint, NotYetAnchored, MalformedFact, MalformedInput, TooMuchAsked, TestsRunning,
 )  # fmt: skip
@@ -44,11 +48,110 @@ async def stress(request: Request, caller: Caller = asks(Action.STRESS)) -> Resp
 
     Nothing is kept here. The same question by the same checkpoint has the same bytes.
     """
-    value = await json_object(request, optional=(*NAMES, "day", "scenarioSet", "size", "withView"))
-    return await run_in_threadpool(_tested, caller, value)
+    value = await json_object(request, optional=_ASKED)
+    return await run_in_threadpool(lambda: Json(_tested(caller, value)[0]))
 
 
-def _tested(caller: Caller, value: dict[str, Any]) -> Response:
+@router.post(
+    "/risk/stress/reports",
+    status_code=201,
+    responses=gives(examples.STRESS_REPORTED, "The report, registered, and what it is made of, for you to keep.",
+                    status=201)
+    | documented(problems.Unauthenticated, problems.NotThere, *_ERRORS, BacklogFull),
+    openapi_extra=json_body(examples.STRESS["question"], "A question as for `/v1/risk/stress`."),
+)  # fmt: skip
+async def report(request: Request, caller: Caller = asks(Action.STRESS)) -> Response:
+    """The same as a statement of the service that only you may read: it stands in the log, and is made again from your
+    view. What does not go into a statement is in it by its digest: keep the answer. Asked for twice there is one.
+    """
+    value = await json_object(request, optional=_ASKED)
+
+    def issue() -> Response:
+        kept, test = _tested(caller, value)
+        stress, now = caller.service.impact.stress, caller.service.now()
+        return Json(kept | _shown(caller, stress.report(caller.member, kept["question"], test, now=now)), 201)
+
+    return await run_in_threadpool(issue)
+
+
+@router.get(
+    "/risk/stress/reports",
+    responses=gives({"items": [examples.STRESS_REPORT_LINE], "next": None}, "The oldest first.")
+    | documented(problems.Unauthenticated, RequestValidationError),
+)
+def list_reports(
+    after: int = Query(0, ge=0, le=2**53 - 1, description="Only those with higher numbers."),
+    limit: int = Query(100, ge=1, le=500),
+    caller: Caller = asks(Action.READ_REPORTS),
+) -> Response:
+    """Your reports of stress tests, each with the worst of it. `next` is what to ask for `after`, null at the end."""
+    found = caller.service.impact.stress.page(caller.member, after, limit)
+    return Json({"items": [_line(caller, one) for one in found], "next": found[-1].number if len(found) == limit
+                 else None})  # fmt: skip
+
+
+@router.get(
+    "/risk/stress/reports/{digest}",
+    responses=gives(examples.STRESS_REPORT, "`content` is null once it was erased.")
+    | documented(problems.Unauthenticated, problems.NotThere),
+)
+def read_report(digest: str, caller: Caller = asks(Action.READ_REPORTS)) -> Response:
+    """One of your reports of stress tests; those of others are not there for you."""
+    return Json(_shown(caller, _found(caller, digest)))
+
+
+@router.get(
+    "/risk/stress/view",
+    responses=gives(examples.VIEW, "Canonical JSON: its SHA-256 is what reports of stress tests call `view`.")
+    | documented(problems.Unauthenticated, RequestValidationError, *_ERRORS),
+)
+def read_view(size: int | None = SIZE, day: str | None = ON, caller: Caller = asks(Action.READ_VIEW)) -> Response:
+    """Your view of the network while nothing happens, with how long sites take to recover: what tests are made of."""
+    impact = caller.service.impact
+    view = impact.stress.view(caller.member, impact.shared.at(size, day_of(day, caller)))
+    return Response(view.text, media_type="application/json")
+
+
+def _found(caller: Caller, digest: str) -> Reported:
+    try:
+        return caller.service.impact.stress.find(caller.member, hash_of(digest))
+    except UnknownStatement:
+        raise problems.NotThere from None
+
+
+def _shown(caller: Caller, one: Reported) -> dict[str, Any]:
+    value = _of(caller, one) | {"content": None if one.content is None else one.said}
+    return {name: said for name, said in value.items() if name in caller.fields}
+
+
+def _line(caller: Caller, one: Reported) -> dict[str, Any]:
+    content, summary = one.content, None
+    if content is not None:
+        worst = next(iter(content["scenarios"]), None)
+        summary = {
+            "checkpoint": content["checkpoint"],
+            "day": content["day"],
+            "flagged": content["flagged"],
+            "mitigations": [each["name"] for each in content["mitigations"]],
+            "screened": content["screened"],
+            "worst": None
+            if worst is None
+            else {"name": worst["name"], "revenueCents": worst["effect"]["revenueCents"], "where": worst["where"]},
+        }
+    value = _of(caller, one) | {"summary": summary}
+    return {name: said for name, said in value.items() if name in caller.fields}
+
+
+def _of(caller: Caller, one: Reported) -> dict[str, Any]:
+    return {
+        "digest": to_hex(one.digest),
+        "number": one.number,
+        "registeredAt": one.registered_at,
+        "state": str(caller.ledger.state(one.position)),
+    }
+
+
+def _tested(caller: Caller, value: dict[str, Any]) -> tuple[dict[str, Any], StressTest]:
     impact = caller.service.impact
     size, day, asked = _asked(value, caller)
     with_view = value.get("withView", False)
@@ -65,7 +168,7 @@ def _tested(caller: Caller, value: dict[str, Any]) -> Response:
         asked |= set_in(content)
     question = read_question(asked)
     view, test = impact.stress.test(caller.member, question, at=impact.shared.at(size, day), is_strict=named is None)
-    return Json(as_file(asked, test.content, view if with_view else None))
+    return as_file(asked, test.content, view if with_view else None), test
 
 
 def _asked(value: dict[str, Any], caller: Caller) -> tuple[int | None, date, dict[str, Any]]:

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from api.impact.recomputing import first_difference
 from api.impact.stress import remade
 from api.service import operator_token
 from ledger_service.keys import to_hex
+from risk.errors import MalformedFact
 from risk.sharing import canonical
+from risk.worst_list import worst_list
 from tests.api.house import House, still
 from tests.api.impact.flood import AXLE, AXLES, CAR, CASTINGS, HOUSING, OTHER, PLANT, chain, state
 from tests.consortium import member_id
@@ -54,6 +57,50 @@ def test_a_member_tests_its_own_view_and_makes_the_result_again_from_it(service:
     assert CASTINGS not in canonical(told).decode(), "whom our supplier buys from is not ours to know"
     assert remade(told).text == canonical(result)
     assert asked(service, "havelmark", **question) == {name: told[name] for name in ("question", "result")}
+
+
+def test_what_came_of_a_test_is_a_statement_that_only_its_reader_has(service: House) -> None:
+    question: dict[str, Any] = {"every": ["site"], "mitigations": [STOCK], "seed": 5}
+    answer = service.post("havelmark", "/v1/risk/stress/reports", json=question | {"withView": True})
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    content, digest = made["content"], made["digest"]
+    assert content == worst_list(question, made["result"])
+    assert content["scenarios"] == made["result"]["scenarios"], "a small one is whole"
+    again = service.post("havelmark", "/v1/risk/stress/reports", json=question).json()
+    assert (again["digest"], again["number"]) == (digest, made["number"]), "one question has one report"
+    view = service.get(
+        "havelmark", f"/v1/risk/stress/view?day={content['day']}&size={content['checkpoint'].split()[1]}"
+    )
+    assert first_difference(view.content, canonical(content)) is None
+    forged = content | {"mitigations": []}
+    assert "/mitigations" in str(first_difference(view.content, canonical(forged)))
+    service.anchor()
+    stated = service.get("havelmark", f"/v1/statements/{digest}").json()
+    assert (stated["header"]["kind"], stated["state"]) == ("stress-report", "anchored")
+    assert stated["content"] == content | {"to": [to_hex(member_id("havelmark"))]}
+    (line,) = service.get("havelmark", "/v1/risk/stress/reports").json()["items"]
+    assert (line["digest"], line["summary"]["mitigations"]) == (digest, ["Axles"])
+    assert line["summary"]["worst"]["revenueCents"] == content["scenarios"][0]["effect"]["revenueCents"]
+    assert service.get("havelmark", f"/v1/risk/stress/reports/{digest}").json()["content"] == content
+    assert service.get("nordrand", f"/v1/risk/stress/reports/{digest}").status_code == 404
+    assert service.get("havelmark", f"/v1/risk/reports/{digest}").status_code == 404, "it is no impact report"
+    assert service.get("nordrand", "/v1/risk/stress/reports").json()["items"] == []
+
+
+def test_a_report_without_its_question_wants_the_one_that_was_asked(service: House) -> None:
+    question: dict[str, Any] = {"every": ["site"], "seed": 6}
+    made = service.post("havelmark", "/v1/risk/stress/reports", json=question).json()
+    view = service.get("havelmark", "/v1/risk/stress/view").content
+    report = made["content"] | {"question": None}
+    with pytest.raises(MalformedFact, match="name the file"):
+        first_difference(view, canonical(report))
+    with pytest.raises(MalformedFact, match="not the question that was asked"):
+        first_difference(view, canonical(report), question | {"seed": 7})
+    assert (
+        first_difference(view, canonical(report), question)
+        == '/question: the view gives {"every":["site"],"seed":6}, the report says null'
+    )
 
 
 def test_members_agree_on_a_set_and_each_tests_its_own_part_of_it(service: House) -> None:

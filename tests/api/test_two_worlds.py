@@ -322,6 +322,7 @@ def play(world: World, readers: Collection[str]) -> None:
     world.go_on(start + 5 * DAY)
     if "a stress test of another" in world.secrets:
         house.post("vltava", "/v1/risk/stress", json=STRESS)
+        assert house.post("vltava", "/v1/risk/stress/reports", json=STRESS).status_code == 201
     for reader in readers:
         world.ask(reader, "reports before asking", "GET", "/v1/risk/reports")
         ask_for_everything(world, reader)
@@ -371,6 +372,10 @@ def ask_for_everything(world: World, reader: str) -> None:
     for name, path in (("read facts", "/v1/risk/facts/read"), ("state facts", "/v1/risk/facts")):
         ask(name, "POST", path, params={"kind": "stock"}, content=table, headers={"Content-Type": "text/csv"})
     ask("stress", "POST", "/v1/risk/stress", json=STRESS | {"withView": True})
+    made = ask("stress report", "POST", "/v1/risk/stress/reports", json=STRESS).json()
+    ask("stress reports", "GET", "/v1/risk/stress/reports")
+    ask("one stress report", "GET", f"/v1/risk/stress/reports/{made['digest']}")
+    ask("stress view", "GET", "/v1/risk/stress/view")
     ask("exposure", "GET", "/v1/risk/exposure")
     for name in ("notices", "statements", "streams", "findings", "webhooks"):
         ask(name, "GET", f"/v1/{name}")
