@@ -483,14 +483,20 @@ class LedgerClient:
         """The content of a report of ours, held to its signature, as `risk` computes it; raises as
         `checked_statement` does.
         """
+        return self._report(digest, "impact-report", "an impact report")
+
+    def _report(self, digest: bytes, kind: str, called: str) -> dict[str, Any]:
         envelope = self.checked_statement(digest)
-        if envelope.header.kind != "impact-report" or envelope.content is None:
-            raise UnfitAnswer(f"{to_hex(digest)} is no impact report, or its content was erased")
+        if envelope.header.kind != kind or envelope.content is None:
+            raise UnfitAnswer(f"{to_hex(digest)} is not {called}, or its content was erased")
         return {name: value for name, value in envelope.content.items() if name != "to"}
 
     def risk_view(self, **asked: Any) -> bytes:
         """Our view of the shared network and of what happens in it, as the reports are made of it; canonical JSON."""
-        answer = self._answer("GET", f"/v1/risk/view?{urlencode(asked, doseq=True)}")
+        return self._canonical(f"/v1/risk/view?{urlencode(asked, doseq=True)}")
+
+    def _canonical(self, path: str) -> bytes:
+        answer = self._answer("GET", path)
         if answer.status_code >= 400:
             raise ServiceRefused(answer.status_code, _object(answer))
         return answer.content
@@ -556,6 +562,25 @@ class LedgerClient:
         `api.impact.stress.remade` holds the result to the other two.
         """
         return self._json("POST", "/v1/risk/stress", asked, timeout_seconds=_LONG_WORK_SECONDS)
+
+    def stress_report(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, stated by the service: `digest` and `content` of its statement, held to its signature, besides
+        `question`, `result` and, where it is asked for, `view`. Raises as `checked_statement` does.
+        """
+        told = self._json("POST", "/v1/risk/stress/reports", asked, timeout_seconds=_LONG_WORK_SECONDS)
+        return {**told, "content": self.stress_statement(from_hex(told.get("digest"), 32, "/digest"))}
+
+    def stress_reports(self) -> Iterator[dict[str, Any]]:
+        """Our reports of stress tests with the worst of each, the oldest first."""
+        return self._pages("/v1/risk/stress/reports")
+
+    def stress_statement(self, digest: bytes) -> dict[str, Any]:
+        """The content of a report of ours of a stress test, held to its signature; raises as `checked_statement`."""
+        return self._report(digest, "stress-report", "a stress test")
+
+    def stress_view(self, **asked: Any) -> bytes:
+        """Our view of the shared network while nothing happens, of which stress tests are made; canonical JSON."""
+        return self._canonical(f"/v1/risk/stress/view?{urlencode(asked)}")
 
     def exposure(self, **asked: Any) -> dict[str, Any]:
         """How exposed we are to each site that we may see, by the service's word."""

@@ -117,7 +117,8 @@ def view(
     day: Day = None,
     size: Size = None,
     like: Annotated[
-        Path | None, typer.Option(help="A report that `risk report --out` wrote: by its status, day and checkpoint.")
+        Path | None,
+        typer.Option(help="A report that `risk report --out` or `stress-report --out` wrote: by its day and so on."),
     ] = None,
     home: Home = HOME,
     out: Out = None,
@@ -127,11 +128,12 @@ def view(
     """Fetch our view of the shared network and of what happens in it: what our report is made of, all of it."""
     import sys
 
-    asked = _asked(disruption, status, day, size)
+    asked, of_stress = _asked(disruption, status, day, size), False
     if like is not None:
-        asked = _of_report(_file(like)) | asked
+        by_report, of_stress = _of_report(_file(like))
+        asked = by_report | asked
     with Gateway(home, passphrase_file).client(url) as client:
-        found = client.risk_view(**asked)
+        found = client.stress_view(**asked) if of_stress else client.risk_view(**asked)
     if out is not None:
         out.write_bytes(found)
     else:
@@ -159,7 +161,13 @@ def network(home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile 
 
 def recompute(
     view_file: Annotated[Path, typer.Argument(metavar="VIEW", help="What `risk view --out` wrote.")],
-    report_file: Annotated[Path, typer.Argument(metavar="REPORT", help="What `risk report --out` wrote.")],
+    report_file: Annotated[
+        Path, typer.Argument(metavar="REPORT", help="What `risk report --out` or `risk stress-report --out` wrote.")
+    ],
+    asked: Annotated[
+        Path | None,
+        typer.Option(help="What `risk stress --out` wrote, for a report that does not hold all that was asked."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a report again from its view alone, offline, and compare. Exit 0: the same to the byte; 1: it differs."""
@@ -167,7 +175,7 @@ def recompute(
     from risk.errors import RiskError
 
     try:
-        found = first_difference(_file(view_file), _file(report_file))
+        found = first_difference(_file(view_file), _file(report_file), None if asked is None else _question(asked))
     except RiskError as error:
         raise WrongUsage(f"{error}") from error
     if as_json:
@@ -185,14 +193,16 @@ def _asked(keys: list[str] | None, status: str | None, day: str | None, size: in
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _of_report(data: bytes) -> dict[str, Any]:
-    """What a report was asked by, as far as it says so."""
+def _of_report(data: bytes) -> tuple[dict[str, Any], bool]:
+    """What a report was asked by, as far as it says so, and whether it is one of a stress test."""
     import json
 
     try:
         content = json.loads(data)
         asked = {"day": content["day"], "size": int(content["checkpoint"].split()[1])}
-        return asked | ({} if content["status"] is None else {"status": content["status"]})
+        if str(content.get("format", "")).startswith("tallystick-stress-report/"):
+            return asked, True
+        return asked | ({} if content["status"] is None else {"status": content["status"]}), False
     except (ValueError, LookupError, TypeError, AttributeError):
         raise WrongUsage("--like wants a report, as `risk report --out` writes it") from None
 
@@ -201,6 +211,17 @@ def _file(path: Path) -> bytes:
     if not path.is_file():
         raise WrongUsage(f"there is no file {path}")
     return path.read_bytes()
+
+
+def _question(path: Path) -> dict[str, Any]:
+    """What was asked, out of a file with the result of a test."""
+    from risk.reading import parse
+
+    kept = parse(_file(path))
+    question = kept.get("question") if isinstance(kept, dict) else None
+    if not isinstance(question, dict):
+        raise WrongUsage(f"{path} has no question, as `risk stress --out` writes it")
+    return question
 
 
 def _say_report(content: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.gateway import HOME, Gateway, Home, Json, Out, PassphraseFile
+from api.cli.gateway import HOME, Gateway, Home, Json, Out, PassphraseFile, _id
 from api.cli.impact import Day, Size, Url
 from api.cli.operation import Data
 from api.cli.terminal import REFUSED, WrongUsage, note, say, say_json, table
@@ -19,6 +19,8 @@ _COLUMNS = ("of", "scenario", "mitigation", "part", "lost", "revenueCents", "fir
 def add_to(group: typer.Typer) -> None:
     """Add these commands to the group `risk`."""
     group.command()(stress)
+    group.command("stress-reports")(stress_reports)
+    group.command("stress-report")(stress_report)
     group.command()(exposure)
 
 
@@ -38,6 +40,9 @@ def stress(
     days: Annotated[int, typer.Option(min=1, help="How many days are walked.")] = 120,
     day: Day = None,
     size: Size = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Have the service state the result: signed, registered, for us alone.")
+    ] = False,
     recompute: Annotated[
         Path | None, typer.Option(help="Make the result in this file again, offline, and compare; nothing is asked.")
     ] = None,
@@ -55,6 +60,7 @@ def stress(
     """Test what scenarios would do to us, the worst first, before and after mitigations.
 
     With --out the question, the result and our view go into a file that --recompute makes again offline, to the byte.
+    With --report the service signs it and it is registered; `risk stress-report` shows it again.
     """
     if recompute is not None:
         _recompute(recompute, as_json)
@@ -69,19 +75,70 @@ def stress(
         if not isinstance(said, dict) or "scenarios" not in said:
             raise WrongUsage(f"{scenarios} has no scenarios")
         asked |= {name: said[name] for name in ("name", "scenarios", "version") if name in said}
+    if whole and report:
+        raise WrongUsage("a test of the whole network is for the operator alone, and no statement")
     if whole:
         told = _of_all(asked, data)
     else:
+        asked["withView"] = out is not None
         with Gateway(home, passphrase_file).client(url) as client:
-            told = client.stress(asked | {"withView": out is not None})
+            told = client.stress_report(asked) if report else client.stress(asked)
     if out is not None:
-        out.write_bytes(_canonical(told))
+        out.write_bytes(_canonical({name: told[name] for name in ("question", "result", "view") if name in told}))
     if csv_file is not None:
         _write_csv(csv_file, told["result"])
     if as_json:
-        say_json({name: told[name] for name in ("question", "result")})
-    elif out is None and csv_file is None:
+        say_json({name: told[name] for name in ("digest", "question", "result") if name in told})
+        return
+    if out is None and csv_file is None:
         _say_test(told["result"])
+    if report:
+        say(told["digest"])
+
+
+def stress_reports(
+    home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile = None, as_json: Json = False
+) -> None:
+    """List our reports of stress tests with the worst of each, the oldest first."""
+    with Gateway(home, passphrase_file).client(url) as client:
+        found = list(client.stress_reports())
+    if as_json:
+        say_json(found)
+        return
+    rows = []
+    for one in found:
+        summary = one["summary"] or {}
+        worst = summary.get("worst") or {}
+        rows.append((str(one["number"]), summary.get("day", "erased"), str(summary.get("flagged", "")),
+                     worst.get("name") or "–", _money(worst.get("revenueCents")), one["state"],
+                     one["digest"]))  # fmt: skip
+    table(("no.", "day", "can hit us", "the worst", "revenue", "state", "report"), rows)
+
+
+def stress_report(
+    digest: Annotated[str, typer.Argument(help="The report's id: 0x and 64 digits.")],
+    home: Home = HOME,
+    out: Out = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row for each scenario to this file.")] = None,
+    url: Url = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show one of our reports of stress tests, held to its signature.
+
+    With --out its canonical JSON is written: `risk view --like` fetches the view that it was made of, and
+    `risk recompute` makes it again from that.
+    """
+    with Gateway(home, passphrase_file).client(url) as client:
+        content = client.stress_statement(_id(digest, "the report's id"))
+    if out is not None:
+        out.write_bytes(_canonical(content))
+    if csv_file is not None:
+        _write_csv(csv_file, content)
+    if as_json:
+        say_json(content)
+    elif out is None and csv_file is None:
+        _say_test(content)
 
 
 def exposure(
@@ -228,6 +285,8 @@ def _say_test(result: dict[str, Any]) -> None:
     """The worst list and what mitigations make of it, in tables; the whole is in its JSON."""
     say(f"{result['screened']} failures screened, {result['cleared']} cannot reach what we sell; as of {result['day']}",
         "bold")  # fmt: skip
+    for place, count in sorted(result.get("omitted", {}).items()):
+        note(f"{count} more are not in the report: {place}")
     for one in result["notSeen"]:
         note(f"{one['name']}: we see nothing of it ({', '.join(one['notSeen'])}), so nothing can be said")
     rows = []

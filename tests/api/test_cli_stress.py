@@ -61,6 +61,28 @@ def test_a_test_is_shown_kept_and_made_again_offline(site: Site, tmp_path: Path)
     assert "has no view" in site.bare("risk", "stress", "--recompute", without, expect=2)
 
 
+def test_a_result_is_stated_and_made_again_from_the_view_that_the_reader_downloads(site: Site, tmp_path: Path) -> None:
+    asked = ("risk", "stress", "--every", "site", "--draws", "2", "--seed", "11")
+    kept, report, view = tmp_path / "kept.json", tmp_path / "report.json", tmp_path / "view.json"
+    digest = site.run("Nordrand", *asked, "--report", "--out", kept).strip()
+    assert digest in site.run("Nordrand", *asked, "--report"), "asked again it is the same"
+    assert "to the byte" in site.bare("risk", "stress", "--recompute", kept)
+    shown = site.run("Nordrand", "risk", "stress-report", digest)
+    assert "Works" in shown
+    site.run("Nordrand", "risk", "stress-report", digest, "--out", report)
+    site.run("Nordrand", "risk", "view", "--like", report, "--out", view)
+    assert "to the byte" in site.bare("risk", "recompute", view, report)
+    said = json.loads(report.read_bytes())
+    assert said["question"]["seed"] == 11
+    listed = json.loads(site.run("Nordrand", "risk", "stress-reports", "--json"))
+    assert [one["digest"] for one in listed] == [digest]
+    forged = written(tmp_path, "forged.json", said | {"cleared": said["cleared"] + 1})
+    assert "/cleared" in site.bare("risk", "recompute", view, forged, expect=1)
+    shortened = written(tmp_path, "shortened.json", said | {"question": None})
+    assert "name the file" in site.bare("risk", "recompute", view, shortened, expect=2)
+    assert "/question" in site.bare("risk", "recompute", view, shortened, "--asked", kept, expect=1)
+
+
 def test_exposure_is_shown_and_kept(site: Site, tmp_path: Path) -> None:
     said = site.run("Nordrand", "risk", "exposure")
     assert "Works" in said
