@@ -52,6 +52,12 @@ class Settings(BaseSettings):
     custody_release_spread_seconds: int = Field(
         default=604_800, ge=0, description="Time over which the cut of each step is drawn; 0: the next cut."
     )
+    alert_review_interval_seconds: int = Field(
+        default=3_600,
+        ge=60,
+        le=86_400,
+        description="Pause between reviews of changed facts while a disruption runs, at fixed points of the clock.",
+    )
     webhook_give_up_days: int = Field(
         default=5, ge=1, le=90, description="Days without any success after which a webhook is disabled."
     )

@@ -187,7 +187,7 @@ class Alerts:
         with self._store.read() as connection:
             query = sa.select(alert.c.member, sa.func.min(alert.c.at).label("first")).where(alert.c.told_at.is_(None))
             waiting = connection.execute(query.group_by(alert.c.member)).all()
-            due = {row.member: _wishes(connection, row.member).last_summary(now) for row in waiting}
+            due = {row.member: wishes_of(connection, row.member).last_summary(now) for row in waiting}
         ready = {row.member: due[row.member] for row in waiting if row.first < due[row.member]}
         if not ready:
             return False
@@ -251,7 +251,7 @@ class Alerts:
     def wishes(self, member: bytes) -> Wishes:
         """When `member` wants to be told."""
         with self._store.read() as connection:
-            return _wishes(connection, member)
+            return wishes_of(connection, member)
 
     def wish(self, member: bytes, wishes: Wishes, now: int) -> None:
         """From now on tell `member` as it wishes; raises MalformedInput."""
@@ -321,7 +321,7 @@ class Alerts:
             writing = Writing(connection)
             for status, of_members in reported.items():
                 for member in work.concerned[status]:
-                    _settle(writing, member, status, of_members.get(member), now)
+                    settle(writing, member, status, of_members.get(member), now)
             told = writing.flush()
             keep_place(connection, PLACE, work.at.size)
         if told:
@@ -339,10 +339,10 @@ def effect_of(assessment: Assessment) -> bytes | None:
     return sha256(canonical([content["effect"], content["interval"]])).digest()
 
 
-def _settle(writing: Writing, member: bytes, status: Status, reported: Reported | None, now: int) -> None:
+def settle(writing: Writing, member: bytes, status: Status, reported: Reported | None, now: int) -> None:
     """Tell `member` of what became of the disruptions of a status, if that is new to it."""
-    connection, wishes = writing.connection, _wishes(writing.connection, member)
-    told, pending = _history(connection, member, status)
+    connection, wishes = writing.connection, wishes_of(writing.connection, member)
+    told, pending = history(connection, member, status)
     assessment = None if reported is None or reported.content is None else Assessment(reported.said)
     effect = None if assessment is None else effect_of(assessment)
     believes = told[-1].effect if told else None
@@ -354,7 +354,7 @@ def _settle(writing: Writing, member: bytes, status: Status, reported: Reported 
     if effect == believes:
         return
     if assessment is None or effect is None:
-        what, urgency = What.CLEARED, _loudest(told)
+        what, urgency = What.CLEARED, loudest(told)
     else:
         what, urgency = What.ALERT if believes is None else What.UPDATE, wishes.threshold.urgency(assessment)
     interrupts = urgency is Urgency.INTERRUPT
@@ -395,7 +395,7 @@ def _settle(writing: Writing, member: bytes, status: Status, reported: Reported 
 _NUMBER = sa.select(sa.func.max(alert.c.number))
 
 
-def _history(connection: sa.Connection, member: bytes, status: Status) -> tuple[list[Alert], Alert | None]:
+def history(connection: sa.Connection, member: bytes, status: Status) -> tuple[list[Alert], Alert | None]:
     """What a member was told of disruptions of a status since nothing was left of them, and what waits to be told."""
     query = sa.select(alert).where(alert.c.member == member, alert.c.status == str(status))
     told: list[Alert] = []
@@ -411,12 +411,13 @@ def _history(connection: sa.Connection, member: bytes, status: Status) -> tuple[
     return told, pending
 
 
-def _loudest(told: Sequence[Alert]) -> Urgency:
+def loudest(told: Sequence[Alert]) -> Urgency:
     """Whoever was interrupted by it is interrupted when it is over."""
     return Urgency.INTERRUPT if any(one.urgency is Urgency.INTERRUPT for one in told) else Urgency.DAILY_SUMMARY
 
 
-def _wishes(connection: sa.Connection, member: bytes) -> Wishes:
+def wishes_of(connection: sa.Connection, member: bytes) -> Wishes:
+    """When `member` wants to be told."""
     row = connection.execute(sa.select(alert_threshold).where(alert_threshold.c.member == member)).first()
     if row is None:
         return Wishes()

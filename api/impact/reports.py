@@ -7,6 +7,7 @@ whatever crashed before, it is asked for (`issuing`).
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from api.impact.disruptions import Disruptions
 from api.impact.issuing import Draft, Issuing, Reported
@@ -65,13 +66,27 @@ class Reports:
         one, other = (self._view(reader, hits, at) for hits in (before, now))
         return (one.hits, one.link_hits) != (other.hits, other.link_hits)
 
+    def compare(
+        self, reader: bytes, disruptions: Sequence[Disruption], *, before: Checkpointed, at: Checkpointed
+    ) -> tuple[Assessment | None, Assessment | None]:
+        """What `disruptions` do to `reader` by the facts of two checkpoints on the same day, None where it sees nothing
+        hit; one and the same where nothing that it may see has changed. Nothing is registered.
+        """
+        then = self._seen(reader, self._disruptions.hits(disruptions, before, at.size), before)
+        now = self._seen(reader, self._disruptions.hits(disruptions, at), at)
+        if then is not None and now is not None and replace(then, checkpoint=now.checkpoint).digest == now.digest:
+            found = self._assessed(now)
+            return found, found
+        one, other = (None if view is None else self._assessed(view) for view in (then, now))
+        return one, other
+
     def prepare(self, reader: bytes, disruptions: Sequence[Disruption], *, at: Checkpointed) -> None:
         """Work out ahead what `assess_all` will say to `reader`; nothing is registered. Raises what that would raise
         for this reader, so that it can leave out whom nothing can be signed for.
         """
         hits = self._disruptions.hits(disruptions, at)
-        view = self._view(reader, hits, at) if reader in at.owners else None
-        if view is not None and (view.hits or view.link_hits):
+        view = self._seen(reader, hits, at)
+        if view is not None:
             self._drafted(view)
 
     def assess_all(
@@ -82,8 +97,7 @@ class Reports:
         A member who sees nothing hit gets none: that there is one would tell it that something happened.
         """
         hits = self._disruptions.hits(disruptions, at)
-        views = {one: self._view(one, hits, at) for one in readers if one in at.owners}
-        told = {one: view for one, view in views.items() if view.hits or view.link_hits}
+        told = {one: view for one in readers if (view := self._seen(one, hits, at)) is not None}
         return dict(zip(told, self._issuing.issue(list(map(self._drafted, told.values())), now), strict=True))
 
     def page(self, reader: bytes, after: int, limit: int) -> list[Reported]:
@@ -98,6 +112,11 @@ class Reports:
 
     def _view(self, reader: bytes, hits: Sequence[Hit | LinkHit], at: Checkpointed) -> View:
         return self._shared.view(reader, at, hits, self._requests.open_requests(reader, at.size))
+
+    def _seen(self, reader: bytes, hits: Sequence[Hit | LinkHit], at: Checkpointed) -> View | None:
+        """What `reader` may see, if anything of it is hit."""
+        view = self._view(reader, hits, at) if reader in at.owners else None
+        return view if view is not None and (view.hits or view.link_hits) else None
 
     def _drafted(self, view: View) -> Draft:
         """The report that comes of a view; raises MalformedInput for one that cannot be signed."""
