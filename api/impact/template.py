@@ -127,9 +127,9 @@ SHEETS = (
             _site("site", "Site (GLN)", "Standort (GLN)"),
             Column("name", Sort.TEXT, "/name", "Göttingen", "Name", "Name", asks=True),
             Column("region", Sort.TEXT, "/region", "Central Europe", "Region", "Region", asks=True),
-            Column("latitude", Sort.DEGREES, "/latitude", "51.53", "Latitude (degrees)", "Breite (Grad)"),
-            Column("longitude", Sort.DEGREES, "/longitude", "9.93", "Longitude (degrees)", "Länge (Grad)"),
-            Column("locode", Sort.PORT, "/locode", "DEGOT", "UN/LOCODE", "UN/LOCODE"),
+            Column("latitude", Sort.DEGREES, "/latitude", "51.53", "Latitude (degrees)", "Breite (Grad)", asks=True),
+            Column("longitude", Sort.DEGREES, "/longitude", "9.93", "Longitude (degrees)", "Länge (Grad)", asks=True),
+            Column("locode", Sort.PORT, "/locode", "DEGOT", "UN/LOCODE", "UN/LOCODE", asks=True),
             Column("weekdays", Sort.WEEKDAYS, "/weekdays", "Mon-Fri", "Works on", "Arbeitet am"),
             Column("holidays", Sort.DATES, "/holidays", "2026-12-24; 2026-12-25", "Closed on", "Geschlossen am"),
             Column("back_least", Sort.DAYS, "/recoveryDays/least", "28", "Back after days, at best",
@@ -440,9 +440,16 @@ def explaining_rows(sheet: Sheet, language: str) -> list[list[str]]:
     ]
 
 
-def hint(column: Column, language: str) -> str:
-    """What goes into a column, in a few words; empty where its title says it."""
-    return _hint(column, LANGUAGES.index(language))
+def texts(language: str) -> dict[str, str]:
+    """What the template says in one of LANGUAGES, by the names that pages have for it."""
+    at = LANGUAGES.index(language)
+    said = {f"unit_{code}": names[at] for code, names in UNITS.items()}
+    said |= {f"level_{level}": names[at] for level, names in LEVELS.items()}
+    said |= {f"hint_{sort}": names[at] for sort, names in _SORTS.items()}
+    for sheet in SHEETS:
+        said |= {f"kind_{sheet.kind}": sheet.title(language), f"about_{sheet.kind}": sheet.about(language)}
+        said |= {f"column_{sheet.kind}_{one.name}": one.title(language) for one in sheet.columns}
+    return said
 
 
 def _offer_choices(page: Any, column: Column, letter: str, last: int, at: int) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-QUESTIONS = ("en", "de")
-"""Those in which requests for facts are answered: the names of all their fields are in these two."""
+from api.impact import template
+
 LANGUAGES = ("en", "de", "es", "cs", "pl", "it", "hu", "fr", "zh", "ja")
 """The first is for readers of none of them."""
 _CATALOGUES = Path(__file__).parent / "catalogues"
@@ -23,7 +23,7 @@ class Words:
     language: str
     texts: Mapping[str, str]
 
-    def __call__(self, name: str, **values: str) -> str:
+    def __call__(self, name: str, /, **values: str) -> str:
         """The text `name` with `values` in their places; values are never read as places themselves."""
         text = self.texts[name]
         return re.sub(r"{(\w+)}", lambda place: values[place.group(1)], text) if values else text
@@ -35,11 +35,15 @@ def words(language: str) -> Words:
     return Words(language, json.loads((_CATALOGUES / f"{language}.json").read_text(encoding="utf-8")))
 
 
-@lru_cache(maxsize=len(QUESTIONS))
+@lru_cache(maxsize=len(LANGUAGES))
 def question_words(language: str) -> Words:
-    """The catalogue of one of QUESTIONS, with what the page of a request for facts says besides."""
+    """The catalogue of one of LANGUAGES, with what the page of a request for facts says besides.
+
+    What the fields are called comes out of the template where there is one in that language.
+    """
+    fields = template.texts(language) if language in template.LANGUAGES else {}
     more = json.loads((_CATALOGUES / "questions" / f"{language}.json").read_text(encoding="utf-8"))
-    return Words(language, {**words(language).texts, **more})
+    return Words(language, {**words(language).texts, **fields, **more})
 
 
 def chosen(asked: str | None, accepted: str, among: Collection[str] = LANGUAGES) -> str:

@@ -9,8 +9,9 @@ from datetime import date
 
 from api.impact.answering import Filled
 from api.impact.requests import Question
-from api.impact.template import BY_KIND, LEVELS, UNITS, Column, Sort, hint
+from api.impact.template import NO, UNITS, YES, Column, Sort
 from api.network import Member
+from api.pages.languages import Words
 from api.pages.markup import Element, e
 from api.pages.questions import MAX_TEXT, Asked, asked_by_hand, is_filled_in
 from api.pages.views import Banner, Form, Frame
@@ -44,7 +45,7 @@ def question_page(
             e("dt", say("ask_purpose")),
             e("dd", plain(question.said.purpose)),
             e("dt", say("ask_until")),
-            e("dd", day_text(question.said.until, say.language)),
+            e("dd", day_text(question.said.until, say)),
         ),
         e("h2", say("ask_wanted")),
         e("ul", [e("li", wanted_text(frame, one.kind, one.part, one.site)) for one in question.said.wanted],
@@ -65,17 +66,16 @@ def question_page(
 
 def wanted_text(frame: Frame, kind: str, part: str | None, site: str | None) -> Element:
     """One thing that is wanted, in words."""
-    sheet = BY_KIND.get(kind)
     about = [identifier(one) for one in (part, site) if one]
     return e(
         "span",
-        e("strong", sheet.title(frame.say.language) if sheet else kind),
+        e("strong", frame.say(f"kind_{kind}")),
         f": {', '.join(about)}" if about else "",
     )
 
 
-def day_text(day: date, language: str) -> str:
-    return day.strftime("%d.%m.%Y") if language == "de" else f"{day.day} {day:%b %Y}"
+def day_text(day: date, say: Words) -> str:
+    return say("ask_day", day=str(day.day), month=str(day.month), name=f"{day:%b}", year=str(day.year))
 
 
 def answer_form(
@@ -108,8 +108,7 @@ def answer_form(
 
 
 def _fact_fields(frame: Frame, asked: Asked, form: Form, *, is_alone: bool) -> Element:
-    say, language = frame.say, frame.say.language
-    wanted, sheet = asked.wanted, asked.sheet
+    say, wanted, sheet = frame.say, asked.wanted, asked.sheet
     first = [one for one in asked.columns if not one.repeats]
     repeated = [one for one in asked.columns if one.repeats]
     parts: list[Element] = [_field(frame, asked, one, 0, form) for one in first]
@@ -125,16 +124,16 @@ def _fact_fields(frame: Frame, asked: Asked, form: Form, *, is_alone: bool) -> E
     about = [identifier(one) for one in (wanted.part, wanted.site) if one]
     fields = e(
         "fieldset",
-        e("legend", sheet.title(language)) if is_alone else None,
+        e("legend", say(f"kind_{sheet.kind}")) if is_alone else None,
         e("p", ", ".join(about), class_="about") if about else None,
-        e("p", sheet.about(language), class_="hint") if not about else None,
+        e("p", say(f"about_{sheet.kind}"), class_="hint") if not about else None,
         parts,
     )
     if is_alone:
         return fields
     names = [asked.field(one.name, row) for one in asked.columns for row in range(asked.rows)]
     is_touched = any(form.is_wrong(one) or (form.value(one) and one.endswith(_SAYING)) for one in names)
-    return e("details", e("summary", sheet.title(language)), fields, open=is_touched or asked.place == 0)
+    return e("details", e("summary", say(f"kind_{sheet.kind}")), fields, open=is_touched or asked.place == 0)
 
 
 _SAYING = ("quantity", "planned", "share", "name", "needs_part", "price", "scope", "same_as", "region")
@@ -142,20 +141,18 @@ _SAYING = ("quantity", "planned", "share", "name", "needs_part", "price", "scope
 
 
 def _field(frame: Frame, asked: Asked, column: Column, row: int, form: Form) -> Element:
-    say, language = frame.say, frame.say.language
-    name = asked.field(column.name, row)
-    at = 1 if language == "de" else 0
-    label = e("label", column.title(language), for_=name)
+    say, name = frame.say, asked.field(column.name, row)
+    label = e("label", _title(say, asked, column), for_=name)
     wrong = form.is_wrong(name)
     if column.sort in (Sort.UNIT, Sort.YES):
-        words = [names[at] for names in UNITS.values()] if column.sort is Sort.UNIT else [say("ask_no"), say("ask_yes")]
-        chosen = form.value(name) or words[0]
+        choices = _choices(say, column.sort)
+        chosen = form.value(name) or next(iter(choices))
         choice = e(
-            "select", [e("option", one, value=one, selected=one == chosen) for one in words], id=name, name=name,
-            class_="wrong" if wrong else False,
+            "select", [e("option", text, value=one, selected=one == chosen) for one, text in choices.items()], id=name,
+            name=name, class_="wrong" if wrong else False,
         )  # fmt: skip
         return e("div", label, choice)
-    told = hint(column, language)
+    told = _hint(say, column)
     sort = {Sort.NUMBER: "decimal", Sort.SHARE: "decimal", Sort.DAYS: "numeric", Sort.MONEY: "decimal"}
     given = asked.filled_in if column.name == "supplier" and not form.fields else ""
     return e(
@@ -180,7 +177,7 @@ def _field(frame: Frame, asked: Asked, column: Column, row: int, form: Form) -> 
 
 def _levels(frame: Frame, question: Question, sides: Sides, form: Form) -> Element:
     """Who will see what, one sentence for each level."""
-    say, at = frame.say, 1 if frame.say.language == "de" else 0
+    say = frame.say
     states_links = any(one.kind == "supply-link" for one in question.said.wanted)
     who = say("ask_others") if states_links else sides.asker
     chosen = form.value("level")  # what the asker suggests is not chosen for anybody
@@ -189,7 +186,7 @@ def _levels(frame: Frame, question: Question, sides: Sides, form: Form) -> Eleme
             "label",
             e("input", type="radio", name="level", value=str(one), id=f"level-{one}", required=True,
               checked=chosen == one),
-            e("span", e("strong", LEVELS[one][at]), ": ", say(f"ask_level_{one}", who=who)),
+            e("span", e("strong", say(f"level_{one}")), ": ", say(f"ask_level_{one}", who=who)),
             class_="choice level",
             for_=f"level-{one}",
         )
@@ -198,7 +195,7 @@ def _levels(frame: Frame, question: Question, sides: Sides, form: Form) -> Eleme
     return e(
         "fieldset",
         e("legend", say("ask_level")),
-        e("p", say("ask_level_suggested", asker=sides.asker, level=LEVELS[SharingLevel(question.said.level)][at]),
+        e("p", say("ask_level_suggested", asker=sides.asker, level=say(f"level_{question.said.level}")),
           class_="hint") if question.said.level else None,
         choices,
         class_="wrong" if form.is_wrong("level-tier") else False,
@@ -290,9 +287,9 @@ def declining_form(frame: Frame, form: Form, *, is_opened: bool) -> Element:
 
 def mistakes(frame: Frame, question: Question, form: Form) -> Element:
     """What to correct, each leading to its field."""
-    say, language = frame.say, frame.say.language
+    say = frame.say
     fields = {
-        asked.field(column.name, row): column
+        asked.field(column.name, row): (asked, column)
         for asked in asked_by_hand(question)
         for column in asked.columns
         for row in range(asked.rows)
@@ -300,10 +297,10 @@ def mistakes(frame: Frame, question: Question, form: Form) -> Element:
     lines = []
     for one in dict.fromkeys((each.field, each.error, each.value) for each in form.mistakes):
         name, error, value = one
-        column = fields.get(name)
-        text = say(error) if column is None else f"{column.title(language)}: "
-        if column is not None:
-            told = hint(column, language)
+        if name not in fields:
+            text = say(error)
+        else:
+            told, text = _hint(say, fields[name][1]), f"{_title(say, *fields[name])}: "
             text += say("ask_error_field", value=plain(value, 40)) if value else say("ask_error_empty")
             text += f" ({told})" if told and value else ""
         lines.append(e("li", e("a", text, href=f"#{name}")))
@@ -341,7 +338,7 @@ def review_page(
     signs_here: bool,
 ) -> str:
     """What is about to be signed, said once more; the form's fields travel along."""
-    say, at = frame.say, 1 if frame.say.language == "de" else 0
+    say = frame.say
     kept = [e("input", type="hidden", name=name, value=value) for name, value in fields.items()]
     told: list[Element] = []
     if filled.outcome is AnswerOutcome.ANSWERED:
@@ -358,13 +355,14 @@ def review_page(
         if filled.level is not None:
             states_links = any(one.kind == "supply-link" for one in question.said.wanted)
             who = say("ask_others") if states_links else sides.asker
-            told.append(e("p", e("strong", LEVELS[filled.level][at]), ": ", say(f"ask_level_{filled.level}", who=who)))
+            level = e("strong", say(f"level_{filled.level}"))
+            told.append(e("p", level, ": ", say(f"ask_level_{filled.level}", who=who)))
     elif filled.upward is not None:
         (to,) = filled.upward["to"]
         pairs = [
             (say("ask_supplier"), plain(suppliers[to].name, 120)),
             (say("ask_purpose"), plain(str(filled.upward["purpose"]))),
-            (say("ask_until"), day_text(date.fromisoformat(str(filled.upward["until"])), say.language)),
+            (say("ask_until"), day_text(date.fromisoformat(str(filled.upward["until"])), say)),
         ]
         told = [
             e("p", say("ask_review_forward", asker=sides.asker)),
@@ -401,9 +399,9 @@ def review_page(
 
 
 def _filled_in(frame: Frame, asked: Asked, fields: Mapping[str, str]) -> Element:
-    language = frame.say.language
+    say = frame.say
     pairs = [
-        (column.title(language), plain(fields.get(asked.field(column.name, row), ""), 300))
+        (_title(say, asked, column), _shown(say, column, fields.get(asked.field(column.name, row), "")))
         for row in range(asked.rows)
         for column in asked.columns
         if (column.repeats or not row) and fields.get(asked.field(column.name, row), "").strip()
@@ -411,7 +409,29 @@ def _filled_in(frame: Frame, asked: Asked, fields: Mapping[str, str]) -> Element
     about = [identifier(one) for one in (asked.wanted.part, asked.wanted.site) if one]
     return e(
         "section",
-        e("h2", asked.sheet.title(language)),
+        e("h2", say(f"kind_{asked.sheet.kind}")),
         e("p", ", ".join(about)) if about else None,
         e("dl", [part for name, value in pairs for part in (e("dt", name), e("dd", value))]),
     )
+
+
+def _title(say: Words, asked: Asked, column: Column) -> str:
+    return say(f"column_{asked.sheet.kind}_{column.name}")
+
+
+def _hint(say: Words, column: Column) -> str:
+    """What goes into a field, in a few words; empty where its title says it."""
+    if column.name == "latitude":
+        return say("ask_position")
+    return say.texts.get(f"hint_{column.sort}", "")
+
+
+def _choices(say: Words, sort: Sort) -> dict[str, str]:
+    """What can be chosen: as tables have it, and in words."""
+    if sort is Sort.UNIT:
+        return {names[0]: say(f"unit_{code}") for code, names in UNITS.items()}
+    return {NO[0]: say("ask_no"), YES[0]: say("ask_yes")}
+
+
+def _shown(say: Words, column: Column, value: str) -> str:
+    return (_choices(say, column.sort) if column.sort in (Sort.UNIT, Sort.YES) else {}).get(value, plain(value, 300))

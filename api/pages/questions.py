@@ -4,6 +4,7 @@ For a member whose key is kept here the service signs; for all others it files a
 gateway fetches. Until that has signed, nothing is answered.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -38,7 +39,8 @@ Word = TypeVar("Word", SharingLevel, Refusal)
 MAX_TEXT = 500
 ROWS = {"bill-of-material": 4, "stock": 2}
 """How many rows the page has for a fact that is a list."""
-_BY_HAND = frozenset(
+_POSITION = re.compile(r"([+-]?\d{1,2}(?:[.,]\d+)?)\s*°?(?:\s*;|,\s|\s)\s*([+-]?\d{1,3}(?:[.,]\d+)?)\s*°?", re.ASCII)
+BY_HAND = frozenset(
     {"site", "part", "bill-of-material", "supply-link", "stock", "capacity", "qualification", "product-price"}
 )
 """The kinds that a page asks for; what is longer is filled in as a table."""
@@ -77,7 +79,7 @@ class Asked:
 def asked_by_hand(question: Question) -> tuple[Asked, ...]:
     """What of a request a page can ask for."""
     return tuple(
-        Asked(place, one, BY_KIND[one.kind]) for place, one in enumerate(question.said.wanted) if one.kind in _BY_HAND
+        Asked(place, one, BY_KIND[one.kind]) for place, one in enumerate(question.said.wanted) if one.kind in BY_HAND
     )
 
 
@@ -95,6 +97,7 @@ def read_answer(
         rows = _rows(fields, asked)
         if not rows:
             continue
+        _part_position(rows[0])
         if asked.sheet.kind == "supply-link":
             rows[0]["level"] = str(level or SharingLevel.WITHHELD)
         try:
@@ -113,6 +116,13 @@ def read_answer(
     found += [("site", one) for one in _claimed(found, rules.sites or frozenset())]
     found += [("supply-link", one) for one in links]
     return Filled(AnswerOutcome.ANSWERED, tuple(found), level if states_links or links else None), ()
+
+
+def _part_position(row: dict[str, str]) -> None:
+    """Put a latitude and a longitude where they belong that stand in one field, as maps have them to copy."""
+    both = _POSITION.fullmatch(row.get("latitude", ""))
+    if both is not None and not row.get("longitude"):
+        row["latitude"], row["longitude"] = both.groups()
 
 
 def _claimed(found: Sequence[tuple[str, Mapping[str, Any]]], own: frozenset[str]) -> list[dict[str, Any]]:

@@ -34,7 +34,6 @@ class Frame:
     address: str
     style: str
     is_demo: bool
-    languages: tuple[str, ...] = LANGUAGES
 
     def page(self, title: str, *children: Child | Sequence[Child]) -> str:
         say = self.say
@@ -61,8 +60,7 @@ class Frame:
     def _languages(self) -> Element:
         say = self.say
         options = [
-            e("option", words(one)("language"), value=one, lang=one, selected=one == say.language)
-            for one in self.languages
+            e("option", words(one)("language"), value=one, lang=one, selected=one == say.language) for one in LANGUAGES
         ]
         return e(
             "form",

@@ -131,7 +131,7 @@ class Visit(PageVisit):
         """How the request stands. Only what was signed is called signed."""
         say, question = self.frame.say, self.case.question
         names = {"asker": self.sides.asker, "asked": self.sides.asked}
-        names["until"] = day_text(question.said.until, say.language)
+        names["until"] = day_text(question.said.until, say)
         names["time"] = moment(question.answers[-1].at) if question.answers else ""
         if self.case.is_waiting:
             return [Banner(say("ask_state_waiting", **names), "fair")]
@@ -207,12 +207,11 @@ class Visit(PageVisit):
 def _visit(service: Service, token: str, request: Request) -> Visit | Response:
     """The visit, or the page that says why there is none."""
     accepted = request.headers.get("accept-language", "")[:1000]
-    among = languages.QUESTIONS
-    say = languages.question_words(languages.chosen(request.query_params.get("lang"), accepted, among))
-    frame = Frame(say, f"/q/{token}", _STYLE_PATH, service.network.is_demo, among)
+    say = languages.question_words(languages.chosen(request.query_params.get("lang"), accepted))
+    frame = Frame(say, f"/q/{token}", _STYLE_PATH, service.network.is_demo)
     note = service.fact_desk.notes.find(token)
     if note is None:
-        nowhere = Frame(say, "/q/-", _STYLE_PATH, service.network.is_demo, among)
+        nowhere = Frame(say, "/q/-", _STYLE_PATH, service.network.is_demo)
         return Visit.html(views.message(nowhere, say("unknown_title"), say("ask_unknown_text")), 404)
     now = service.now()
     case = None if note.is_over(now) else service.fact_desk.case(note.about)

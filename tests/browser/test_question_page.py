@@ -13,6 +13,7 @@ from tests.browser.test_note_page import Scene
 pytestmark = [pytest.mark.full, pytest.mark.timeout(180)]
 WANTED = [
     STOCK,
+    {"kind": "site", "site": "(414)9521004000014"},
     {"kind": "supply-link", "site": "(414)9521004000014"},
     {"kind": "bill-of-material"},
     {"kind": "continuity-plan"},
@@ -32,7 +33,7 @@ def address(scene: Scene, request: str, language: str) -> str:
     return f"{base}/q/{link(scene.service, request)}?lang={language}"
 
 
-@pytest.mark.parametrize("language", ["de", "en"])
+@pytest.mark.parametrize("language", ["de", "pl", "ja"])
 def test_stock_is_answered_by_touch(scene: Scene, language: str) -> None:
     page, request = scene.browser, asking(scene.service, wanted=WANTED, level="tier")
     page.open(address(scene, request, language))
@@ -42,7 +43,7 @@ def test_stock_is_answered_by_touch(scene: Scene, language: str) -> None:
     page.click("form[action*='/pin'] button", loads=True)
     scene.look(f"question-{language}-forms")
     page.click("[id='f0.0.quantity']")
-    page.write("viel" if language == "de" else "lots")
+    page.write("viel" if language == "de" else "dużo")
     page.click("label[for='level-tier']")
     page.click("#answer > button", loads=True)
     scene.look(f"question-{language}-mistake")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from api.impact.requests import end_of
-from api.pages.languages import QUESTIONS, question_words
+from api.impact.template import SHEETS
+from api.pages.languages import LANGUAGES, question_words
+from api.pages.questions import BY_HAND
 from ledger_service.keys import to_hex
 from tests.api.house import House, house
 from tests.api.pages.notes import Telephone, set_pin
@@ -178,12 +180,74 @@ def test_passing_on_asks_the_supplier_and_neither_side_learns_of_the_other(servi
     assert supplier not in str(answered["content"])
 
 
-def test_both_languages_say_the_same_things() -> None:
-    english, german = (question_words(one).texts for one in QUESTIONS)
-    assert english.keys() == german.keys()
-    for name, text in english.items():
-        assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", german[name])), name
-        assert not name.startswith("ask_") or text != german[name], name
+def needed() -> set[str]:
+    """The names of all texts that a page may show."""
+    english = question_words("en").texts
+    found = {one for one in english if one.startswith(("ask_", "kind_", "unit_", "level_"))}
+    for sheet in SHEETS:
+        if sheet.kind in BY_HAND:
+            asked = [one for one in sheet.columns if one.asks]
+            found |= {f"column_{sheet.kind}_{one.name}" for one in asked} | {f"about_{sheet.kind}"}
+            found |= {f"hint_{one.sort}" for one in asked} & english.keys() - {"hint_degrees"}
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_all_that_the_page_may_show(language: str) -> None:
+    english, here = question_words("en").texts, question_words(language).texts
+    assert needed() <= here.keys()
+    for name in needed() - {"ask_day"}:
+        assert set(re.findall(r"{\w+}", english[name])) == set(re.findall(r"{\w+}", here[name])), name
+        if name.startswith("ask_") and name != "ask_no":
+            assert language == "en" or here[name] != english[name], name
+    assert {"{day}", "{year}"} <= set(re.findall(r"{\w+}", here["ask_day"]))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_stock_is_answered_in_every_language(service: House, language: str) -> None:
+    page = reader(service, asking(service, wanted=[STOCK, {"kind": "capacity"}]), language)
+    page.sign_in()
+    say = question_words(language)
+    shown = page.last.text
+    assert f'lang="{language}"' in shown
+    for text in (say("kind_stock"), say("column_stock_coming_on"), say("about_capacity"), say("unit_KGM")):
+        assert text in shown
+    fields = {"answer": "answer", "f0__0__quantity": "12,5", "f0__0__uom": "kg"}
+    review = page.post("answer", **fields).text
+    assert say("unit_KGM") in review
+    assert say("ask_review_answered") in review
+    page.post("answer", stage="sign", **fields)
+    assert page.states()[0].startswith(say("ask_state_answered", asked="Kleinwerk", time="")[:5])
+
+
+POSITIONS = {
+    "two fields": ({"latitude": "51,53", "longitude": "9.93"}, ("51.53", "9.93")),
+    "as a map has it": ({"latitude": "51.533124, 9.93"}, ("51.533124", "9.93")),
+    "with a semicolon": ({"latitude": "-33,9; 18,42"}, ("-33.9", "18.42")),
+    "with signs of degrees": ({"latitude": "51.53° -9.93°"}, ("51.53", "-9.93")),
+    "one number": ({"latitude": "51,53"}, None),
+    "beyond the pole": ({"latitude": "91, 9.93"}, None),
+    "in words": ({"latitude": "Göttingen"}, None),
+}
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_a_site_says_where_it_is(service: House, name: str) -> None:
+    typed, expected = POSITIONS[name]
+    request = asking(service, wanted=[{"kind": "site", "site": SITE}])
+    page = reader(service, request)
+    page.sign_in()
+    fields = {"answer": "answer", "f0__0__name": "Ebro", "f0__0__locode": "esbio"}
+    fields |= {f"f0__0__{field}": text for field, text in typed.items()}
+    answered = page.post("answer", **fields)
+    if expected is None:
+        assert answered.status_code == 422
+        assert "f0.0.latitude" in answered.text
+        return
+    assert page.post("answer", stage="sign", **fields).status_code == 200
+    (said,) = state(service, request)["answers"]
+    fact = content(service, "kleinwerk", said["facts"][0])["content"]
+    assert (fact["latitude"], fact["longitude"], fact["locode"]) == (*expected, "ESBIO")
 
 
 WRONG: dict[str, tuple[dict[str, str], str]] = {
