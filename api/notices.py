@@ -81,6 +81,8 @@ _KINDS = {
     "fact-request": Told.FACT_REQUEST,
     "fact-answer": Told.FACT_ANSWER,
 }
+TOLD_KINDS = frozenset(_KINDS)
+"""The kinds of statements that are told of."""
 _DATES = {
     OfferState.OVERDUE: Told.OVERDUE,
     OfferState.DEEMED_ACCEPTED: Told.DEEMED_ACCEPTED,
@@ -107,6 +109,8 @@ class Notices:
     def __init__(self, store: Store, on_told: Callable[[], None] = lambda: None, *, batch: int = BATCH) -> None:
         self._store = store
         self._batch = batch
+        self._looked = 0
+        """How far was looked through: further than is noted, where nothing was found since."""
         self.on_told = on_told
 
     def page(self, member: bytes, after: int, limit: int, kinds: Collection[str] | None = None) -> list[Notice]:
@@ -137,7 +141,7 @@ class Notices:
     def follow(self, _now: int) -> bool:
         """A task of the rounds: tell of the statements that were registered since."""
         with self._store.read() as connection:
-            start = place_of(connection, "statements")
+            start = max(place_of(connection, "statements"), self._looked)
             end = connection.execute(sa.select(sa.func.max(statement.c.position))).scalar()
             stop = min(start + SCAN, -1 if end is None else end) + 1
             if stop <= start:
@@ -152,7 +156,8 @@ class Notices:
             rows = connection.execute(query).all()
             readers = readers_of(connection, {row.stream for row in rows})
         if not rows and stop - start < SCAN:
-            return False  # looked through again next time, which is cheaper than to note it
+            self._looked = stop  # after a crash it is looked through again, which is cheaper than to note it
+            return False
         if len(rows) == self._batch:
             stop = rows[-1].position + 1
         with self._store.write() as connection:

@@ -215,6 +215,8 @@ class RecordNotices:
         self._trails = trails
         self._offers = offers
         self._policy = policy
+        self._looked = 0
+        """How far statements were looked through: further than is noted, where nothing was found since."""
 
     def contested(self, _now: int) -> bool:
         """A task of the rounds: tell all sides of a thing that was opened twice, each by its own statements."""
@@ -280,12 +282,12 @@ class RecordNotices:
         return [found[position] for position in sorted(found, reverse=True)]
 
     def findings(self, now: int) -> bool:
-        """A task of the rounds: judge anew what new statements, steps and dates are about, for each of the parties."""
-        return self._of_statements(now) or self._of_steps(now) or self._of_dates(now)
+        """A task of the rounds: judge anew what new statements and steps are about, for each of the parties."""
+        return self._of_statements(now) or self._of_steps(now)
 
     def _of_statements(self, now: int) -> bool:
         with self._store.read() as connection:
-            start = place_of(connection, "findings of statements")
+            start = max(place_of(connection, "findings of statements"), self._looked)
             stop = min(start + SCAN, self._trails.indexed)
             query = (
                 sa.select(statement.c.position)
@@ -295,6 +297,7 @@ class RecordNotices:
             )
             positions = list(connection.execute(query).scalars())
         if stop <= start or (not positions and stop - start < SCAN):
+            self._looked = max(start, stop)
             return False
         if len(positions) == STATEMENTS:
             stop = positions[-1] + 1
@@ -311,13 +314,14 @@ class RecordNotices:
                 .limit(STATEMENTS)
             )
             rows = connection.execute(query).all()
+            if not rows:
+                return False
             positions = self._naming(connection, {row.unit for row in rows})
-        if not rows:
-            return False
         self._judge(positions, now, "findings of steps", rows[-1].place + 1)
         return True
 
-    def _of_dates(self, now: int) -> bool:
+    def findings_of_dates(self, now: int) -> bool:
+        """A task of the rounds: the same for offers whose date went by."""
         with self._store.read() as connection:
             start = place_of(connection, "findings of dates")
         # A moment later than the date itself: until it is over, nothing is wrong.

@@ -28,29 +28,35 @@ from api.identity import Cursors, Identity, Session
 from api.impact import Impact
 from api.impact.alerts import Alerts
 from api.network import Network
-from api.notices import Notices
-from api.noticing import ChainNotices, FactNotices, RecordNotices, RequestNotices
+from api.notices import TOLD_KINDS, Notices
+from api.noticing import KINDS, ChainNotices, FactNotices, RecordNotices, RequestNotices
 from api.pages.desk import Desk
 from api.pages.questions import FactDesk
 from api.problems import Forbidden, NotTheIssuer, NotThere, Unauthenticated, kind_of
 from api.publisher import Publisher
-from api.rounds import Rounds
+from api.rounds import SAFETY_SECONDS, News, Rounds
 from api.settings import Settings
 from api.visibility import ANYONE, Action, Actor, Fields, Subject, can, content_for
 from api.webhooks import Webhooks
 from ledger_service.anchoring import Anchored
 from ledger_service.custody.policy import Policy
 from ledger_service.envelope import Examined, Refusal
+from ledger_service.errors import LedgerError
 from ledger_service.grants import Shown
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
 from ledger_service.membership import MemberState
 from ledger_service.offering import Offers
 from ledger_service.sight import Sight
-from ledger_service.trails import Trails
+from ledger_service.trails import BATCH, Trails
 
 MAX_FEED_READERS = 500
+INDEX = "index of trails"
 INDEX_RESTS_SECONDS = 1.0
+INDEX_GATHERS_SECONDS = 0.25
+"""How long the index rests while statements keep coming: after a whole batch, and after what was not one."""
+HOSTED_KINDS = ("custody-addresses", "despatch", "opening", "receipt")
+"""What gives the gateways of custodial members something to do."""
 MAX_BUNDLES_AT_ONCE = 2
 """A large one takes hundreds of megabytes and a thread; those beyond wait."""
 _HEX = re.compile(r"0x[0-9a-f]{64}")
@@ -202,15 +208,8 @@ class Service:
         self.rounds = Rounds(
             now, on_trouble=lambda name, error: self.metrics.round_errors.labels(name, kind_of(error).name).inc()
         )
-        self.rounds.add("relay of custody", self._relay)
-        if custodian.members:
-            self.rounds.add("gateways of custodial members", self.hosted.work)
-        self.rounds.add("notices of statements", self.notices.follow)
-        self.rounds.add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
         self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
-        self._index_rests = 0.0
-        self._index_saw = 0
-        self.rounds.add("index of trails", self._index)
+        self._index_saw = self.ledger.size
         self.ledger.thing_mac = self.trails.mac
         self.impact = Impact(network, self._registered)
         self.fact_desk = FactDesk(
@@ -225,15 +224,7 @@ class Service:
             now=now,
             randomness=randomness,
         )
-        of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
         self.record_notices = RecordNotices(self.ledger, self.notices, self.trails, self.offers, self._policy)
-        self.rounds.add("notices of requests", RequestNotices(self.ledger, self.notices).filed)
-        fact_notices = FactNotices(self.ledger, self.notices, self.impact.requests)
-        self.rounds.add("notices of requests for facts", fact_notices.closed)
-        self.rounds.add("notices of steps", of_chain.taken)
-        self.rounds.add("notices of refused steps", of_chain.refused)
-        self.rounds.add("notices of contested units", self.record_notices.contested)
-        self.rounds.add("notices of findings", self.record_notices.findings)
         self.alerts = Alerts(
             self.ledger,
             self.notices,
@@ -242,9 +233,7 @@ class Service:
             self.impact.reports,
             self._is_active,
         )
-        self.rounds.add("alerts of disruptions", self.alerts.raise_new)
-        self.rounds.add("summaries of risk", self.alerts.summarise)
-        self.rounds.add("reminders of alerts", self.alerts.remind)
+        self._add_tasks()
         self.webhooks = Webhooks(
             self.ledger.store,
             keys.derive("webhook"),
@@ -257,6 +246,32 @@ class Service:
         )
         self.courier = Courier(self.webhooks, now)
         self.metrics = Metrics(self)
+
+    def _add_tasks(self) -> None:
+        """What goes on in the rounds, each with what wakes it. Where no time is said it looks each second: what waits
+        for a date, for the chain, or for what nobody tells of.
+        """
+        of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
+        of_requests = RequestNotices(self.ledger, self.notices)
+        of_facts = FactNotices(self.ledger, self.notices, self.impact.requests)
+        of_record = self.record_notices
+        add = self.rounds.add
+        add("relay of custody", self._relay, on=[News.SUBMITTED])
+        if self.custodian.members:
+            add("gateways of custodial members", self.hosted.work, on=[*HOSTED_KINDS, News.STEPS])
+        add("notices of statements", self.notices.follow, on=TOLD_KINDS, every=SAFETY_SECONDS)
+        add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
+        add(INDEX, self._index, on=[News.REGISTERED], every=SAFETY_SECONDS)
+        add("notices of requests", of_requests.filed)
+        add("notices of requests for facts", of_facts.closed)
+        add("notices of steps", of_chain.taken, on=[News.STEPS], every=SAFETY_SECONDS)
+        add("notices of refused steps", of_chain.refused, on=[News.STEPS])
+        add("notices of contested units", of_record.contested, on=[News.INDEXED], every=SAFETY_SECONDS)
+        add("notices of findings", of_record.findings, on=[News.INDEXED, News.STEPS], every=SAFETY_SECONDS)
+        add("findings of dates", of_record.findings_of_dates)
+        add("alerts of disruptions", self.alerts.raise_new, on=[News.ANCHORED], every=SAFETY_SECONDS)
+        add("summaries of risk", self.alerts.summarise)
+        add("reminders of alerts", self.alerts.remind)
 
     def start(self) -> None:
         self.examiners.warm_up()
@@ -280,8 +295,9 @@ class Service:
         self.metrics.registrations.inc(fresh)
         self.metrics.repeats.inc(len(accepted) - fresh)
         if fresh:
+            kinds = frozenset[str]().union(*(one.kinds for one in registrations))
             self.publisher.nudge()
-            self.rounds.nudge()
+            self.rounds.nudge(News.REGISTERED, *kinds)
             self.feed.ring()
 
     def _told(self) -> None:
@@ -294,22 +310,28 @@ class Service:
         if time.monotonic() < self._relayed_at + 1 and self.publisher.is_chain_ahead():
             return False
         self._relayed_at = time.monotonic()
-        taken = self.relaying.run(now)
+        try:
+            taken = self.relaying.run(now)
+        except LedgerError:
+            self.rounds.nudge(News.STEPS)  # some may have been read before it went wrong
+            raise
+        if taken:
+            self.rounds.nudge(News.STEPS)
         self.metrics.custody_steps.inc(len(taken))
         return bool(taken)
 
-    def _index(self, now: int) -> bool:
+    def _index(self, _now: int) -> bool:
         """Bring the index of trails on. While statements stream in it reads a batch and rests, so that it takes a few
         hundredths of the machine; in quiet times it catches up.
         """
-        if time.monotonic() < self._index_rests:
-            return False
-        has_more = self.trails.index(now)
+        read = self.trails.index()
+        if not read.kinds.isdisjoint(KINDS):
+            self.rounds.nudge(News.INDEXED)
+        has_more = read.count == BATCH
         size, before = self.ledger.size, self._index_saw
         self._index_saw = size
-        if has_more and size > before:
-            self._index_rests = time.monotonic() + INDEX_RESTS_SECONDS
-            return False
+        if size > before:
+            self.rounds.rest(INDEX, INDEX_RESTS_SECONDS if has_more else INDEX_GATHERS_SECONDS)
         return has_more
 
     def _policy(self, at: int) -> Policy:
@@ -328,7 +350,7 @@ class Service:
         registered_at = self.ledger.registered_at(anchored.previous_size)
         if registered_at is not None:
             self.metrics.anchor_seconds.observe(max(self.now() - registered_at, 0) / 1000)
-        self.rounds.nudge()  # what is anchored may be a disruption
+        self.rounds.nudge(News.ANCHORED)
         self.feed.ring()
 
 

@@ -108,11 +108,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The answer to a call. `promise` is a signed note over the leaves of `accepted`, in order (docs/formats.md)."""
+    """The answer to a call. `promise` is a signed note over the leaves of `accepted`, in order (docs/formats.md).
+
+    `kinds` are those of the statements that are new.
+    """
 
     accepted: list[Accepted]
     refused: list[Refusal]
     promise: Note | None
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,14 +314,17 @@ class Ledger:
         if not accepted:
             return Registration([], refused, None)
         leaves = []
+        kinds: set[str] = set()
         for one in accepted:
             item = call.items[one.item]
             assert isinstance(item, Examined)
+            if one.is_new:
+                kinds.add(item.kind)
             signature = batch.taken[item.stream, item.sequence][1]
             leaves.append(merkle.leaf_hash(log_entry(one.digest, signature, one.registered_at)))
         latest = max(one.registered_at for one in accepted)
         text = promise_text(self.origin, latest, len(leaves), merkle.root(leaves))
-        return Registration(accepted, refused, Note(text, (self.log_key.sign(text),)))
+        return Registration(accepted, refused, Note(text, (self.log_key.sign(text),)), frozenset(kinds))
 
     # -- on ------------------------------------------------------------------------------------------------------------
 

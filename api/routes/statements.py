@@ -153,7 +153,7 @@ async def register_items(
         return problems.answer(error, {"results": problems.refusals(refusals)})
     if places is not None:
         accepted = [replace(one, item=places[one.item]) for one in registration.accepted]
-        registration = Registration(accepted, [*refused, *registration.refused], registration.promise)
+        registration = replace(registration, accepted=accepted, refused=[*refused, *registration.refused])
     caller.service.count_refusals(registration.refused)
     return Json(_answer(registration), 201)
 

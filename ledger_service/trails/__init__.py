@@ -28,15 +28,17 @@ from ledger_service.store.tables import anchor, content, fork, statement
 from ledger_service.store.trail_tables import chain_unit, citation, mention, progress, saying, thing
 from ledger_service.trails.graph import Graph, Visible, is_substance
 from ledger_service.trails.holding import Held, Holdings, Row, Shipment
-from ledger_service.trails.index import Index, among, chunks
+from ledger_service.trails.index import Index, Read, among, chunks
 from ledger_service.trails.reading import Role, ThingSort
 
 __all__ = [
+    "BATCH",
     "Conflict",
     "Direction",
     "Gathered",
     "HeldThing",
     "Page",
+    "Read",
     "Recall",
     "Shipment",
     "TooMuchToFold",
@@ -218,15 +220,14 @@ class Trails:
         """The HMAC under which the index has a thing: it tells nobody without the key which thing it is."""
         return self._index.mac(thing)
 
-    def index(self, now: int) -> bool:
-        """Read a batch of statements; whether there may be more."""
-        del now
-        return self._index.advance(BATCH) == BATCH
+    def index(self) -> Read:
+        """Read a batch of statements; there may be more if it was a whole `BATCH`."""
+        return self._index.advance(BATCH)
 
     def catch_up(self, limit: int = 4 * BATCH) -> int:
         """Read what was registered last, up to `limit` statements; how many are still unread."""
         while limit > 0:
-            read = self._index.advance(min(BATCH, limit))
+            read = self._index.advance(min(BATCH, limit)).count
             if not read:
                 return 0
             limit -= read

@@ -4,6 +4,7 @@ import hmac
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -29,6 +30,14 @@ from ledger_service.trails.reading import Reading, Sort, read, sort_of
 
 CHUNK = 2_000
 _EVENTS = (Sort.EVENT, Sort.DECLARATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How many statements one step of the index has read, and of which kinds."""
+
+    count: int
+    kinds: frozenset[str] = frozenset()
 
 
 class Index:
@@ -63,45 +72,52 @@ class Index:
 
     # Writing
 
-    def advance(self, limit: int) -> int:
-        """Read up to `limit` statements more, in one durable step; how many were read, 0 when all have been."""
+    def advance(self, limit: int) -> Read:
+        """Read up to `limit` statements more, in one durable step; none are left to read when it read none."""
         with self._lane:
-            with self._store.read() as connection:
-                start, erased = _indexed(connection), _last_forgotten(connection)
-                query = (
-                    sa.select(
-                        statement.c.position,
-                        statement.c.digest,
-                        statement.c.issuer,
-                        statement.c.kind,
-                        statement.c.stream,
-                        content.c.content,
-                    )
-                    .outerjoin(content, content.c.position == statement.c.position)
-                    .where(statement.c.position >= start)
-                    .order_by(statement.c.position)
-                    .limit(limit)
+            while True:
+                read = self._advance(limit)
+                if read is not None:
+                    return read
+
+    def _advance(self, limit: int) -> Read | None:
+        """One attempt; None where something was erased meanwhile, which must not come back."""
+        with self._store.read() as connection:
+            start, erased = _indexed(connection), _last_forgotten(connection)
+            query = (
+                sa.select(
+                    statement.c.position,
+                    statement.c.digest,
+                    statement.c.issuer,
+                    statement.c.kind,
+                    statement.c.stream,
+                    content.c.content,
                 )
-                rows = connection.execute(query).all()
-            if not rows:
-                return 0
-            readings = [
-                (row, said)
-                for row in rows
-                if row.content is not None
-                and (said := read(row.kind, orjson.loads(row.content), row.digest, row.issuer)) is not None
-            ]
-            self._streams.clear()  # what a transaction gave out that then failed was never given
-            with self._store.write() as connection:
-                if _last_forgotten(connection) != erased:
-                    return len(rows)  # what was erased meanwhile must not come back: read again
-                self._write(connection, readings)
-                end = rows[-1].position + 1
-                connection.execute(sa.delete(progress))
-                connection.execute(sa.insert(progress).values(id=1, indexed=end))
-                self._steps("indexing")
-            self._steps("indexed")
-            return len(rows)
+                .outerjoin(content, content.c.position == statement.c.position)
+                .where(statement.c.position >= start)
+                .order_by(statement.c.position)
+                .limit(limit)
+            )
+            rows = connection.execute(query).all()
+        if not rows:
+            return Read(0)
+        readings = [
+            (row, said)
+            for row in rows
+            if row.content is not None
+            and (said := read(row.kind, orjson.loads(row.content), row.digest, row.issuer)) is not None
+        ]
+        self._streams.clear()  # what a transaction gave out that then failed was never given
+        with self._store.write() as connection:
+            if _last_forgotten(connection) != erased:
+                return None
+            self._write(connection, readings)
+            end = rows[-1].position + 1
+            connection.execute(sa.delete(progress))
+            connection.execute(sa.insert(progress).values(id=1, indexed=end))
+            self._steps("indexing")
+        self._steps("indexed")
+        return Read(len(rows), frozenset(row.kind for row in rows))
 
     def rebuild(self) -> None:
         """Forget all that was read and begin anew; which thing a unit of the chain was once said to be is kept."""

@@ -130,7 +130,7 @@ def told(ledger: Ledger, record: Record, audiences: dict[bytes, tuple[bytes, ...
     tell(ledger, order, audiences)
     steps = taken_steps(record.steps, PALLETS)
     trails = Trails(ledger, lambda units: {one: steps[one] for one in units if one in steps}, b"k" * 32)
-    while trails.index(NOW):
+    while trails.index().count:
         pass
     assert trails.catch_up() <= 0
     assert trails.indexed == len(order)
@@ -309,7 +309,7 @@ def test_an_index_cut_off_at_any_step_goes_on_where_it_was(ledger: Ledger, step:
 
     def go_on() -> None:
         failing.rebuild()
-        failing.index(NOW)
+        failing.index()
 
     with pytest.raises(PowerFails):
         go_on()
