@@ -12,6 +12,7 @@ from api.capture import audience_of
 from api.gateway import KEPT_ADDRESSES, CustodyGateway, NoAddressLeft, NotHeld, SaidOtherwise, UnfitOffered
 from api.goods_in import UnfitRows
 from api.problems import documented
+from api.rounds import News
 from api.routes import examples
 from api.routes.bodies import body, gives, json_body, json_object, text
 from api.service import Caller, Json, asks, hash_of
@@ -205,7 +206,7 @@ def _relay(caller: Caller, steps: list[SignedStep]) -> Response:
     good = [place for place in range(len(steps)) if place not in outcomes]
     answers = service.network.relaying.submit([steps[place] for place in good], service.now(), caller.member)
     outcomes |= dict(zip(good, answers, strict=True))
-    service.rounds.nudge()
+    service.rounds.nudge(News.SUBMITTED)
     refusals = [Refusal(place, one) for place, one in sorted(outcomes.items()) if isinstance(one, LedgerError)]
     service.count_refusals(refusals)
     waiting = [
