@@ -27,6 +27,7 @@ from api.hosted import Hosted
 from api.identity import Cursors, Identity, Session
 from api.impact import Impact
 from api.impact.alerts import Alerts
+from api.impact.reviews import Reviews
 from api.network import Network
 from api.notices import TOLD_KINDS, Notices
 from api.noticing import KINDS, ChainNotices, FactNotices, RecordNotices, RequestNotices
@@ -233,6 +234,15 @@ class Service:
             self.impact.reports,
             self._is_active,
         )
+        self.reviews = Reviews(
+            self.ledger,
+            self.notices,
+            self.impact.shared,
+            self.impact.disruptions,
+            self.impact.reports,
+            self._is_active,
+            every_seconds=settings.alert_review_interval_seconds,
+        )
         self._add_tasks()
         self.webhooks = Webhooks(
             self.ledger.store,
@@ -270,6 +280,7 @@ class Service:
         add("notices of findings", of_record.findings, on=[News.INDEXED, News.STEPS], every=SAFETY_SECONDS)
         add("findings of dates", of_record.findings_of_dates)
         add("alerts of disruptions", self.alerts.raise_new, on=[News.ANCHORED], every=SAFETY_SECONDS)
+        add("reviews of changed facts", self.reviews.review)
         add("summaries of risk", self.alerts.summarise)
         add("reminders of alerts", self.alerts.remind)
 
