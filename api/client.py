@@ -520,8 +520,8 @@ class LedgerClient:
         return str(self._json("POST", f"/v1/risk/requests/{to_hex(request)}/page", {})["url"])
 
     def read_disruption(self, form: str, data: bytes) -> dict[str, Any]:
-        """What the service reads in a message about a disruption: `contents` and `unread`. Raises ServiceRefused where
-        it would count for nothing.
+        """What the service reads in a message about a disruption: `contents`, what of them would count for nothing in
+        `told`, and `unread`. Raises ServiceRefused where it would count for nothing altogether.
         """
         media_type = "application/xml" if form in ("cap", "gdacs") else "application/json"
         path = f"/v1/risk/disruptions/read?{urlencode({'format': form})}"

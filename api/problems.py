@@ -19,7 +19,7 @@ from starlette.responses import Response
 from api import gateway, goods_in, outbound
 from api.backup import CannotWrite, FolderNotEmpty
 from api.impact.alerts import NothingToAcknowledge, UnknownAlert
-from api.impact.disruptions import UnknownDisruption
+from api.impact.disruptions import CountsForNothing, UnknownDisruption
 from api.impact.reports import NoSites
 from api.impact.stress import TestsRunning
 from api.impact.table import UnfitTable
@@ -238,6 +238,7 @@ KINDS: dict[type[Exception], Kind] = {
     ChainUnavailable: Kind("chain-unavailable", 503, "The chain does not answer"),
     anchoring.Divergence: Kind("divergence", 503, "Ledger and chain tell different histories"),
     # risk
+    CountsForNothing: Kind("counts-for-nothing", 409, "Some of it would count for nothing"),
     Cancelled: Kind("cancelled-before", 409, "It was cancelled before"),
     MalformedFact: Kind("malformed-fact", 422, "Not a fact that can count"),
     RiskError: Kind("risk-refused", 422, "This cannot be assessed"),
@@ -298,6 +299,8 @@ def as_json(error: LedgerError | RiskError) -> dict[str, Any]:
         value["problems"] = [{"code": one.code, "where": one.where, "what": one.what} for one in error.problems]
     if isinstance(error, goods_in.UnfitRows):
         value["problems"] = [{"what": one} for one in error.problems]
+    if isinstance(error, CountsForNothing):
+        value["problems"] = [{"what": one} for one in error.reasons]
     if isinstance(error, UnfitTable):
         value["problems"] = [one.as_json() for one in error.problems]
     if isinstance(error, TransactionRefused):

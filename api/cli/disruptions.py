@@ -30,6 +30,9 @@ def add(
     to: Annotated[
         list[str] | None, typer.Option(help="Who may read it: a member's name, DID, identifier or id. Nobody else.")
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Sign it though some of it will count for nothing, to pass it on.")
+    ] = False,
     home: Home = HOME,
     url: Url = None,
     passphrase_file: PassphraseFile = None,
@@ -38,8 +41,8 @@ def add(
     """Report a disruption: the message is read here, asked about, signed and sent, one statement for each report.
 
     Refused, with nothing signed, where the service says that it would count for nothing: an update of what its source
-    cancelled, other words for a report that was stated before. Whether we may speak for a site that it names is told
-    by `risk disruption list`, once it is anchored.
+    cancelled, other words for a report that was stated before; and where it names a site or a part that we may not
+    speak for, unless we say --anyway.
     """
     from datetime import UTC, datetime
     from os import urandom
@@ -66,6 +69,11 @@ def add(
         fresh = {(one["sender"], one["identifier"]) for one in told["contents"]}
         for one in told["unread"]:
             note(f"{one['name']} counts for nothing: {one['what']}", "yellow")
+        for one in told["told"]:
+            note(f"{one['identifier']} of {one['sender']}: {one['what']}", "yellow")
+        if told["told"] and not anyway:
+            note("that much of it would count for nothing, so nothing is signed: add --anyway to pass it on as it is")
+            raise typer.Exit(1)
         audience = [to_hex(one) for one in gateway.members_named(to)] if to else []
         contents = [content_of(one) | {"to": audience} for one in feed.reports if one.name in fresh]
         for content in contents:

@@ -49,6 +49,17 @@ class UnknownDisruption(LedgerError):
         super().__init__(f"there is no disruption {key[:200]!r} that you may see: GET /v1/risk/disruptions lists them")
 
 
+class CountsForNothing(LedgerError):
+    """Some of what a member is about to state would count for nothing, by the network as it stands."""
+
+    def __init__(self, told: Sequence[Told]) -> None:
+        self.reasons = tuple(dict.fromkeys(f"{one.report[1]}: {one.what}" for one in told))
+        super().__init__(
+            f"some of it would count for nothing: {'; '.join(self.reasons)[:1000]}. Nothing was signed: with"
+            " anyway=true it is stated all the same, for others to repeat who may say so"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Stated:
     """A report as the log has it; `trouble` says why it counts for nothing, None where it counts."""
@@ -226,6 +237,20 @@ class Disruptions:
             told = striking.told(one, at.known, issuers=gathered.issuers, places=places)
             found += [each for each in told if each.member == name]
         return found
+
+    def unheard(self, reports: Sequence[Report], member: bytes, at: Checkpointed | None) -> list[Told]:
+        """What of `reports` would count for nothing if `member` stated them now, by the network of a checkpoint where
+        there is one. It follows from the member's own sites and links, so whoever asks learns nothing of others'.
+        """
+        if at is None:
+            return []
+        places, name = self._places_of(at), to_hex(member)
+        found: list[Told] = []
+        for one in reports:
+            said = report_of(DisruptionFact.parse({**content_of(one), "to": []}))
+            alone = Disruption(said.identifier, said.status, (said,))
+            found += striking.told(alone, at.known, issuers={said.name: frozenset({name})}, places=places)
+        return list(dict.fromkeys(found))
 
     def read(self, form: str, data: bytes, member: bytes, now: int) -> Feed:
         """The reports in a message that `member` is about to state, without those that it has stated already.

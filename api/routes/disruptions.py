@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api import problems
 from api.capture import audience_of
 from api.feed import iso
-from api.impact.disruptions import Stated, UnknownDisruption
+from api.impact.disruptions import CountsForNothing, Stated, UnknownDisruption
 from api.impact.shared import Checkpointed
 from api.problems import documented
 from api.routes import examples
@@ -27,7 +27,8 @@ from ledger_service.keys import to_hex
 from ledger_service.ledger import BacklogFull, CallRefused
 from risk.disruption import Cancelled, Disruption, Report, Status
 from risk.errors import MalformedFact
-from risk.messages import CAP, CX, FORM, GDACS, MAX_BYTES, content_of, write_alert, write_notification
+from risk.hits import Told
+from risk.messages import CAP, CX, FORM, GDACS, MAX_BYTES, Feed, content_of, write_alert, write_notification
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"])
 
@@ -44,20 +45,33 @@ _FORMAT = Query(
 _TO = Query("", max_length=20_000, description="Ids of the members who may see the statements, with commas between.")
 
 
-async def _read(request: Request, caller: Caller, form: str, to: str) -> tuple[list[dict[str, Any]], Any]:
-    """The contents of the reports in a body, ready to be signed, and the feed that they are."""
+async def _read(request: Request, caller: Caller, form: str, to: str) -> tuple[list[dict[str, Any]], Feed, list[Told]]:
+    """The contents of the reports in a body, ready to be signed, the feed that they are, and what of it would count for
+    nothing.
+    """
     service = caller.service
     data = await body(request, min(MAX_BYTES, service.settings.max_body_bytes), *MEDIA_TYPES)
     audience = [to_hex(one) for one in audience_of(to)]
-    feed = await run_in_threadpool(service.impact.disruptions.read, form, data, caller.member, service.now())
-    return [content_of(one) | {"to": audience} for one in feed.reports], feed
+    disruptions = service.impact.disruptions
+
+    def read() -> tuple[Feed, list[Told]]:
+        feed = disruptions.read(form, data, caller.member, service.now())
+        return feed, disruptions.unheard(feed.reports, caller.member, _newest(caller))
+
+    feed, told = await run_in_threadpool(read)
+    return [content_of(one) | {"to": audience} for one in feed.reports], feed, told
 
 
 @router.post(
     "/disruptions/read",
     responses=gives(
-        {"contents": [examples.DISRUPTION], "unread": [{"name": "FL1100327", "what": "eventid is missing"}]},
-        "Contents of statements of the kind `disruption`, ready to sign; of a feed, what could not be read.",
+        {
+            "contents": [examples.DISRUPTION],
+            "told": [{"identifier": "7", "sender": examples.MEMBER, "what": "names the site urn:x, which …"}],
+            "unread": [{"name": "FL1100327", "what": "eventid is missing"}],
+        },
+        "Contents of statements of the kind `disruption`, ready to sign; in `told` what of them would count for"
+        " nothing, and why; of a feed, what could not be read.",
     )
     | documented(
         problems.Unauthenticated, problems.BodyTooLarge, problems.WrongMediaType, MalformedFact, MalformedInput,
@@ -70,12 +84,14 @@ async def read_disruption(
 ) -> Response:
     """Read a message about a disruption into what you can sign. Nothing is kept.
 
-    What would count for nothing is refused here: an update of what its source had cancelled, another wording of a
-    report that was stated before, a report in the name of another member; of a feed it is among the `unread`. What you
-    have stated already is left out, so that a feed may be sent as often as one likes.
+    What would count for nothing altogether is refused here: an update of what its source had cancelled, another wording
+    of a report that was stated before, a report in the name of another member; of a feed it is among the `unread`. What
+    you have stated already is left out, so that a feed may be sent as often as one likes. `told` says which sites and
+    parts you may not speak for; what you sign of them all the same is passed on, and stops nothing.
     """
-    contents, feed = await _read(request, caller, form, to)
-    return Json({"contents": contents, "unread": [{"name": name, "what": what} for name, what in feed.unread]})
+    contents, feed, told = await _read(request, caller, form, to)
+    unread = [{"name": name, "what": what} for name, what in feed.unread]
+    return Json({"contents": contents, "told": _told(told), "unread": unread})
 
 
 @router.post(
@@ -92,12 +108,16 @@ async def read_disruption(
     )
     | documented(
         problems.Unauthenticated, problems.NotCustodial, problems.BodyTooLarge, problems.WrongMediaType, MalformedFact,
-        MalformedInput, Cancelled, CallRefused, BacklogFull, problems.Busy, RequestValidationError,
+        MalformedInput, Cancelled, CountsForNothing, CallRefused, BacklogFull, problems.Busy, RequestValidationError,
     ),
     openapi_extra=json_body(examples.DISRUPTION_FORM, "The message, at most 4 MiB.", application_xml="<alert …>"),
 )  # fmt: skip
 async def state_disruption(
-    request: Request, form: Format = _FORMAT, to: str = _TO, caller: Caller = asks(Action.CAPTURE)
+    request: Request,
+    form: Format = _FORMAT,
+    to: str = _TO,
+    anyway: bool = Query(False, description="State it though some of it will count for nothing."),
+    caller: Caller = asks(Action.CAPTURE),
 ) -> Response:
     """Have the service sign the reports in a message, with the key it keeps for you.
 
@@ -105,7 +125,9 @@ async def state_disruption(
     """
     custodian, now = caller.service.custodian, caller.service.now()
     custodian.key_of(caller.member, caller.ledger)
-    contents, _ = await _read(request, caller, form, to)
+    contents, _, told = await _read(request, caller, form, to)
+    if told and not anyway:
+        raise CountsForNothing(told)
     if not contents:
         return Json({"promise": None, "registered": 0, "results": []}, 201)
     audience = audience_of(to)
@@ -145,10 +167,7 @@ def list_disruptions(
             found += [_view(*one) for one in gathered.shown(whole, sight)]
         if len(found) > limit:
             break
-    told = [
-        {"identifier": one.report[1], "sender": one.report[0], "what": one.what}
-        for one in disruptions.told(caller.member, _newest(caller))
-    ]
+    told = _told(disruptions.told(caller.member, _newest(caller)))
     items = [{name: one[name] for name in one if name in caller.fields} for one in found[:limit]]
     return Json({"items": items, "more": len(found) > limit, "told": told})
 
@@ -175,6 +194,10 @@ def read_one(
         return Json({name: view[name] for name in view if name in caller.fields})
     name = CAP if form == "cap" else form
     return Response(_written(disruption.reports, name), media_type=_WRITTEN_AS[name])
+
+
+def _told(told: Sequence[Told]) -> list[dict[str, str]]:
+    return [{"identifier": one.report[1], "sender": one.report[0], "what": one.what} for one in told]
 
 
 def _newest(caller: Caller) -> Checkpointed | None:

@@ -35,9 +35,8 @@ def test_a_form_is_signed_here_sent_listed_and_given_back(
     home = ["--home", place.home("Duero")]
     path = tmp_path / "form.json"
     path.write_text(json.dumps(form("7")))
-    (digest,) = said(capsys, "risk", "disruption", "add", str(path), "--format", "form", "--to", "Nordrand", *home)[
-        "statements"
-    ]
+    add = ["risk", "disruption", "add", str(path), "--format", "form", "--to", "Nordrand", "--anyway", *home]
+    (digest,) = said(capsys, *add)["statements"]
     assert digest.startswith("0x")
     until = time.monotonic() + 20
     while not (items := said(capsys, "risk", "disruption", "list", *home)["items"]):
@@ -65,13 +64,20 @@ def test_what_would_count_for_nothing_is_not_signed(
     add = ["risk", "disruption", "add", str(path), "--format", "form", *home]
     sent = datetime.now(UTC).isoformat(timespec="seconds")
     path.write_text(json.dumps(form("1", sent=sent)))
-    assert run(add) == 0
+    assert run([*add, "--anyway"]) == 0
     until = time.monotonic() + 20
     while not said(capsys, "risk", "disruption", "list", *home)["items"]:
         assert time.monotonic() < until
     path.write_text(json.dumps(form("1", sent=sent, what="flood")))
     assert run(add) == 1
     assert "the first one holds" in capsys.readouterr().err
+    before = said(capsys, "risk", "disruption", "list", *home)["items"]
+    path.write_text(json.dumps(form("3")))
+    assert run(add) == 1
+    refused = capsys.readouterr()
+    assert "neither owns nor deals with" in refused.err
+    assert "add --anyway" in refused.err
+    assert said(capsys, "risk", "disruption", "list", *home)["items"] == before
     path.write_text(json.dumps(form("2", left="half")))
     assert run(add) == 2
     assert "expected a number" in capsys.readouterr().err

@@ -143,7 +143,7 @@ def test_a_feed_may_be_sent_as_often_as_one_likes_and_only_what_is_new_is_stated
     assert len(answer["contents"]) == data.count("<item>") - 1
     assert [one["what"].partition("; ")[2] for one in answer["unread"]] == ["the first one holds"]
     assert len(report(service, "duero", "gdacs", data)) == data.count("<item>") - 1
-    assert read(service, "duero", "gdacs", data).json() == {"contents": [], "unread": []}
+    assert read(service, "duero", "gdacs", data).json() == {"contents": [], "told": [], "unread": []}
     assert len(read(service, "nordrand", "gdacs", data).json()["contents"]) == data.count("<item>")
     kept = service.post("kleinwerk", "/v1/risk/disruptions", content=data, params={"format": "gdacs"},
                         headers={"Content-Type": "application/rss+xml"})  # fmt: skip
@@ -265,15 +265,58 @@ def test_what_a_stranger_says_of_a_site_counts_for_nothing_and_only_it_is_told(s
     assert assessed(service, "havelmark")["origins"], "its customer may"
 
 
+NOBODYS = "https://nobody.example.org/site/1"
+
+
+@pytest.mark.parametrize(
+    ("who", "more", "reasons"),
+    [
+        ("duero", {}, []),
+        ("nordrand", {"parts": ["did:web:duero.example.org/part/1"]}, []),
+        ("havelmark", {}, ["neither owns nor deals with"]),
+        ("duero", {"where": {"sites": [CASTINGS, NOBODYS]}}, ["neither owns nor deals with"]),
+        ("duero", {"parts": ["1", "XX-7"]}, ["none that its issuer makes there"]),
+        ("nordrand", {"parts": ["XX-7"]}, ["none that its issuer gets from there"]),
+        ("duero", {"parts": ["1"], "where": {"regions": ["Iberia"]}}, ["for no area"]),
+    ],
+)
+def test_who_may_not_speak_for_a_site_or_a_part_is_told_before_it_signs(
+    service: House, who: str, more: dict[str, Any], reasons: list[str]
+) -> None:
+    answer = read(service, who, "form", form(service, "9", **more)).json()
+    assert len(answer["contents"]) == 1, "it may be passed on all the same"
+    assert len(answer["told"]) == len(reasons)
+    for one, reason in zip(answer["told"], reasons, strict=True):
+        assert reason in one["what"]
+        assert (one["identifier"], one["sender"]) == ("9", to_hex(member_id(who)))
+    report(service, who, "form", form(service, "9", **more))
+    assert told(service, who) == answer["told"], "and the same once it is stated"
+
+
+def test_a_site_of_nobody_and_one_of_a_stranger_are_told_alike(service: House) -> None:
+    one, other = (
+        read(service, "havelmark", "form", form(service, "9", where={"sites": [site]})).json()["told"][0]["what"]
+        for site in (CASTINGS, NOBODYS)
+    )
+    assert one.replace(CASTINGS, "") == other.replace(NOBODYS, "")
+
+
 def test_a_member_whose_key_is_kept_here_has_its_report_signed_by_the_service(service: House) -> None:
-    def send(who: str, data: bytes | str, form: str = "form") -> Any:
+    def send(who: str, data: bytes | str, form: str = "form", **more: str) -> Any:
+        params = {"format": form, "to": to_hex(member_id("duero")), **more}
         return service.post(
-            who, "/v1/risk/disruptions", content=data, params={"format": form, "to": to_hex(member_id("duero"))},
+            who, "/v1/risk/disruptions", content=data, params=params,
             headers={"Content-Type": MEDIA.get(form, "application/json")},
         )  # fmt: skip
 
     assert send("duero", form(service, "7")).status_code == 403
-    first = send("kleinwerk", form(service, "7"))
+    refused = send("kleinwerk", form(service, "7"))
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (409, "counts-for-nothing")
+    assert [one["what"] for one in refused.json()["problems"]] == [
+        f"7: names the site {CASTINGS}, which its issuer neither owns nor deals with"
+    ]
+    assert listed(service, "duero") == []
+    first = send("kleinwerk", form(service, "7"), anyway="true")
     assert (first.status_code, first.json()["registered"]) == (201, 1)
     second = send("kleinwerk", alert(service), "cap")
     assert second.status_code == 201, second.text
