@@ -3,7 +3,7 @@
 Two linear programs of Simchi-Levi et al. (Interfaces 45(5), 2015): TTR gives the least loss while a site is out for a
 known time, TTS the longest time without any. They know one bucket of time, so they are exact where nothing takes time
 and wrong where leads, sailings or ramps matter: there they call safe what stands still meanwhile. `plan` expands them
-by days; it is the answer that counts, and what one more unit of stock or capacity is worth comes out of its duals.
+by days; it is the answer that counts, with what one more unit of stock or capacity is worth.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from risk.cumulatives import best
 from risk.errors import MalformedFact, RiskError
 from risk.network import Arrays, SupplyNetwork, totals
 from risk.propagation import Closure, Outage, Shape, shape_of
@@ -271,12 +272,28 @@ def plan(
 
     Products without a price count for nothing, or one cent each where none has a price. With `of` only what these sites
     lose counts, and only what leads to them is looked at: who loses nothing by it may as well get nothing, so the
-    optimum is that of the whole. Raises NoSolution, MalformedFact.
+    optimum is that of the whole. Where nobody has to share `cumulatives` tell it, elsewhere a linear program.
+
+    Raises NoSolution, MalformedFact.
     """
-    shape = shape_of(network, outages, days, closures, of=of)
-    if not len(shape.lines):
-        return Plan(0.0, {}, ())
-    return _Expanded(network, shape, of).solve()
+    expanded = _Expanded(network, shape_of(network, outages, days, closures, of=of), of)
+    return expanded.told() or expanded.solve()
+
+
+def plan_by_program(
+    network: SupplyNetwork,
+    outages: Sequence[Outage],
+    *,
+    closures: Sequence[Closure] = (),
+    days: int = 120,
+    of: Collection[str] | None = None,
+) -> Plan:
+    """The same as `plan` by the linear program alone: slower, and what it is held to.
+
+    Where several things run short at once one more unit of one of them is worth anything between nothing and what one
+    unit less would cost: `plan` says what it saves, the program any of that.
+    """
+    return _Expanded(network, shape_of(network, outages, days, closures, of=of), of).solve()
 
 
 class _Expanded:
@@ -286,14 +303,49 @@ class _Expanded:
         self.network = network
         self.shape = shape
         lines = [shape.arrays.lines[one] for one in shape.lines.tolist()]
-        self.counts = np.array([of is None or one.site in of for one in lines])
-        self.prices = np.where(self.counts, [float(one.revenue_cents or 0) for one in lines], 0.0)
+        self.counts = np.array([of is None or one.site in of for one in lines], bool)
+        self.prices = np.array([float(one.revenue_cents or 0) for one in lines]) * self.counts
         if not self.prices.any():
             self.prices = self.counts.astype(float)
+
+    def told(self) -> Plan | None:
+        """The plan where cumulatives tell it; None where lines compete for what is scarce."""
+        shape = self.shape
+        if np.any(self.counts & (self.prices == 0) & (shape.elsewhere > 0)):
+            return None  # of what costs nothing, too, as little and as late as can be is lost
+        found = best(shape, self.prices)
+        if found is None:
+            return None
+        lost = np.zeros(shape.open.shape)
+        for line, amounts in found.lost.items():
+            lost[line] = amounts
+        saved: dict[str, Vector] = {
+            "stock": np.zeros(len(shape.bins)),
+            "finished": np.zeros(len(shape.lines)),
+            "capacity": np.zeros(len(shape.lines)),
+        }
+        for (kind, place), cents in found.saved.items():
+            saved[kind][place] = cents
+        return Plan(
+            float(self.prices @ lost.sum(axis=1)),
+            self._lost(lost),
+            self._worth(saved["finished"], saved["stock"], self._usage()),
+            self._capacity_worth(saved["capacity"]),
+        )
+
+    def _usage(self) -> Vector:
+        """What is used of each bin on each day, as planned."""
+        shape = self.shape
+        planned = shape.plan[:, None] * shape.open
+        usage = np.zeros((len(shape.bins), len(shape.days)))
+        np.add.at(usage, shape.need_bin, shape.need_amount[:, None] * planned[shape.need_line])
+        return usage
 
     def solve(self) -> Plan:
         shape = self.shape
         lines, bins, links, days = len(shape.lines), len(shape.bins), len(shape.links), len(shape.days)
+        if not lines:
+            return Plan(0.0, {}, ())
         program = _Program()
         made = program.variables(lines * days, upper=shape.capacity.ravel()).reshape(lines, days)
         can_carry = np.where(
@@ -318,9 +370,7 @@ class _Expanded:
             program.add(rows[shape.link_line].ravel(), sent.ravel(), -1.0)
         # inbound[t-1] + arriving[t] + what the unnamed deliver - used[t] - inbound[t] = 0
         coming = shape.arriving[:days].T.copy()
-        planned = shape.plan[:, None] * shape.open
-        usage = np.zeros((bins, days))
-        np.add.at(usage, shape.need_bin, shape.need_amount[:, None] * planned[shape.need_line])
+        usage = self._usage()
         coming += usage * shape.outside[:, None]
         coming[:, 0] += shape.inbound
         balance = program.constraints(-coming.ravel(), -coming.ravel()).reshape(bins, days)
@@ -351,7 +401,7 @@ class _Expanded:
             cents,
             self._lost(values[lost]),
             self._worth(duals[rows[:, 0]], duals[balance[:, 0]] if bins else np.zeros(0), usage),
-            self._capacity_worth(-reduced[made]),
+            self._capacity_worth(self._a_unit_more(-reduced[made])),
         )
 
     def _lost(self, amounts: Vector) -> dict[tuple[str, str], tuple[tuple[date, float], ...]]:
@@ -376,14 +426,16 @@ class _Expanded:
         worth = [Worth(site, part, dual, dual * a_day) for site, part, dual, a_day in found if dual > _SMALL]
         return tuple(sorted(worth, key=lambda one: (-one.cents_per_day_of_use, one.site, one.part)))
 
+    def _a_unit_more(self, saved: Vector) -> Vector:
+        """What one more unit of capacity saves, as far as it is left on each day, of what one more of output saves."""
+        most = self.network.arrays.capacity[self.shape.lines]
+        a_unit = np.divide(1, most, out=np.zeros(len(most)), where=most > 0)
+        return np.asarray((saved * self.shape.capacity).sum(axis=1) * a_unit, float)
+
     def _capacity_worth(self, saved: Vector) -> tuple[CapacityWorth, ...]:
-        """From what one more unit of output would save on each day: the reduced costs of what is made."""
         found = []
-        for place, row in enumerate(saved):
-            at = int(self.shape.lines[place])
-            capacity = float(self.network.arrays.capacity[at])
-            cents = float(row @ self.shape.capacity[place]) / capacity if capacity else 0.0
+        for place, cents in enumerate(saved.tolist()):
             if cents > _SMALL:
-                line = self.network.arrays.lines[at]
+                line = self.network.arrays.lines[int(self.shape.lines[place])]
                 found.append(CapacityWorth(line.site, line.part, cents))
         return tuple(sorted(found, key=lambda one: (-one.cents_per_unit_a_day, one.site, one.part)))
