@@ -76,6 +76,7 @@ def report(
     out: Out = None,
     html: Annotated[Path | None, typer.Option(help="Write it as a page that needs nothing else to this file.")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write it as PDF to this file.")] = None,
+    language: Annotated[str, typer.Option(help="Of the page and the PDF: en or de.")] = "en",
     url: Url = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -83,8 +84,11 @@ def report(
     """Show one of our reports, held to its signature; with --out write its canonical JSON, with --html and --pdf what
     people read: both are made here of the report alone, and are the same bytes that the service gives.
     """
+    from api.drawing.language import LANGUAGES
     from risk.sharing import canonical
 
+    if language not in LANGUAGES:
+        raise WrongUsage(f"a report speaks one of {', '.join(LANGUAGES)}, not {language!r}")
     gateway = Gateway(home, passphrase_file)
     with gateway.client(url) as client:
         content, member = client.impact_report(_id(digest, "the report's id")), client.member
@@ -100,7 +104,7 @@ def report(
 
         names = Directory.read(home / "members.json")
         members = {to_hex(one): names.name(one) for one in names.by_id}
-        telling = Telling(content, names.name(member), digest, is_demo=is_demo, members=members)
+        telling = Telling(content, names.name(member), digest, is_demo=is_demo, members=members, language=language)
         if html is not None:
             html.write_text(page(telling), encoding="utf-8", newline="")
         if pdf is not None:

@@ -134,9 +134,9 @@ def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def wrapped(text: str, width: float, size: float, *, lines: int, bold: bool = False) -> list[str]:
-    """`text` on `lines` lines at most, broken between words, the last of them cut where it must be."""
+    """`text` on `lines` lines at most, broken at spaces that may break, the last of them cut where it must be."""
     found: list[str] = []
-    words = text.split()
+    words = text.split(" ")
     while words:
         if len(found) == lines - 1:
             return [*found, fitted(" ".join(words), width, size, bold=bold)]

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import pairwise
 
 from api.drawing.canvas import Box, Canvas, text_width, wrapped
-from api.drawing.reading import Origin, Reading, Step, day_text
+from api.drawing.reading import Origin, Reading, Step
 
 MAX_COLUMNS = 6
 _BEND = 0.5
@@ -21,7 +22,7 @@ class _Node:
     key: str
     step: Step
     notes: tuple[tuple[str, str], ...] = ()
-    ribbon: str = ""
+    ribbon: tuple[str, ...] = ()
     is_hit: bool = False
 
     @property
@@ -54,7 +55,7 @@ def _graph(reading: Reading, most: int) -> _Graph:
     steps: dict[str, Step] = {}
     edges: dict[tuple[str, str], None] = {}
     for stop in reading.stops:
-        path = _shortened(stop.path)
+        path = _shortened(reading, stop.path)
         for place, step in enumerate(path):
             rank[_key(step)] = max(rank.get(_key(step), 0), len(path) - 1 - place)
             steps[_key(step)] = step
@@ -68,8 +69,8 @@ def _graph(reading: Reading, most: int) -> _Graph:
         key: _Node(
             key,
             step,
-            (*_hit_notes(reading, hits.get(key)), *notes.get(key, ())),
-            ribbons.get(key, ""),
+            (*_own_notes(reading, step), *_hit_notes(reading, hits.get(key)), *notes.get(key, ())),
+            ribbons.get(key, ()),
             key in hits or key in starts,
         )
         for key, step in steps.items()
@@ -97,12 +98,13 @@ def _graph(reading: Reading, most: int) -> _Graph:
     return _Graph(tuple(drawn), tuple(one for one in kept if one[0] != one[1]))
 
 
-def _shortened(path: Sequence[Step]) -> Sequence[Step]:
+def _shortened(reading: Reading, path: Sequence[Step]) -> Sequence[Step]:
     """A path of at most as many steps as there are columns; the table has the whole one."""
     if len(path) <= MAX_COLUMNS:
         return path
     left_out = len(path) - MAX_COLUMNS + 1
-    between = Step(region=f"{left_out} steps between")
+    title = reading.language.text("network.between", count=str(left_out))
+    between = Step(title=title, region=title)
     return [*path[:2], between, *path[2 + left_out :]]
 
 
@@ -110,31 +112,42 @@ def _key(step: Step) -> str:
     return f"site {step.site}" if step.is_named else f"tier {step.tier} {step.region}"
 
 
-def _notes(reading: Reading) -> tuple[Mapping[str, Sequence[tuple[str, str]]], Mapping[str, str]]:
-    """What cards say of stops, and what the card before a stop is the bottleneck for."""
-    year = reading.day.year
+def _notes(reading: Reading) -> tuple[Mapping[str, Sequence[tuple[str, str]]], Mapping[str, tuple[str, ...]]]:
+    """What cards say of stops, and what the card before a stop is the bottleneck for: in full, and in short."""
+    text, day_text = reading.language.text, partial(_held, reading)
     notes: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    ribbons: dict[str, str] = {}
+    ribbons: dict[str, tuple[str, ...]] = {}
     for one in (*reading.suppliers, *reading.stops):
-        verb = "stops" if one.is_whole else "makes less"
+        begins = text("network.stops" if one.is_whole else "network.less", day=day_text(one.first))
         key = _key(reading.step(one.site))
         if not notes[key]:
-            notes[key].append((f"{verb} {day_text(one.first, year)}", "bad"))
+            notes[key].append((begins, "bad"))
             if one.is_over:
-                notes[key].append((f"until {day_text(one.last, year)}", "quiet"))
+                notes[key].append((text("network.until", day=day_text(one.last)), "quiet"))
             else:
-                notes[key].append(("not back in time", "quiet"))
+                notes[key].append((text("network.open"), "quiet"))
         if one.because_of is not None and len(one.path) > 1:
-            ribbons.setdefault(_key(one.path[-2]), reading.name(one.because_of))
+            full = text("network.bottleneckOf", part=reading.name(one.because_of))
+            ribbons.setdefault(_key(one.path[-2]), (full, text("network.bottleneck")))
     return notes, ribbons
+
+
+def _held(reading: Reading, day: date) -> str:
+    """A day that stays on one line."""
+    return reading.day_text(day).replace(" ", "\u00a0")
+
+
+def _own_notes(reading: Reading, step: Step) -> list[tuple[str, str]]:
+    return [(reading.language.text("network.yours"), "act")] if step.is_own else []
 
 
 def _hit_notes(reading: Reading, origin: Origin | None) -> list[tuple[str, str]]:
     if origin is None:
         return []
-    notes = [("way closed" if origin.way is not None else origin.cause or "hit", "bad")]
+    text = reading.language.text
+    notes = [(text("network.closed") if origin.way is not None else origin.cause or text("network.hit"), "bad")]
     if origin.onset is not None:
-        notes.append((f"from {day_text(origin.onset, reading.day.year)}", "bad"))
+        notes.append((text("network.from", day=_held(reading, origin.onset)), "bad"))
     return notes
 
 
@@ -148,9 +161,10 @@ def _first_stops(reading: Reading) -> dict[str, date]:
 
 def _more(reading: Reading, key: str, rest: Sequence[_Node], first: Mapping[str, date]) -> _Node:
     days = [first[one.key] for one in rest if one.key in first]
-    note = ((f"from {day_text(min(days), reading.day.year)}", "bad"),) if days else ()
+    text = reading.language.text
+    note = ((text("network.from", day=_held(reading, min(days))), "bad"),) if days else ()
     are_own = all(one.step.is_own for one in rest)
-    step = Step(key, f"{len(rest)} more{' of yours' if are_own else ''}", is_own=are_own)
+    step = Step(key, text("network.moreYours" if are_own else "network.more", count=str(len(rest))), is_own=are_own)
     return _Node(key, step, note)
 
 
@@ -159,13 +173,11 @@ def _lines(node: _Node, width: float) -> list[tuple[str, str, float, bool]]:
     lines: list[tuple[str, str, float, bool]] = [
         (text, "ink", _TITLE, True) for text in wrapped(node.step.title, width, _TITLE, lines=3, bold=True)
     ]
-    if node.step.is_own and node.key.startswith("site "):
-        lines.append(("yours", "act", _NOTE, True))
     if node.step.note:
         lines += [(text, "quiet", _NOTE, False) for text in wrapped(node.step.note, width, _NOTE, lines=2)]
     for note, role in node.notes:
         lines += [
-            (text, role, _NOTE, role == "bad") for text in wrapped(note, width, _NOTE, lines=2, bold=role == "bad")
+            (text, role, _NOTE, role != "quiet") for text in wrapped(note, width, _NOTE, lines=2, bold=role != "quiet")
         ]
     return lines
 
@@ -184,8 +196,8 @@ def _card(canvas: Canvas, node: _Node, box: Box) -> None:
     if node.ribbon:
         ribbon = Box(box.x + 6, box.y + box.height - 25, box.width - 12, 19)
         canvas.rectangle(ribbon, "ribbon", radius=3)
-        full = f"bottleneck: {node.ribbon}"
-        text = full if text_width(full, 11, bold=True) <= ribbon.width - 10 else "bottleneck"
+        full, short = node.ribbon
+        text = full if text_width(full, 11, bold=True) <= ribbon.width - 10 else short
         canvas.text(ribbon.x + 5, ribbon.y + 13.5, text, "fair", size=11, bold=True, most=ribbon.width - 8)
 
 

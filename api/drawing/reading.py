@@ -5,12 +5,13 @@ What the content leaves out stays unknown: it is None here, never zero.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from api.drawing.language import ENGLISH, Language
 from api.texts import identifier, plain
 from risk.disruption import Circle, Polygon
 from risk.errors import RiskError
@@ -20,35 +21,21 @@ MAX_NAME = 120
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A site on a path as far as the reader may know it: by name, by tier and region, by region, or not at all."""
+    """A site on a path as far as the reader may know it: by name, by tier and region, by region, or not at all.
+
+    `title` is what to call it, `note` what is not known of it.
+    """
 
     site: str | None = None
-    name: str = ""
+    title: str = ""
     tier: int | None = None
     region: str | None = None
     is_own: bool = False
+    note: str = ""
 
     @property
     def is_named(self) -> bool:
         return self.site is not None
-
-    @property
-    def title(self) -> str:
-        """What to call it."""
-        if self.is_named:
-            return self.name
-        if self.tier is not None:
-            return f"tier {self.tier}, {self.region}" if self.region else f"tier {self.tier}"
-        return self.region or "not shown"
-
-    @property
-    def note(self) -> str:
-        """What is not known of it."""
-        if self.is_named:
-            return ""
-        if self.tier is not None:
-            return "" if self.region else "region not stated"
-        return "tier not shown" if self.region else "further up the chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +108,10 @@ class Position:
 
 @dataclass(frozen=True)
 class Reading:
-    """The content of one report, read."""
+    """The content of one report, read; what has no name in it is called something in `language`."""
 
     content: Mapping[str, Any]
+    language: Language = field(default=ENGLISH)
 
     @cached_property
     def day(self) -> date:
@@ -136,10 +124,26 @@ class Reading:
         return self.day + timedelta(days=int(self.content["days"]) - 1)
 
     @property
+    def checkpoint(self) -> tuple[str, int, str]:
+        """Origin, size and root; a checkpoint that is not written so is its own origin."""
+        parts = plain(self.content["checkpoint"], 400).split(" ")
+        if len(parts) == 3 and parts[1].isdigit():
+            return parts[0], int(parts[1]), parts[2]
+        return " ".join(parts), 0, ""
+
+    @property
     def status(self) -> str | None:
         """How serious what happened is meant, in CAP's words; None where nothing is known to have happened."""
         found = self.content["status"]
         return None if found is None else plain(found, 20)
+
+    def day_text(self, day: date) -> str:
+        """A day as people write it; its year where it is not that of the report."""
+        return self.language.day(day, self.day.year)
+
+    def listed(self, names: Iterable[str], most: int = 3) -> str:
+        """Names in a sentence."""
+        return self.language.listed(names, most)
 
     def name(self, key: str) -> str:
         """What people call a site or a part."""
@@ -204,12 +208,12 @@ class Reading:
             found.append(
                 Origin(
                     self._step(one) if link is None else self.step(link["supplier"]),
-                    plain(one["cause"], MAX_NAME) if one.get("cause") else None,
+                    self.language.coded("cause", one["cause"]) if one.get("cause") else None,
                     date.fromisoformat(onset) if onset else None,
                     (back[0], back[1], back[2]) if len(back) == 3 else None,
                     tuple(map(_source, one.get("sources", ()))),
                     None if link is None else self._way(link),
-                    tuple(plain(each, MAX_NAME) for each in one.get("closed", ())),
+                    tuple(self.language.coded("passage", each) for each in one.get("closed", ())),
                     one.get("detour"),
                 )
             )
@@ -217,7 +221,7 @@ class Reading:
 
     def _way(self, link: Mapping[str, str]) -> str:
         part, supplier, customer = (self.name(link[end]) for end in ("part", "supplier", "customer"))
-        return f"{part} from {supplier} to {customer}"
+        return self.language.text("way.of", part=part, supplier=supplier, customer=customer)
 
     @cached_property
     def least(self) -> Bound:
@@ -291,8 +295,13 @@ class Reading:
     def _step(self, label: Mapping[str, Any]) -> Step:
         if label.get("site") is not None:
             return self.step(label["site"])
-        region = label.get("region")
-        return Step(tier=label.get("tier"), region=plain(region, 60) if region else None)
+        region, tier, text = plain(label.get("region") or "", 60), label.get("tier"), self.language.text
+        if tier is None:
+            note = text("step.tierHidden" if region else "step.further")
+            return Step(None, region or text("step.hidden"), region=region or None, note=note)
+        if region:
+            return Step(None, text("step.tierIn", tier=str(tier), region=region), tier, region)
+        return Step(None, text("step.tier", tier=str(tier)), tier, note=text("step.regionUnknown"))
 
 
 def _stretch(text: str) -> tuple[date, date]:
@@ -331,91 +340,3 @@ def shape_of(area: str) -> Circle | Polygon | None:
     except (ValueError, RiskError):
         return None
     return shape
-
-
-def listed(names: Iterable[str], most: int = 3) -> str:
-    """Names in a sentence.
-
-    >>> listed(["Magdeburg", "Kielce"]), listed(["A", "B", "C", "D", "E"])
-    ('Magdeburg and Kielce', 'A, B, C and 2 more')
-    """
-    found = list(dict.fromkeys(names))
-    if len(found) > most:
-        return f"{', '.join(found[:most])} and {len(found) - most} more"
-    return " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
-
-
-def day_text(day: date, year: int) -> str:
-    """A day as people write it; its year where it is not `year`.
-
-    >>> day_text(date(2026, 12, 8), 2026), day_text(date(2027, 1, 7), 2026)
-    ('Tue 8 Dec', 'Thu 7 Jan 2027')
-    """
-    text = f"{_DAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]}"
-    return text if day.year == year else f"{text} {day.year}"
-
-
-def week_text(monday: date) -> str:
-    """A week by its ISO number.
-
-    >>> week_text(date(2026, 12, 28))
-    'W53'
-    """
-    return f"W{monday.isocalendar().week}"
-
-
-def amount_text(amount: Fraction) -> str:
-    """An amount with its thousands apart, to the thousandth.
-
-    >>> amount_text(Fraction(15360)), amount_text(Fraction(1, 3)), amount_text(Fraction(-5, 2))
-    ('15,360', '0.333', '-2.5')
-    """
-    thousandths = round(amount * 1000)
-    whole, rest = divmod(abs(thousandths), 1000)
-    return f"{'-' if thousandths < 0 else ''}{whole:,}" + (f".{rest:03}".rstrip("0") if rest else "")
-
-
-def rough_amount(amount: Fraction) -> str:
-    """An amount as it is said: large ones to the whole.
-
-    >>> rough_amount(Fraction("17829.609")), rough_amount(Fraction("9.6"))
-    ('17,830', '9.6')
-    """
-    return amount_text(Fraction(round(amount)) if abs(amount) >= 100 else amount)
-
-
-def money_text(cents: int, currency: str = "EUR") -> str:
-    """An amount of money as it is said; `exact_money` has the rest.
-
-    >>> [money_text(one) for one in (49_152_000_000, 204_800_000_000, 12_345_600, 99_900, 5)]
-    ['EUR 491.5 M', 'EUR 2.05 bn', 'EUR 123,456', 'EUR 999', 'EUR 0.05']
-    """
-    size, sign = abs(cents), "-" if cents < 0 else ""
-    if size >= 100_000_000_000:
-        return f"{currency} {sign}{_rounded(size, 1_000_000_000)} bn"
-    if size >= 100_000_000:
-        return f"{currency} {sign}{_rounded(size, 10_000_000)} M"
-    if size >= 10_000 or size % 100 == 0:
-        return f"{currency} {sign}{round(Fraction(size, 100)):,}"
-    return exact_money(cents, currency)
-
-
-def exact_money(cents: int, currency: str = "EUR") -> str:
-    """All of it.
-
-    >>> exact_money(49_152_000_000)
-    'EUR 491,520,000.00'
-    """
-    whole, rest = divmod(abs(cents), 100)
-    return f"{currency} {'-' if cents < 0 else ''}{whole:,}.{rest:02}"
-
-
-def _rounded(cents: int, unit: int) -> str:
-    """`cents` in `unit`s, which are tenths or hundredths of what is said: one decimal of millions, two of billions."""
-    whole = round(Fraction(cents, unit))
-    places = 2 if unit == 1_000_000_000 else 1
-    return f"{whole // 10**places:,}.{whole % 10**places:0{places}}"
-
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -6,20 +6,14 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from api.drawing.canvas import Box, Canvas, text_width
-from api.drawing.reading import MONTHS, Origin, Reading, Standstill, day_text, week_text
+from api.drawing.reading import Origin, Reading, Standstill
 
 MAX_OWN = 12
 MAX_OTHERS = 5
 _DAY = timedelta(days=1)
 _BAR = 14
 _SMALL = 11.5
-_LEGEND = (
-    ("bar-hit", "out of action"),
-    ("bar-stock", "runs on stock and on what is under way"),
-    ("bar-bad", "stands still"),
-    ("hatch", "closed anyway"),
-    ("bar-soft", "makes less, or may stand still"),
-)
+_LEGEND = ("bar-hit", "bar-stock", "bar-bad", "hatch", "bar-soft")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +49,12 @@ class _Mark:
 
 def draw(reading: Reading, width: float) -> Canvas | None:
     """The timeline; None where nothing of the reader's stops and nothing that it may name does."""
+    text = reading.language.text
     groups = [
-        ("What was hit", _hits(reading)),
-        ("Suppliers", _stops(reading, reading.suppliers, MAX_OTHERS, "suppliers")),
-        ("Yours", _stops(reading, reading.stops, MAX_OWN, "of yours")),
-        ("Yours, if it goes better or worse", _bounds(reading)),
+        (text("timeline.hit"), _hits(reading)),
+        (text("timeline.suppliers"), _stops(reading, reading.suppliers, MAX_OTHERS, "timeline.moreSuppliers")),
+        (text("timeline.yours"), _stops(reading, reading.stops, MAX_OWN, "timeline.moreYours")),
+        (text("timeline.bounds"), _bounds(reading)),
     ]
     if not reading.stops and not reading.suppliers:
         return None
@@ -72,15 +67,12 @@ def _hits(reading: Reading) -> list[_Row]:
 
 def _hit(reading: Reading, one: Origin) -> _Row:
     assert one.onset is not None
-    year = reading.day.year
+    text, onset = reading.language.text, reading.day_text(one.onset)
     if one.back is None:
-        return _Row(
-            one.way or one.step.title,
-            f"{one.cause or 'hit'} from {day_text(one.onset, year)}; when it is back is not shown",
-            (),
-        )
-    early, middle, late = (day_text(day, year) for day in one.back)
-    likely = f"back {middle}, between {early} and {late}"
+        note = text("timeline.backHidden", cause=one.cause or text("timeline.cause"), day=onset)
+        return _Row(one.way or one.step.title, note, ())
+    early, middle, late = map(reading.day_text, one.back)
+    likely = text("timeline.back", likely=middle, early=early, late=late)
     return _Row(
         one.way or one.step.title, likely, (_Bar(one.onset, max(one.back[1] - _DAY, one.onset), "bar-hit"),), one.back
     )
@@ -92,21 +84,21 @@ def _stops(reading: Reading, stops: Sequence[Standstill], most: int, what: str) 
     rest = stops[len(shown) :]
     if rest:
         first, last = min(one.first for one in rest), max(one.last for one in rest)
-        span = f"{day_text(first, reading.day.year)} – {day_text(last, reading.day.year)}"
-        rows.append(
-            _Row(f"{len(rest)} more {what}", f"{span} in all; each is in the table", (_Bar(first, last, "bar-soft"),))
-        )
+        text, span = reading.language.text, _span(reading, first, last)
+        title = text(reading.language.form(what, len(rest)), count=str(len(rest)))
+        rows.append(_Row(title, text("timeline.inAll", span=span), (_Bar(first, last, "bar-soft"),)))
     return rows
 
 
 def _stop(reading: Reading, one: Standstill) -> _Row:
-    year = reading.day.year
-    end = day_text(one.last, year) if one.is_over else "not back in the days looked at"
-    note = f"{day_text(one.first, year)} – {end}"
+    language = reading.language
+    note = _span(reading, one.first, one.last)
+    if not one.is_over:
+        note = language.text("timeline.open", day=reading.day_text(one.first))
     if one.days:
-        note += f", {one.days} working days"
+        note += language.text(language.form("timeline.days", one.days), count=str(one.days))
     elif one.days == 0:
-        note += ", makes less"
+        note += language.text("timeline.less")
     bars = [_Bar(one.first, one.last, "bar-bad" if one.is_whole else "bar-soft", one.closed)]
     if one.because_of is not None and one.first > reading.day:
         bars.insert(0, _Bar(reading.day, one.first - _DAY, "bar-stock"))
@@ -116,15 +108,18 @@ def _stop(reading: Reading, one: Standstill) -> _Row:
 def _bounds(reading: Reading) -> list[_Row]:
     if not reading.stops:
         return []
-    rows = []
-    for title, bound in (("At best", reading.least), ("At worst", reading.most)):
+    rows, text = [], reading.language.text
+    for title, bound in ((text("bound.least"), reading.least), (text("bound.most"), reading.most)):
         if bound.first is None or bound.last is None:
-            rows.append(_Row(title, "nothing stops", ()))
+            rows.append(_Row(title, text("timeline.nothing"), ()))
         else:
-            year = reading.day.year
-            note = f"{day_text(bound.first, year)} – {day_text(bound.last, year)}"
+            note = _span(reading, bound.first, bound.last)
             rows.append(_Row(title, note, (_Bar(bound.first, bound.last, "bar-soft"),)))
     return rows
+
+
+def _span(reading: Reading, first: date, last: date) -> str:
+    return f"{reading.day_text(first)} – {reading.day_text(last)}"
 
 
 class _Timeline:
@@ -163,9 +158,10 @@ class _Timeline:
         rows = [row for _, group in self.groups for row in group]
         there = {bar.role for row in rows for bar in row.bars}
         there |= {"hatch" for row in rows for bar in row.bars if bar.closed}
-        for role, text in _LEGEND:
+        for role in _LEGEND:
             if role not in there:
                 continue
+            text = self.reading.language.text(f"timeline.legend.{role}")
             wide = 20 + text_width(text, _SMALL)
             if x > self.left and x + wide > canvas.width:
                 x, top = self.left, top + 18
@@ -178,33 +174,32 @@ class _Timeline:
         return top + 18
 
     def _marks(self) -> list[_Mark]:
-        year = self.reading.day.year
-        marks = [_Mark(self.reading.day, f"today, {day_text(self.reading.day, year)}", "now", "ink")]
+        text, day_text = self.reading.language.text, self.reading.day_text
+        marks = [_Mark(self.reading.day, text("timeline.today", day=day_text(self.reading.day)), "now", "ink")]
         onsets = sorted({one.onset for one in self.reading.origins if one.onset is not None})
-        marks += [_Mark(onset, f"onset, {day_text(onset, year)}", "onset", "bad") for onset in onsets]
+        marks += [_Mark(onset, text("timeline.onset", day=day_text(onset)), "onset", "bad") for onset in onsets]
         return marks[:4]
 
     def _axis(self, bottom: float) -> None:
         """Months, weeks and the marks, above everything else; ticks go down to `bottom`."""
-        canvas, top = self.canvas, 0.0
+        canvas, language, top = self.canvas, self.reading.language, 0.0
         month = self.first
         starts = [self.first]
         while (month := _next_month(month)) < self.end:
             starts.append(month)
         for start, end in pairwise([*starts, self.end]):
-            name = MONTHS[start.month - 1] + (f" {start.year}" if start.month == 1 or start == self.first else "")
+            name = language.month(start) + (f" {start.year}" if start.month == 1 or start == self.first else "")
             if text_width(name, _SMALL, bold=True) < self.x(end) - self.x(start) - 6:
                 canvas.text(self.x(start) + 2, top + 12, name, size=_SMALL, bold=True)
         weeks = (self.end - self.first).days // 7
         a_week = self.room / weeks
-        step = next(
-            one for one in (1, 2, 4, 8, 16, weeks) if one * a_week >= text_width("W53", 10.5) + 5 or one >= weeks
-        )
+        wide = max(text_width(language.week(self.first + timedelta(days=7 * at)), 10.5) for at in range(weeks)) + 5
+        step = next(one for one in (1, 2, 4, 8, 16, weeks) if one * a_week >= wide or one >= weeks)
         for number in range(weeks + 1):
             monday = self.first + timedelta(days=7 * number)
             canvas.line(self.x(monday), top + 34, self.x(monday), bottom, "tick")
             if number % step == 0 and number < weeks:
-                canvas.text(self.x(monday) + 2, top + 28, week_text(monday), "quiet", size=10.5)
+                canvas.text(self.x(monday) + 2, top + 28, language.week(monday), "quiet", size=10.5)
         canvas.line(self.left, top + 34, self.left + self.room, top + 34, "axis")
         # The first day stands lowest, so that no line runs through a text.
         marks = sorted(self._marks(), key=lambda one: one.day, reverse=True)

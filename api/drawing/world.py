@@ -5,7 +5,7 @@ wherever that is shortest, also over the date line. The outline of the land is i
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -17,8 +17,10 @@ from risk.disruption import EARTH_KM, Circle, Polygon
 
 _UNIT = 20
 _SIZE = 12
+_SMALL = 11.5
 _LEAST_DEGREES = 16.0
 _LONGEST = 190.0
+_LEGEND = {"site-own": "map.own", "site": "map.other", "site-hit": "map.hit", "area": "map.area"}
 MAX_CROWD = 12
 """Sites that may have their names further off, with a line to them; of more, only those are named that have room."""
 
@@ -59,7 +61,25 @@ def draw(reading: Reading, width: float) -> Canvas | None:
             if inside:
                 canvas.polygon(inside, "area")
     _sites(canvas, reading, frame, sheet)
+    _legend(canvas, reading)
     return canvas
+
+
+def _legend(canvas: Canvas, reading: Reading) -> None:
+    """What the colours mean, as far as they are there, below the sheet."""
+    hit = {one.step.site for one in reading.origins}
+    roles = {_role(one, reading, hit) for one in reading.positions} | ({"area"} if reading.areas else set())
+    x, line = 6.0, canvas.height + 17
+    for role in ("site-own", "site", "site-hit", "area"):
+        if role in roles:
+            canvas.circle(x, line - 4, 4, role)
+            said = canvas.text(x + 11, line, reading.language.text(_LEGEND[role]), "quiet", size=_SMALL)
+            x = said.x + said.width + 22
+    canvas.height = line + 5
+
+
+def _role(one: Position, reading: Reading, hit: Collection[str | None]) -> str:
+    return "site-hit" if one.site in hit else "site-own" if one.site in reading.own_sites else "site"
 
 
 def _sites(canvas: Canvas, reading: Reading, frame: _Frame, sheet: Box) -> None:
@@ -89,8 +109,7 @@ def _sites(canvas: Canvas, reading: Reading, frame: _Frame, sheet: Box) -> None:
             role = "bad" if one.site in hit else "ink"
             taken.append(canvas.text(left, line, name, role, size=_SIZE, anchor=anchor, bold=True))
     for one, (x, y) in reversed(placed):
-        role = "site-hit" if one.site in hit else "site-own" if one.site in reading.own_sites else "site"
-        canvas.circle(x, y, 6 if one.site in hit else 5, role)
+        canvas.circle(x, y, 6 if one.site in hit else 5, _role(one, reading, hit))
 
 
 def _free_place(

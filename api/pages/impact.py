@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from api.drawing.telling import (
+from api.drawing.blocks import (
     Block,
     Commands,
     Facts,
@@ -19,12 +19,11 @@ from api.drawing.telling import (
     Section,
     Sentence,
     Table,
-    Telling,
     Tile,
     Words,
 )
+from api.drawing.telling import Telling
 from api.pages.markup import Child, Element, e
-from api.texts import plain
 
 _STYLE = (Path(__file__).parent / "impact.css").read_text(encoding="utf-8")
 POLICY = (
@@ -51,7 +50,7 @@ def page(telling: Telling) -> str:
     )
     body = e(
         "body",
-        e("a", "To the report", href="#report", class_="skip"),
+        e("a", telling.voice.text("page.skip"), href="#report", class_="skip"),
         [
             e("div", e("b", one.name), one.text, class_="banner demo" if one.name == "DEMO" else "banner", role="note")
             for one in telling.banners
@@ -61,27 +60,25 @@ def page(telling: Telling) -> str:
             e(
                 "div",
                 e("span", "TALLYSTICK"),
-                e("span", f"{telling.title}{' for ' + plain(telling.reader, 120) if telling.reader else ''}"),
+                e("span", telling.heading),
                 class_="mark",
             ),
         ),
         e(
             "main",
             e("h1", _words(telling.headline)),
-            [e("p", _words(one), class_="aside") for one in telling.asides],
             e("dl", [_tile(one) for one in telling.tiles], class_="tiles") if telling.tiles else None,
+            e("dl", [part for name, said in telling.brief for part in _fact(name, said)], class_="brief"),
+            [e("p", _words(one), class_="aside") for one in telling.asides],
             [_section(telling, one) for one in telling.sections],
             id="report",
         ),
         e(
             "footer",
-            e(
-                "p",
-                "Figures are estimates from what members have stated; what is not known is said where it is missing.",
-            ),
+            e("p", telling.voice.text("page.foot")),
         ),
     )
-    return f"<!doctype html>{e('html', head, body, lang='en')}"
+    return f"<!doctype html>{e('html', head, body, lang=telling.language)}"
 
 
 class _Raw(Element):
@@ -121,10 +118,10 @@ def _block(telling: Telling, block: Block) -> Iterable[Child]:
             if shown:
                 yield e("figure", shown)
         case Table():
-            yield from _table(block)
+            yield from _table(telling, block)
 
 
-def _table(table: Table) -> Iterable[Child]:
+def _table(telling: Telling, table: Table) -> Iterable[Child]:
     def style(column: int) -> str | bool:
         return "number" if column in table.numbers else False
 
@@ -149,7 +146,7 @@ def _table(table: Table) -> Iterable[Child]:
         class_="stack wide-table" if len(table.head) > 7 else "stack few" if len(table.head) < 5 else "stack",
         role="table",
     )
-    more = e("p", f"and {table.more} more, which the report has", class_="quiet") if table.more else None
+    more = e("p", telling.voice.text("more", count=str(table.more)), class_="quiet") if table.more else None
     if table.is_closed:
         yield e("details", e("summary", table.caption), made, more)
     else:

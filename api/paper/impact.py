@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any
 
-from api.drawing.telling import Block, Commands, Facts, Listing, Picture, Sentence, Table, Telling, Tile, Words
+from api.drawing.blocks import Block, Commands, Facts, Listing, Picture, Sentence, Table, Tile, Words
+from api.drawing.telling import Telling
 from api.paper import press
-from api.texts import plain, shortened
+from api.texts import shortened
 
 TEMPLATE = "impact.typ"
 _WIDE = 752.0
 _HELD = "\u00a0"
+_LONG = 24
+"""Letters of a figure that may be broken over lines."""
 _NARROW = 16
 """Letters: columns of more share the width that is left."""
 
@@ -37,12 +40,16 @@ class ImpactPaper:
         telling = self.telling
         status = next((one for one in telling.banners if one.name != "DEMO"), None)
         return {
+            "language": telling.language,
             "demo": telling.is_demo,
+            "demoText": telling.voice.text("demo"),
+            "paging": telling.voice.text("paper.page", page="{page}", pages="{pages}"),
             "status": None if status is None else {"name": status.name, "text": status.text},
             "title": telling.title,
-            "reader": plain(telling.reader, 120),
+            "heading": telling.heading,
             "digest": "" if telling.digest is None else shortened(telling.digest),
             "headline": _text(telling.headline),
+            "brief": [[name, _text(said)] for name, said in telling.brief],
             "asides": [_text(one) for one in telling.asides],
             "tiles": [_tile(one) for one in telling.tiles],
             "sections": [
@@ -65,10 +72,10 @@ class ImpactPaper:
                 drawn = self.telling.drawing(name, _WIDE)
                 return [] if drawn is None else [{"type": "picture", "svg": drawn.svg(alt), "alt": alt}]
             case Table():
-                return [] if block.is_closed else [_table(block)]
+                return [] if block.is_closed else [_table(block, self.telling)]
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: Table, telling: Telling) -> dict[str, Any]:
     longest = [max(len(_text(row[at])) for row in table.rows) for at in range(len(table.head))]
     return {
         "type": "table",
@@ -78,7 +85,7 @@ def _table(table: Table) -> dict[str, Any]:
         "wide": [at for at, letters in enumerate(longest) if letters > _NARROW and at not in table.numbers] or [0],
         # Paper cannot be pointed at, so tables have amounts of money to the cent.
         "rows": [[_text(cell, exact=True) for cell in row] for row in table.rows],
-        "more": f"and {table.more} more, which the report has" if table.more else "",
+        "more": telling.voice.text("more", count=str(table.more)) if table.more else "",
     }
 
 
@@ -88,9 +95,11 @@ def _tile(tile: Tile) -> dict[str, Any]:
 
 def _text(words: Words, *, exact: bool = False) -> str:
     """Words in a row; no line breaks within a figure."""
-    return "".join(
-        one
-        if isinstance(one, str)
-        else (one.hint if exact and one.hint and not one.is_day else one.shown).replace(" ", _HELD)
-        for one in words
-    )
+    shown = list[str]()
+    for one in words:
+        if isinstance(one, str):
+            shown.append(one)
+            continue
+        text = one.hint if exact and one.hint and not one.is_day else one.shown
+        shown.append(text.replace(" ", _HELD) if len(text) <= _LONG else text)
+    return "".join(shown)

@@ -130,6 +130,11 @@ def test_a_report_is_asked_for_shown_listed_and_made_again_from_its_view(site: S
         for path in (html, pdf):
             answer = client._answer("GET", f"/v1/risk/reports/{digest}/{path.suffix[1:]}")
             assert answer.content == path.read_bytes(), "what is made at home is what the service makes"
+        site.run("Nordrand", "risk", "report", digest, "--html", html, "--language", "de")
+        answer = client._answer("GET", f"/v1/risk/reports/{digest}/html?language=de")
+        assert answer.content == html.read_bytes()
+        assert "Stillstand im Werk Plant" in answer.text
+    site.run("Nordrand", "risk", "report", digest, "--language", "tlh", expect=2)
     content = json.loads(report.read_bytes())
     content["effect"]["stops"][0]["shortfall"] = "0"
     report.write_text(json.dumps(content, indent=1))

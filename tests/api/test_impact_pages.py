@@ -54,3 +54,32 @@ def test_of_an_erased_report_nothing_can_be_drawn(service: House) -> None:
     service.network.ledger.erase(bytes.fromhex(report["digest"][2:]), service.clock.now)
     for form in ("html", "pdf"):
         assert service.get("nordrand", f"/v1/risk/reports/{report['digest']}/{form}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "language"),
+    [(None, None, "en"), (None, "de-AT, de;q=0.9, en;q=0.8", "de"), ("de", "en", "de"), ("en", "de", "en"),
+     ("xx", "fr", "en"), (None, "q=;;\x7f, *", "en")],
+)  # fmt: skip
+def test_a_page_speaks_the_language_that_is_asked_for_or_that_the_browser_takes(
+    service: House, asked: str | None, accepted: str | None, language: str
+) -> None:
+    report = assessed(service, "havelmark")
+    path = f"/v1/risk/reports/{report['digest']}"
+    headers = service.headers("havelmark") | ({} if accepted is None else {"Accept-Language": accepted})
+    params = {} if asked is None else {"language": asked}
+    answer = service.anyone.get(f"{path}/html", params=params, headers=headers)
+    assert answer.status_code == 200
+    assert f'<html lang="{language}">' in answer.text
+    assert answer.headers["content-language"] == language
+    assert answer.headers["vary"] == "Accept-Language"
+
+
+def test_paper_speaks_german_too(service: House) -> None:
+    report = assessed(service, "havelmark")
+    network = service.network
+    reader = network.directory.name(member_id("havelmark"))
+    telling = Telling(report["content"], reader, report["digest"], is_demo=network.is_demo, language="de")
+    answer = service.get("havelmark", f"/v1/risk/reports/{report['digest']}/pdf", language="de")
+    assert answer.headers["content-language"] == "de"
+    assert answer.content == ImpactPaper(telling).pdf()

@@ -100,7 +100,7 @@ def test_a_plant_that_makes_less_is_not_said_to_stand_still() -> None:
 
 def test_the_map_goes_over_the_date_line() -> None:
     canvas = drawn(many())["map"]
-    dots = [float(x) for x in re.findall(r'<circle class="site[^"]*" cx="([-\d.]+)"', canvas.svg(""))]
+    dots = [float(x) for x in re.findall(r'<circle class="site[^"]*" cx="([-\d.]+)"[^>]* r="[56]"', canvas.svg(""))]
     assert len(dots) == 42
     assert all(0 <= one <= canvas.width for one in dots)
     # From 150° E to 140° W it is a quarter of the earth, not three.
@@ -139,7 +139,7 @@ def test_what_is_no_shape_is_a_place_by_its_name(area: str) -> None:
 def test_what_may_not_be_named_has_no_name_and_no_place_on_the_map(level: str) -> None:
     said = " ".join(texts(typhoon(level=level)))
     assert not [one for one in ("Yongjiang", "Lariana", "magnet", "rotor", FORM.name) if one in said]
-    dots = re.findall(r'<circle class="site', drawn(typhoon(level=level))["map"].svg(""))
+    dots = re.findall(r'<circle class="site[^>]* r="[56]"', drawn(typhoon(level=level))["map"].svg(""))
     assert len(dots) == 3
 
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 from datetime import date
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from api.drawing.reading import amount_text, day_text, exact_money, money_text
-from api.drawing.telling import Block, Commands, Facts, Figure, Listing, Picture, Sentence, Table, Telling, Words
+from api.drawing.blocks import Block, Commands, Facts, Figure, Listing, Picture, Sentence, Table, Words
+from api.drawing.language import ENGLISH
+from api.drawing.telling import Telling
 from api.texts import identifier, plain
 from tests.api.drawing.contents import CASES, EACH, FORM, many, typhoon
 from tests.risk.test_assessment import NOBODY
@@ -26,6 +28,8 @@ def headline(content: Any) -> str:
 
 def all_words(telling: Telling) -> Iterator[Words]:
     yield telling.headline
+    for name, one in telling.brief:
+        yield from ((name,), one)
     yield from telling.asides
     for tile in telling.tiles:
         yield from ((tile.label,), tile.figure, tile.note)
@@ -154,9 +158,11 @@ def forms(path: tuple[str, ...], value: Any) -> list[str]:
     if value is None or isinstance(value, bool) or name in ("status", "needs", "loads", "timeToRecoverDays"):
         return []
     if isinstance(value, int):
-        return [money_text(value), exact_money(value), amount_text_of(value), str(value)]
+        return [
+            ENGLISH.money(value, "EUR"), ENGLISH.exact_money(value, "EUR"), ENGLISH.amount(Fraction(value)), str(value)
+        ]  # fmt: skip
     if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        return [value, day_text(date.fromisoformat(value), YEAR)]
+        return [value, ENGLISH.day(date.fromisoformat(value), YEAR)]
     if re.fullmatch(r"\d{4}-\d\d-\d\d/\d{4}-\d\d-\d\d", value):
         return [value.split("/")[0]]
     if re.fullmatch(r"-?\d+(\.\d+)?", value):
@@ -164,12 +170,6 @@ def forms(path: tuple[str, ...], value: Any) -> list[str]:
     if name == "areas" and value.split(" ")[0] in ("circle", "polygon"):
         return ["km around" if value.startswith("circle") else "corners from"]
     return [plain(value, 120), plain(identifier(value), 120)]
-
-
-def amount_text_of(value: int) -> str:
-    from fractions import Fraction
-
-    return amount_text(Fraction(value))
 
 
 @pytest.mark.parametrize("case", [one for one in EACH if one.values != ("hostile",)])

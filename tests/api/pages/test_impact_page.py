@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.drawing.blocks import Figure
 from api.drawing.canvas import ROLES
-from api.drawing.telling import Figure, Telling
+from api.drawing.telling import Telling
 from api.pages.impact import POLICY, page
 from tests.api.drawing.contents import CASES, EACH, HOSTILE, many, typhoon
 from tests.api.drawing.test_telling import all_words
