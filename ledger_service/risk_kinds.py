@@ -270,30 +270,41 @@ class PartFact:
 
 @dataclass(frozen=True, slots=True)
 class BillOfMaterialFact:
-    """What a site needs to make one of a part: (part, amount, unit of measure)."""
+    """What a site needs to make one of a part: (part, amount, unit of measure).
+
+    `essential` says of some of them whether nothing can be made without it, (part, yes or no); of the rest nobody has.
+    """
 
     stated: Stated
     site: str
     part: str
     needs: tuple[tuple[str, Fraction, str], ...]
+    essential: tuple[tuple[str, bool], ...] = ()
 
     @classmethod
     def parse(cls, content: Any, where: str = "/content", *, latest: int | None = None) -> Self:
         reader = _reader(content, where, "site part needs")
-        part, needs = reader.part("part"), []
+        part, needs, essential = reader.part("part"), [], []
         for at, item in reader.items("needs", least=1):
-            need = Reader(item, at, "part quantity uom")
+            need = Reader(item, at, "part quantity uom", "essential")
             # Unlike goods handed over, what goes into one may be a part of a piece: 9.6 magnets on the average.
             amount = need.decimal("quantity")
             if amount == 0:
                 raise MalformedInput("expected a quantity above 0", need.at("quantity"))
             needs.append((need.part("part"), amount, need.measure()))
+            if need.has("essential"):
+                is_essential = need.value("essential")
+                if type(is_essential) is not bool:
+                    raise MalformedInput("expected true or false", need.at("essential"))
+                essential.append((need.part("part"), is_essential))
         names = [name for name, _, _ in needs]
         if part in names:
             raise MalformedInput("a part is not made of itself", reader.at("needs"))
         if len(set(names)) != len(names):
             raise MalformedInput("one part comes twice, maybe in another spelling", reader.at("needs"))
-        return cls(Stated.read(reader, latest), reader.place("site"), part, tuple(sorted(needs)))
+        return cls(
+            Stated.read(reader, latest), reader.place("site"), part, tuple(sorted(needs)), tuple(sorted(essential))
+        )
 
 
 def _locode(reader: Reader, name: str) -> str | None:

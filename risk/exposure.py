@@ -1,14 +1,13 @@
 """How exposed a reader is to each site it may see: how long it survives, what is lost, where all hangs by one. Pure.
 
 Everything is made of a view as `stress.what_if` has it: time to survive against time to recover, the risk exposure
-index (both programs of `survival`, on what the screen flags), the economic systemic risk index of the view as a network
+index (walked day by day, and by both programs of `survival`), the economic systemic risk index of the view as a network
 of firms, single sources, and what suppliers that look independent have in common further up. It is told as far as the
 levels of sharing go: a site below the level `tier` is neither named nor counted.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -24,7 +23,7 @@ from risk.hits import ASSUMED_DAYS
 from risk.mitigation import decimal
 from risk.network import SupplyNetwork
 from risk.outlook import before_them, label, names_in, outlets, own_sites, recovery_of, upstream
-from risk.propagation import Outage, propagate
+from risk.propagation import Outage, Stop, propagate
 from risk.screen import Scenario, Screen, Screened, every_site
 from risk.sharing import Level, View, canonical
 from risk.stress import ENGINE, LARGEST_CHAIN
@@ -38,19 +37,31 @@ MOST_TOLD = 200
 MOST_PARTS = 1_000
 """Parts of a network whose systemic risk is worked out; the matrix of what is essential grows with the square."""
 PRECISION = 1e-6
+SMALL = 1e-6
+"""Units that are no loss: what walks leave over in their last places."""
 NEVER = 3650
 LONGEST = 120
 """Days of the longest outage that is tried."""
+LOOKS_ON = 90
+"""Days after the end of an outage for which it is walked on: what it costs may come late."""
 RESTS_ON = {
-    "exposureIndex": "What is lost while a site recovers, in one bucket of time without lead times, over the largest "
-    "of all (Simchi-Levi et al. 2015). Where none of your products has a price each counts as one cent.",
-    "systemicRisk": "Diem et al. 2022, equations 4 to 10. Every part of a bill of material is essential: there is no "
-    "survey of what a buyer can do without. Nobody states turnover, so each part counts alike, by shares of what is "
-    "made of it a day. No stock, no time and no recovery: an upper bound for your view as a whole, and not for you.",
-    "timeToSurvive": "`walkedDays`: the longest outage, in days of the calendar, that stops no line of yours, day by "
-    "day with leads, stocks and spare capacity; what you have made already counts for your customers and not here. "
-    "`oneBucketDays`: working days until a sale is lost by the published program, which knows no lead times and calls "
-    "safe what stands still meanwhile.",
+    "exposureIndex": "`atRisk` is what you lose if the site stops today and comes back after its likely time, day by "
+    "day with leads, stocks and spare capacity; `exposureIndex` is that over the largest of these losses, as the risk "
+    "exposure index of Simchi-Levi et al. (2014, 2015) is: 1 is the site that costs you most, 0 one that costs you "
+    "nothing while it recovers. Where your products have prices in several currencies or none it is of units; null "
+    "where what is lost has no price and other products have one.",
+    "isCovered": "Nothing of yours is lost while it recovers: you survive without it (time to survive) for as long as "
+    "it likely takes to come back (time to recover). `gapDays` is by how many days of the calendar you do not.",
+    "oneBucket": "The published programs of Simchi-Levi et al. (2015): one bucket of time, working days and no lead "
+    "times. They find an upper bound of how long you survive, and call covered what stands still while goods are on "
+    "their way: where they say covered and `isCovered` says no, lead times make the difference.",
+    "systemicRisk": "The economic systemic risk index (ESRI), Diem et al. 2022, equations 4 to 10: the share of all "
+    "that is made in your view that goes if the site fails for good. What a bill of material does not say otherwise of "
+    "is taken as essential: nothing is made without it (`essential` counts what was said). Nobody states turnover, so "
+    "each part counts alike, by shares of what is made of it a day. No stock, no time and no recovery: an upper bound "
+    "for your view as a whole, and not for you.",
+    "timeToSurvive": "The longest outage, in days of the calendar, that stops no line of yours, day by day with leads, "
+    "stocks and spare capacity; what you have made already counts for your customers and not here.",
 }
 """What each figure is made from: it goes with every result."""
 
@@ -77,6 +88,7 @@ def firms(network: SupplyNetwork) -> tuple[FirmNetwork, int] | None:
 
     A line sells its part in shares of what is made of it a day: to the lines that need it, the rest to a market that
     never fails. What a need gets from nobody in particular comes from a firm of the part's sector that never fails.
+    What no bill of material says otherwise of is essential.
     """
     arrays = network.arrays
     parts = sorted({line.part for line in arrays.lines} | {part for _, part in arrays.bins})
@@ -110,9 +122,23 @@ def firms(network: SupplyNetwork) -> tuple[FirmNetwork, int] | None:
         shape=(lines + 1 + count,) * 2,
     )
     weights.eliminate_zeros()
-    essential = np.full((count + 1, count + 1), int(Essential.ESSENTIAL), np.int64)
+    essential = np.full((count + 1, count + 1), int(Essential.REPLACEABLE), np.int64)
+    for line in network.lines:
+        for part in line.needs:
+            # A part that one maker of another cannot do without is essential to all who make that.
+            if line.essential.get(part, True):
+                essential[at[part], at[line.part]] = int(Essential.ESSENTIAL)
     essential[:, count] = int(Essential.IRRELEVANT)
     return FirmNetwork(weights, [*sector, count, *range(count)], essential), lines
+
+
+@dataclass(frozen=True, slots=True)
+class _AtRisk:
+    """What is lost while a site recovers: units by part, cents, and by which of them it is put in order."""
+
+    lost: Mapping[str, Fraction]
+    cents: int
+    size: Fraction
 
 
 class _Exposure:
@@ -128,25 +154,30 @@ class _Exposure:
         products = outlets(self.network, self.own)
         self.products = frozenset((self.arrays.lines[at].site, self.arrays.lines[at].part) for at in products)
         self.screen = Screen(self.network, products)
-        self.has_price = len(self.network.currencies({self.arrays.lines[at].site for at in products})) == 1
+        self.currencies = self.network.currencies({self.arrays.lines[at].site for at in products})
+        self.has_price = len(self.currencies) == 1
 
     def content(self) -> dict[str, Any]:
         view, (looked_at, more) = self.view, self._looked_at()
-        indices = self._indices([one.scenario.name for one in looked_at])
+        sites = [one.scenario.name for one in looked_at]
+        at_risk = {site: self._at_risk(site) for site in sites}
+        indices = self._indices(sites)
         firm_network = firms(self.network)
         content = {
             "checkpoint": view.checkpoint,
             "commonUpstream": self._common(),
             "coverage": {"needs": view.coverage.needs, "share": decimal(view.coverage.share)},
+            "currency": self.currencies[0] or None if self.has_price else None,
             "day": self.network.day.isoformat(),
             "engine": ENGINE,
+            "essential": self._essential(),
             "format": FORMAT,
             "moreSites": more,
             "reader": view.reader,
             "restsOn": dict(RESTS_ON),
             "sharedPlaces": self._places(),
             "singleSources": self._single_sources(),
-            "sites": [self._site(one, indices.get(one.scenario.name), firm_network) for one in looked_at],
+            "sites": [self._site(one, at_risk, indices, firm_network) for one in looked_at],
             "view": view.digest,
         }
         return content | {"names": names_in(view, content)}
@@ -173,61 +204,96 @@ class _Exposure:
     def _range(self, site: str) -> tuple[int, int, int]:
         return self.recovery.get(site, ASSUMED_DAYS)
 
+    def _essential(self) -> dict[str, int]:
+        """Of how many needs somebody has said whether nothing can be made without, where their number may be told."""
+        told = [line for line in self.network.lines if self.view.seen[line.site].level.shows(Level.TIER)]
+        said = [one for line in told for part, one in line.essential.items() if part in line.needs]
+        return {"needs": sum(len(line.needs) for line in told), "replaceable": said.count(False), "stated": len(said)}
+
+    def _working_days(self, site: str) -> float:
+        """How many working days the likely recovery of a site takes."""
+        is_open, first = self.network.sites[site].calendar.is_open, self.network.day
+        return float(sum(is_open(first + timedelta(days=n)) for n in range(self._range(site)[1])))
+
     def _indices(self, sites: Sequence[str]) -> dict[str, float]:
+        """The published index of those of `sites` that are before the reader's; of none where it cannot be had."""
         if self.chain is None:
             return {}
-        days = {}
-        for site in sites:
-            if site in self.chain.sites:
-                is_open = self.network.sites[site].calendar.is_open
-                first = self.network.day
-                days[site] = float(sum(is_open(first + timedelta(days=n)) for n in range(self._range(site)[1])))
+        days = {site: self._working_days(site) for site in sites if site in self.chain.sites}
         try:
-            return risk_exposure(self.chain, days) if days else {}
+            return risk_exposure(self.chain, days)
         except NoSolution:
             return {}
 
-    def _site(self, one: Screened, index: float | None, of: tuple[FirmNetwork, int] | None) -> dict[str, Any]:
+    def _site(
+        self,
+        one: Screened,
+        at_risk: Mapping[str, _AtRisk],
+        indices: Mapping[str, float],
+        of: tuple[FirmNetwork, int] | None,
+    ) -> dict[str, Any]:
         site = one.scenario.name
         least, likely, most = self._range(site)
         walked = self._walked(site)
-        bucket = None
-        if self.chain is not None and site in self.chain.sites:
-            with suppress(NoSolution):
-                bucket = time_to_survive(self.chain, [site], most_days=NEVER)
+        risked, largest = at_risk[site], max(each.size for each in at_risk.values())
         is_named = self.view.seen[site].level is Level.NAMED
         return {
             "atMost": {"centsADay": one.cents_a_day if self.has_price else None, "products": one.products},
-            "exposureIndex": None if index is None else decimal(index),
-            "isCovered": walked >= likely,
+            "atRisk": {
+                "lost": {part: decimal(amount) for part, amount in risked.lost.items()},
+                "revenueCents": risked.cents if self.has_price else None,
+            },
+            "exposureIndex": _share(risked, largest),
+            "gapDays": None if not is_named else max(likely - walked, 0) if risked.lost else 0,
+            "isCovered": not risked.lost,
+            "oneBucket": self._one_bucket(site, indices.get(site)),
             "recoverDays": {"isAssumed": site not in self.recovery, "least": least, "likely": likely, "most": most}
             if is_named
             else None,
             "systemicRisk": self._systemic(site, of),
-            "timeToSurvive": {
-                "isAtLeast": walked >= LONGEST,
-                "oneBucketDays": None if bucket is None or bucket >= NEVER else decimal(bucket),
-                "oneBucketIsEndless": bucket is not None and bucket >= NEVER,
-                "walkedDays": walked,
-            },
+            "timeToSurvive": {"days": walked, "isAtLeast": walked >= LONGEST},
             "where": label(self.view, site),
         }
 
+    def _one_bucket(self, site: str, index: float | None) -> dict[str, Any] | None:
+        """What the published programs say; None where the network is too large for them."""
+        if self.chain is None or site not in self.chain.sites:
+            return None
+        try:
+            days = time_to_survive(self.chain, [site], most_days=NEVER)
+        except NoSolution:
+            return None
+        return {
+            "days": None if days >= NEVER else decimal(days),
+            "exposureIndex": None if index is None else decimal(index),
+            "isCovered": days >= self._working_days(site),
+            "isEndless": days >= NEVER,
+        }
+
+    def _stops(self, site: str, days: int) -> list[Stop]:
+        """The stops of the reader's own lines that count, if the site is out for so many days from today."""
+        first = self.network.day
+        out = [Outage(site, ((first, 0.0), (first + timedelta(days=days), 1.0)))]
+        impact = propagate(self.network, out, days=max(days, LONGEST) + LOOKS_ON)
+        return [one for one in impact.stops if (one.site, one.part) in self.products and one.shortfall > SMALL]
+
+    def _at_risk(self, site: str) -> _AtRisk:
+        stops = self._stops(site, self._range(site)[1])
+        lost: dict[str, Fraction] = defaultdict(Fraction)
+        for one in stops:
+            lost[one.part] += Fraction(decimal(one.shortfall))
+        cents = sum(one.revenue_cents or 0 for one in stops)
+        known = {part: amount for part, amount in sorted(lost.items()) if amount}
+        return _AtRisk(known, cents, Fraction(cents) if self.has_price else sum(known.values(), Fraction(0)))
+
     def _walked(self, site: str) -> int:
         """The longest outage up to LONGEST days that stops none of the lines that count: found by halving."""
-
-        def loses(days: int) -> bool:
-            first = self.network.day
-            out = [Outage(site, ((first, 0.0), (first + timedelta(days=days), 1.0)))]
-            impact = propagate(self.network, out, days=LONGEST + 90)
-            return any((one.site, one.part) in self.products and one.shortfall > 1e-6 for one in impact.stops)
-
-        if not loses(LONGEST):
+        if not self._stops(site, LONGEST):
             return LONGEST
         safe, lost = 0, LONGEST
         while lost - safe > 1:
             middle = (safe + lost) // 2
-            if loses(middle):
+            if self._stops(site, middle):
                 lost = middle
             else:
                 safe = middle
@@ -386,3 +452,10 @@ class _Exposure:
                         }
                         found[canonical(one)] = one
         return [one for _, one in sorted(found.items())][:MOST_TOLD]
+
+
+def _share(risked: _AtRisk, largest: Fraction) -> str | None:
+    """What is lost, over the largest loss; None for a loss that has no price where others have one."""
+    if risked.lost and not risked.size:
+        return None
+    return decimal(risked.size / largest if largest else Fraction(0), 4)

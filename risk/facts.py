@@ -475,7 +475,8 @@ class _Reading:
         """Read what hangs on `places` (kind, place) again; False if a line comes or goes: then read everything."""
         network = self.network
         out = {_whose(one): one for one in network.left_out}
-        lines, stocks, links, unstocked, without = [], [], [], [], []
+        stocks, links, unstocked, without = [], [], [], []
+        lines: dict[tuple[str, str], Line] = {}
         exceptions: dict[tuple[str, str], Level] = {}
         unexcepted: set[tuple[str, str]] = set()
         counts: dict[tuple[str, str], int] = {}
@@ -486,7 +487,7 @@ class _Reading:
                 if (line is None) == bool(old_lines):
                     return False
                 if line is not None and (line,) != old_lines:
-                    lines.append(line)
+                    lines[where] = line  # once, where what it makes and what that costs change together
             elif kind == "stock":
                 stock = self._stock(where)
                 if stock is None:
@@ -507,7 +508,7 @@ class _Reading:
                     links.append(found[0])
         if lines or stocks or links or unstocked or without:
             self.network = network.with_changes(
-                links=links, lines=lines, stocks=stocks, without=without, unstocked=unstocked
+                links=links, lines=lines.values(), stocks=stocks, without=without, unstocked=unstocked
             )
         if exceptions or unexcepted:
             self.exceptions = self.exceptions.changed(exceptions, unexcepted - exceptions.keys())
@@ -602,6 +603,7 @@ class _Reading:
         if told:
             return None
         needs: dict[str, Fraction] = {}
+        essential: dict[str, bool] = {}
         if bill is not None:
             told += [wrong for need, _, uom in bill.fact.needs for wrong in self._misfit(bill, need, uom)]
             if told:
@@ -611,9 +613,18 @@ class _Reading:
             if part in needs:
                 told.append(_tell(bill, "is made of itself, under another number"))
                 return None
+            # What goes by several numbers can be done without where all of them can.
+            said = dict(bill.fact.essential)
+            for need, _, _ in bill.fact.needs:
+                name = self.name(need)
+                if need in said and essential.get(name) is not True:
+                    essential[name] = said[need]
+            for need, _, _ in bill.fact.needs:
+                if need not in said:
+                    essential.pop(self.name(need), None)
         price = self._last("product-price", place)
         cents, currency = (None, None) if price is None else (price.fact.minor_units, price.fact.currency)
-        return Line(site, part, capacity.fact.planned, capacity.fact.most, needs, cents, currency)
+        return Line(site, part, capacity.fact.planned, capacity.fact.most, needs, cents, currency, essential)
 
     def _stock(self, place: tuple[str, str]) -> Stock | None:
         one = self._last("stock", place)

@@ -63,6 +63,8 @@ class Line:
     """`site` makes `part`, `per_day` of it as planned and `capacity` at most, from `needs` (part → amount for one).
 
     `revenue_cents` is what one of it is sold for, for parts that leave the network, in `currency` (ISO 4217).
+    `essential` says of some of the parts whether nothing can be made without it; walks and programs want all of them,
+    the systemic risk index tells them apart.
     """
 
     site: str
@@ -72,6 +74,7 @@ class Line:
     needs: Mapping[str, Fraction] = field(default_factory=dict)
     revenue_cents: int | None = None
     currency: str | None = None
+    essential: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

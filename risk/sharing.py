@@ -658,8 +658,9 @@ class _Mask:
             here = (("site", line.site), ("part", line.part))
             by = scale[line.part]
             yield f"line {line.per_day * by} {line.capacity * by} {self._price(line)}", here
+            essential = self._essential(line)
             for part, amount in line.needs.items():
-                yield f"need {amount * scale[part] / by}", (*here, ("part", part))
+                yield f"need {amount * scale[part] / by}{_if_stated(essential.get(part))}", (*here, ("part", part))
         for link in self.links:
             key = f"link {self._key(link)}" if self._is_known(link) else "link"
             yield f"{key} {_carries(self._scaled[link.key])}", self._ends(link)
@@ -739,7 +740,15 @@ class _Mask:
             needs,
             self._price(line),
             line.currency if line.site in self.own else None,
+            {names["part", part]: said for part, said in self._essential(line).items()},
         )
+
+    def _essential(self, line: Line) -> Mapping[str, bool]:
+        """What of that counts: that something can be done without. That it cannot is what is taken where nobody says
+        so, and who said so is known of named sites alone.
+        """
+        is_named = self.seen[line.site].level is Level.NAMED
+        return {part: said for part, said in line.essential.items() if is_named or not said}
 
     def _link_scaled(self, link: SupplyLink) -> SupplyLink:
         """The link without its key and its ends, as far as the reader may see it."""
@@ -918,6 +927,10 @@ def _level(text: str) -> Level:
 
 def _said(one: Any) -> str:
     return _order(one).decode()
+
+
+def _if_stated(essential: bool | None) -> str:
+    return "" if essential is None else f" essential {essential}"
 
 
 def _carries(link: SupplyLink) -> str:

@@ -319,14 +319,29 @@ def _say_test(result: dict[str, Any]) -> None:
 def _say_exposure(told: dict[str, Any]) -> None:
     rows = []
     for one in told["sites"]:
-        survive, recover = one["timeToSurvive"], one["recoverDays"]
-        walked = f"{'≥ ' if survive['isAtLeast'] else ''}{survive['walkedDays']}"
-        bucket = "no end" if survive["oneBucketIsEndless"] else survive["oneBucketDays"] or "–"
+        survive, recover, bucket = one["timeToSurvive"], one["recoverDays"], one["oneBucket"]
         taken = "–" if recover is None else f"{recover['likely']}{' (assumed)' if recover['isAssumed'] else ''}"
-        rows.append((_site(one["where"], told), walked, taken, "yes" if one["isCovered"] else "no", bucket,
-                     one["exposureIndex"] or "–", one["systemicRisk"] or "–"))  # fmt: skip
-    table(("site", "we survive (days)", "it takes (days)", "covered", "one bucket (working days)", "exposure",
-           "systemic"), rows)  # fmt: skip
+        short = "covered" if one["isCovered"] else "not covered" if one["gapDays"] is None else str(one["gapDays"])
+        lost, cents = one["atRisk"]["lost"], one["atRisk"]["revenueCents"]
+        rows.append((_site(one["where"], told), f"{'≥ ' if survive['isAtLeast'] else ''}{survive['days']}", taken,
+                     short, "nothing" if not lost else _money(cents) if cents else _units(lost, told),
+                     one["exposureIndex"] or "no price",
+                     "–" if bucket is None else "covered" if bucket["isCovered"] else "not covered",
+                     one["systemicRisk"] or "–"))  # fmt: skip
+    money = f"lost meanwhile ({told['currency']})" if told["currency"] else "lost meanwhile"
+    table(("site", "we survive (days)", "it takes (days)", "short by (days)", money, "exposure index",
+           "without lead times", "systemic risk"), rows)  # fmt: skip
+    said = told["essential"]
+    for line in (
+        "We survive: the longest outage that stops no line of ours, day by day. It takes: its likely recovery.",
+        "Lost meanwhile: what we do not make if it stops today and comes back after that time.",
+        "Exposure index (REI): that over the largest of the column. 1 costs us most, 0 nothing within that time.",
+        "Without lead times: the published one-bucket program; it calls covered what stands still while goods travel.",
+        "Systemic risk (ESRI): the share of all that is made in our view that goes if it never comes back.",
+        f"Of {said['needs']} needs {said['stated']} are stated to be essential or not, {said['replaceable']} are not.",
+        "What nobody has stated is taken as essential.",
+    ):
+        note(line)
     for one in told["commonUpstream"]:
         behind = ", ".join(_site(each, told) for each in one["suppliers"])
         say(f"{_site(one['common'], told)} stands behind {behind}, who supply {_site(one['customer'], told)}: "

@@ -351,6 +351,7 @@ STRESS_REPORT_LINE = {name: value for name, value in STRESS_REPORT.items() if na
     }
 }
 EXPOSURE = {
+    "essential": {"needs": 4, "replaceable": 1, "stated": 2},
     "commonUpstream": [
         {
             "common": {"region": "East Asia"},
@@ -363,15 +364,14 @@ EXPOSURE = {
     "format": "tallystick-exposure/1",
     "sites": [
         {
+            "atRisk": {"lost": {"https://id.gs1.org/01/09521002000016": "15360"}, "revenueCents": 49_152_000_000},
             "exposureIndex": "1",
+            "gapDays": None,
             "isCovered": False,
+            "oneBucket": {"days": "41", "exposureIndex": "0", "isCovered": True, "isEndless": False},
+            "recoverDays": None,
             "systemicRisk": "0.7667",
-            "timeToSurvive": {
-                "isAtLeast": False,
-                "oneBucketDays": "41",
-                "oneBucketIsEndless": False,
-                "walkedDays": 10,
-            },
+            "timeToSurvive": {"days": 10, "isAtLeast": False},
             "where": {"id": "site-04e3e2bed1b144f2e9aa79e3", "region": "East Asia", "tier": 3},
         }
     ],

@@ -87,6 +87,7 @@ def test_exposure_is_shown_and_kept(site: Site, tmp_path: Path) -> None:
     said = site.run("Nordrand", "risk", "exposure")
     assert "Works" in said
     assert "from Works alone" in said
+    assert "0 nothing within that time" in " ".join(said.split()), "what each figure means stands below them"
     out = tmp_path / "exposure.json"
     site.run("Nordrand", "risk", "exposure", "--out", out)
     assert json.loads(out.read_bytes()) == json.loads(site.run("Nordrand", "risk", "exposure", "--json"))

@@ -131,12 +131,22 @@ def test_exposure_goes_as_far_as_the_levels_do(service: House) -> None:
     told = service.get("havelmark", "/v1/risk/exposure").json()
     by_place = {one["where"].get("site") or one["where"].get("region"): one for one in told["sites"]}
     assert by_place.keys() == {PLANT, AXLES, "Iberia"}
-    assert by_place[AXLES]["timeToSurvive"]["oneBucketDays"] == "5"
+    assert by_place[AXLES]["oneBucket"]["days"] == "5"
+    assert (by_place["Iberia"]["gapDays"], by_place[AXLES]["isCovered"]) == (None, False)
+    assert by_place[AXLES]["atRisk"]["revenueCents"] == int(by_place[AXLES]["atRisk"]["lost"][CAR]) * 3_000_000
+    assert told["currency"] == "EUR"
     assert by_place["Iberia"]["recoverDays"] is None
     assert by_place[AXLES]["systemicRisk"] == "1"
-    assert set(told["restsOn"]) == {"exposureIndex", "systemicRisk", "timeToSurvive"}
+    assert set(told["restsOn"]) == {
+        "exposureIndex",
+        "isCovered",
+        "oneBucket",
+        "systemicRisk",
+        "timeToSurvive",
+    }
     assert [one["supplier"] for one in told["singleSources"]] == [{"site": AXLES}]
-    assert "survey" in told["restsOn"]["systemicRisk"]
+    assert told["essential"]["stated"] == 0
+    assert "essential" in told["restsOn"]["systemicRisk"]
     assert (
         service.get("havelmark", "/v1/risk/exposure").content == service.get("havelmark", "/v1/risk/exposure").content
     )

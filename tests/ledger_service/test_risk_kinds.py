@@ -62,6 +62,7 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "a holiday twice": ("site", put("holidays", ["2026-12-24", "2026-12-24"]), "/content/holidays"),
     "back before it can be": ("site", put("recoveryDays/least", 43), "/content/recoveryDays"),
     "a part made of itself": ("bill-of-material", put("part", "(01)09521004100011"), "/content/needs"),
+    "essential perhaps": ("bill-of-material", put("needs/0/essential", "yes"), "/content/needs/0/essential"),
     "nothing of it": ("bill-of-material", put("needs/0/quantity", "0"), "/content/needs/0/quantity"),
     "a part twice": (
         "bill-of-material",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger_service.risk_kinds import PARSERS
@@ -266,8 +266,34 @@ def check_equal(one: Known, other: Known) -> None:
     assert (one.alternatives, one.qualifications) == (other.alternatives, other.qualifications)
 
 
+@pytest.mark.parametrize(
+    ("said", "comes"),
+    [
+        ([None], []),
+        ([True], [True]),
+        ([False], [False]),
+        ([False, False], [False]),
+        ([False, True], [True]),
+        ([True, False], [True]),
+        ([False, None], []),
+    ],
+)
+def test_what_goes_by_two_numbers_can_be_done_without_where_both_can(
+    said: list[bool | None], comes: list[bool]
+) -> None:
+    needs = [
+        {"part": part, "quantity": "1", "uom": "H87"} | ({} if one is None else {"essential": one})
+        for part, one in zip((SHAFT, SAME), said, strict=False)
+    ]
+    bill = say("bill-of-material", A, site=PLANT, part=AXLE, needs=needs)
+    (line,) = read(bill, without="bill-of-material").network.lines_at(PLANT)
+    assert list(line.essential.values()) == comes
+    assert line.essential.keys() <= line.needs.keys()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**9))
+@example(5440)  # what one makes and what it sells for change at once
 def test_facts_that_come_one_after_the_other_come_to_what_all_of_them_come_to(seed: int) -> None:
     random = Random(seed)
     records: list[Record] = []

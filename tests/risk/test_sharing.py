@@ -414,3 +414,19 @@ def test_what_stands_in_and_what_is_closed_is_told_to_the_ends_alone() -> None:
         assert name not in text("havelmark")
     assert "CNNGB" in text("yongjiang")
     assert "USNYC" not in text("yongjiang")
+
+
+@pytest.mark.parametrize("level", ["impact-only", "region-and-cause", "tier", "named"])
+def test_that_something_can_be_done_without_counts_at_every_level_and_that_it_was_stated_is_for_named_sites(
+    level: str,
+) -> None:
+    """Whether lariana has said that magnets are essential, or nothing, is the same to whoever may not name it."""
+
+    def text(essential: dict[str, bool]) -> bytes:
+        made = shared_at(axle_circle(), level)
+        lines = [replace(one, essential=essential) if one.site == "lariana" else one for one in made.lines]
+        made = SupplyNetwork.of(made.day, made.sites.values(), lines, made.links, made.stocks)
+        return view(made, "havelmark", key=KEY, checkpoint="c7").text
+
+    assert (text({"magnet": True}) == text({})) == (level != "named")
+    assert text({"magnet": False}) != text({})

@@ -93,16 +93,47 @@ def test_in_a_row_survival_and_exposure_are_those_of_the_programs() -> None:
     """T1 of the vectors: 9, 7 and 4 days; out for 12 days A costs 60, B 100 and C 160."""
     told = exposure(seen(serial(), "C", dict.fromkeys("ABC", (12, 12, 12)))).content
     by_site = {one["where"]["site"]: one for one in told["sites"]}
-    assert {site: one["timeToSurvive"]["oneBucketDays"] for site, one in by_site.items()} == {
-        "A": "9",
-        "B": "7",
-        "C": "4",
-    }
+    bucket = {site: one["oneBucket"] for site, one in by_site.items()}
+    assert {site: one["days"] for site, one in bucket.items()} == {"A": "9", "B": "7", "C": "4"}
+    assert {site: one["exposureIndex"] for site, one in bucket.items()} == {"A": "0.375", "B": "0.625", "C": "1"}
     # The four days that C has made already keep its customers going, and not its line.
-    assert {site: one["timeToSurvive"]["walkedDays"] for site, one in by_site.items()} == {"A": 5, "B": 3, "C": 0}
-    assert {site: one["exposureIndex"] for site, one in by_site.items()} == {"A": "0.375", "B": "0.625", "C": "1"}
+    assert {site: one["timeToSurvive"]["days"] for site, one in by_site.items()} == {"A": 5, "B": 3, "C": 0}
+    assert {site: one["gapDays"] for site, one in by_site.items()} == {"A": 7, "B": 9, "C": 12}
+    lost = {site: sum(map(Fraction, one["atRisk"]["lost"].values())) for site, one in by_site.items()}
+    shares = {site: Fraction(one["exposureIndex"]) for site, one in by_site.items()}
+    assert shares == {site: round(one / lost["C"], 4) for site, one in lost.items()}
     assert not any(one["isCovered"] for one in by_site.values())
     assert len(told["singleSources"]) == 2
+
+
+def test_of_the_story_one_bucket_says_covered_and_the_days_say_what_is_lost() -> None:
+    """41 working days of cover, 30 to recover; and yet 16 working days without magnets."""
+    made = seen(axle_circle(), "havelmark", {"yongjiang": (43, 43, 43)})
+    (one,) = [each for each in exposure(made).content["sites"] if each["where"] == {"site": "yongjiang"}]
+    assert one["oneBucket"]["isCovered"]
+    assert not one["isCovered"]
+    assert one["atRisk"]["lost"] == {"vehicle": "15360"}
+    assert one["atRisk"]["revenueCents"] == 15_360 * 3_200_000
+    assert Fraction(one["exposureIndex"]) > 0
+
+
+def test_what_is_covered_has_an_index_of_nothing_and_what_is_not_has_none_of_it() -> None:
+    made = network(
+        [line("S", "x", 10), line("T", "y", 10), line("P", "p", 10, {"x": 1, "y": 1}, cents=5)],
+        [link("S", "P", "x"), link("T", "P", "y")],
+        {("P", "x"): 2_000},
+    )
+    told = {one["where"]["site"]: one for one in exposure(seen(made, "P")).content["sites"]}
+    assert (told["S"]["isCovered"], told["S"]["exposureIndex"], told["S"]["gapDays"]) == (True, "0", 0)
+    assert told["S"]["atRisk"] == {"lost": {}, "revenueCents": 0}
+    assert not told["T"]["isCovered"]
+    assert Fraction(told["T"]["exposureIndex"]) > 0
+    assert told["T"]["gapDays"] == 42
+    free = network(
+        [*made.lines[1:], line("P", "q", 10, {"x": 1}, cents=5), line("P", "p", 10, {"y": 1})], [*made.links]
+    )
+    told = {one["where"]["site"]: one for one in exposure(seen(free, "P")).content["sites"]}
+    assert (told["T"]["isCovered"], told["T"]["exposureIndex"]) == (False, None), "what is lost has no price"
 
 
 def test_a_view_as_firms_has_the_systemic_risk_of_its_bills_of_material() -> None:
@@ -119,6 +150,23 @@ def test_a_view_as_firms_has_the_systemic_risk_of_its_bills_of_material() -> Non
     assert systemic_risk(of, [place["S1"]], precision=1e-9)[place["S1"]] == pytest.approx(0.6)
     told = {one["where"]["site"]: one["systemicRisk"] for one in exposure(seen(either, "P")).content["sites"]}
     assert told["S1"] == "0.6"
+
+
+def test_what_a_buyer_can_do_without_costs_its_share_of_the_inputs() -> None:
+    """Three parts of which as much is made count alike: x alone is a third of all, and half of p another sixth."""
+    told = {}
+    for essential in ({}, {"x": True}, {"x": False}, {"x": False, "y": False}):
+        parts = [line("S", "x", 10), line("T", "y", 10)]
+        product = replace(line("P", "p", 10, {"x": 1, "y": 1}, cents=1), essential=essential)
+        made = network([*parts, product], [link("S", "P", "x"), link("T", "P", "y")])
+        content = exposure(seen(made, "P")).content
+        by_site = {one["where"]["site"]: one["systemicRisk"] for one in content["sites"]}
+        told[tuple(sorted(essential.items()))] = by_site["S"], by_site["T"], content["essential"]
+    all_of_it = {"needs": 2, "replaceable": 0, "stated": 0}
+    assert told[()] == ("0.6667", "0.6667", all_of_it)
+    assert told[("x", True),] == ("0.6667", "0.6667", all_of_it | {"stated": 1})
+    assert told[("x", False),] == ("0.5", "0.6667", {"needs": 2, "replaceable": 1, "stated": 1})
+    assert told[("x", False), ("y", False)] == ("0.5", "0.5", {"needs": 2, "replaceable": 2, "stated": 2})
 
 
 def test_a_share_that_comes_from_nobody_in_particular_does_not_fail() -> None:
