@@ -20,6 +20,8 @@ SCAN_COLUMNS = ("unit", "part", "quantity", "uom")
 _PIECES = {"PCE": "H87", "PCS": "H87", "STK": "H87"}
 """What is in exports for a piece, by the one code that Recommendation 20 has for it today: two systems would differ."""
 
+_SEPARATOR = re.compile(r'"?sep=([,;\t])"?')
+"""The first line by which Excel is told how the cells of a CSV file are separated."""
 _GERMAN_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 
 
@@ -170,10 +172,13 @@ def text_table(data: bytes) -> list[tuple[int, list[str]]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnfitRows([f"byte {error.start} is not UTF-8: save the file as CSV (UTF-8)"]) from error
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
+    first = text.split("\n", 1)[0].strip()
+    named = _SEPARATOR.fullmatch(first)
+    separator = max(",;\t", key=first.count) if named is None else named.group(1)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
+        if named is not None:
+            next(reader)
         return [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         raise UnfitRows([f"row {reader.line_num}: {error}"]) from error

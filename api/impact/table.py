@@ -38,8 +38,8 @@ from ledger_service.instants import clock_text, instant
 from ledger_service.keys import to_hex
 from ledger_service.risk_kinds import PARSERS
 
-MAX_ROWS = 10_000
-"""In one file, over all sheets."""
+MAX_ROWS = 20_000
+"""In one file, over all sheets, the template's own among them."""
 MAX_PROBLEMS = 200
 """Told of one file; whoever has so many has one of them many times."""
 
@@ -95,10 +95,10 @@ class Problem:
 class UnfitTable(LedgerError):
     """A table of facts that cannot be used as it is; `problems` names each place."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        told = list(problems[:MAX_PROBLEMS])
-        if len(problems) > MAX_PROBLEMS:
-            told.append(Problem("", None, "", "", f"and {len(problems) - MAX_PROBLEMS} more"))
+    def __init__(self, problems: Sequence[Problem], more: int = 0) -> None:
+        told = list(problems)
+        if more:
+            told.append(Problem("", None, "", "", f"and {more} more"))
         super().__init__("; ".join(map(str, told)))
         self.problems = told
 
@@ -206,6 +206,7 @@ def read(data: bytes, rules: Rules, kind: str | None = None) -> Table:
             raise UnfitTable([Problem("", None, "", "", str(error))]) from error
         alone = len(sheets) == 1
         for one in sheets:
+            reading.show(one)
             reading.sheet(one.name, one.rows, one.merged, kind if alone else None)
     else:
         if kind is None:
@@ -234,6 +235,7 @@ class _Reading:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.problems: list[Problem] = []
+        self.wrong = 0
         self.facts: list[Fact] = []
         self.left_out: list[tuple[str, int, str]] = []
 
@@ -241,12 +243,26 @@ class _Reading:
         if not self.problems and not self.facts:
             self.complain("", None, "", "", "there is nothing in it: fill in at least one row")
         self._hold_to_sites()
+        self._hold_to_once()
         if self.problems:
-            raise UnfitTable(self.problems)
+            raise UnfitTable(self.problems, self.wrong - len(self.problems))
         return Table(tuple(self.facts), tuple(self.left_out))
 
     def complain(self, sheet: str, row: int | None, column: str, title: str, what: str) -> None:
-        self.problems.append(Problem(sheet, row, column, title, what))
+        self.wrong += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(sheet, row, column, title, what))
+
+    def show(self, sheet: workbook.SheetOfCells) -> None:
+        """Complain of what nobody sees who opens the workbook and sends it."""
+        rows = [number for number, cells in sheet.rows if not cells[0].strip().startswith(NOTE)]
+        if sheet.is_hidden and len(rows) > 1 and _sheet_named(sheet.name) is not None:
+            what = "is hidden, and what stands there would be signed: show it, or delete it"
+            self.complain(sheet.name, None, "", "", what)
+        for number in rows:
+            if number in sheet.hidden:
+                what = "is hidden, by a filter maybe, and would be signed: show it, or delete it"
+                self.complain(sheet.name, number, "", "", what)
 
     def sheet(
         self, name: str, rows: Iterable[tuple[int, list[str]]], merged: Sequence[str], kind: str | None = None
@@ -335,10 +351,20 @@ class _Reading:
                 continue
             groups[key].append(row)
         for some in groups.values():
-            before = len(self.problems)
+            before = self.wrong
             fact = _Group(self, sheet, some).fact()
-            if len(self.problems) == before:
+            if self.wrong == before:
                 self.facts.append(fact)
+
+    def _hold_to_once(self) -> None:
+        """Complain of what two sheets of one kind both say."""
+        first: dict[tuple[str, ...], Fact] = {}
+        for one in self.facts:
+            other = first.setdefault(one.about, one)
+            if other is not one:
+                column = next(each for each in BY_KIND[one.kind].columns if each.is_key)
+                where = f"sheet {other.sheet}, row {other.row}" if other.sheet else f"row {other.row}"
+                self.complain(one.sheet, one.row, column.name, column.en, f"is said by {where} too: keep one of them")
 
     def _hold_to_sites(self) -> None:
         """Complain of what is said of places that are no sites of whoever says it."""
