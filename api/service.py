@@ -49,13 +49,12 @@ from ledger_service.ledger import Ledger, Record, Registration, UnknownStatement
 from ledger_service.membership import MemberState
 from ledger_service.offering import Offers
 from ledger_service.sight import Sight
-from ledger_service.trails import BATCH, Trails
+from ledger_service.trails import Trails
 
 MAX_FEED_READERS = 500
 INDEX = "index of trails"
-INDEX_RESTS_SECONDS = 1.0
-INDEX_GATHERS_SECONDS = 0.25
-"""How long the index rests while statements keep coming: after a whole batch, and after what was not one."""
+INDEX_RESTS_SECONDS = 0.25
+"""How long the index rests between two batches while statements keep coming: it reads some 500 a second then."""
 HOSTED_KINDS = ("custody-addresses", "despatch", "opening", "receipt")
 """What gives the gateways of custodial members something to do."""
 MAX_BUNDLES_AT_ONCE = 2
@@ -210,6 +209,7 @@ class Service:
             now, on_trouble=lambda name, error: self.metrics.round_errors.labels(name, kind_of(error).name).inc()
         )
         self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
+        self.trails.follow(self._indexed)
         self._index_saw = self.ledger.size
         self.ledger.thing_mac = self.trails.mac
         self.impact = Impact(network, self._registered)
@@ -335,15 +335,16 @@ class Service:
         """Bring the index of trails on. While statements stream in it reads a batch and rests, so that it takes a few
         hundredths of the machine; in quiet times it catches up.
         """
-        read = self.trails.index()
-        if not read.kinds.isdisjoint(KINDS):
-            self.rounds.nudge(News.INDEXED)
-        has_more = read.count == BATCH
+        has_more = self.trails.index()
         size, before = self.ledger.size, self._index_saw
         self._index_saw = size
         if size > before:
-            self.rounds.rest(INDEX, INDEX_RESTS_SECONDS if has_more else INDEX_GATHERS_SECONDS)
+            self.rounds.rest(INDEX, INDEX_RESTS_SECONDS)
         return has_more
+
+    def _indexed(self, kinds: frozenset[str]) -> None:
+        if not kinds.isdisjoint(KINDS):
+            self.rounds.nudge(News.INDEXED)
 
     def _policy(self, at: int) -> Policy:
         return self.ledger.custody_policy(at)

@@ -28,17 +28,15 @@ from ledger_service.store.tables import anchor, content, fork, statement
 from ledger_service.store.trail_tables import chain_unit, citation, mention, progress, saying, thing
 from ledger_service.trails.graph import Graph, Visible, is_substance
 from ledger_service.trails.holding import Held, Holdings, Row, Shipment
-from ledger_service.trails.index import Index, Read, among, chunks
+from ledger_service.trails.index import Index, among, chunks
 from ledger_service.trails.reading import Role, ThingSort
 
 __all__ = [
-    "BATCH",
     "Conflict",
     "Direction",
     "Gathered",
     "HeldThing",
     "Page",
-    "Read",
     "Recall",
     "Shipment",
     "TooMuchToFold",
@@ -46,8 +44,10 @@ __all__ = [
     "UnknownThing",
 ]
 
-BATCH = 500
-"""How many statements one step of the index reads: some 30 ms, and at most that of each second while others write."""
+BATCH = 125
+"""How many statements one step of the index reads: some 15 ms, so that no call waits long for its transaction."""
+READ_FIRST = 2_000
+"""How many statements are read before a question is answered, if the index is behind."""
 MAX_RECORDS = 50_000
 MAX_HEADERS = 200_000
 _ROUNDS = 4
@@ -220,14 +220,18 @@ class Trails:
         """The HMAC under which the index has a thing: it tells nobody without the key which thing it is."""
         return self._index.mac(thing)
 
-    def index(self) -> Read:
-        """Read a batch of statements; there may be more if it was a whole `BATCH`."""
-        return self._index.advance(BATCH)
+    def follow(self, on_read: Callable[[frozenset[str]], None]) -> None:
+        """Have `on_read` called, in whatever thread, with the kinds of the statements that were just read."""
+        self._index.on_read = on_read
 
-    def catch_up(self, limit: int = 4 * BATCH) -> int:
+    def index(self) -> bool:
+        """Read a batch of statements; whether there may be more."""
+        return self._index.advance(BATCH) == BATCH
+
+    def catch_up(self, limit: int = READ_FIRST) -> int:
         """Read what was registered last, up to `limit` statements; how many are still unread."""
         while limit > 0:
-            read = self._index.advance(min(BATCH, limit)).count
+            read = self._index.advance(min(BATCH, limit))
             if not read:
                 return 0
             limit -= read

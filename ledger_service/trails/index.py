@@ -11,7 +11,7 @@ import orjson
 import sqlalchemy as sa
 
 from ledger_service.sight import Sight
-from ledger_service.store import Store, insert_rows
+from ledger_service.store import Store, insert_rows, select_where
 from ledger_service.store.tables import content, reader, statement
 from ledger_service.store.trail_tables import (
     chain_unit,
@@ -33,11 +33,12 @@ _EVENTS = (Sort.EVENT, Sort.DECLARATION)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """How many statements one step of the index has read, and of which kinds."""
+class _Things:
+    """Things by name with their numbers: rows of those that are new, and of those that get back an erased name."""
 
-    count: int
-    kinds: frozenset[str] = frozenset()
+    ids: dict[str, int]
+    fresh: list[tuple[int, bytes, str, int]]
+    named: list[dict[str, Any]]
 
 
 class Index:
@@ -50,6 +51,8 @@ class Index:
         self._store = store
         self._key = key
         self._steps = steps
+        self.on_read: Callable[[frozenset[str]], None] = lambda _kinds: None
+        """Called with the kinds of the statements that a step has read, in whatever thread took it."""
         self._lane = threading.Lock()
         self._reading = threading.RLock()
         self._streams: dict[bytes, int] = {}
@@ -72,15 +75,15 @@ class Index:
 
     # Writing
 
-    def advance(self, limit: int) -> Read:
-        """Read up to `limit` statements more, in one durable step; none are left to read when it read none."""
+    def advance(self, limit: int) -> int:
+        """Read up to `limit` statements more, in one durable step; how many were read, 0 when all have been."""
         with self._lane:
             while True:
                 read = self._advance(limit)
                 if read is not None:
                     return read
 
-    def _advance(self, limit: int) -> Read | None:
+    def _advance(self, limit: int) -> int | None:
         """One attempt; None where something was erased meanwhile, which must not come back."""
         with self._store.read() as connection:
             start, erased = _indexed(connection), _last_forgotten(connection)
@@ -99,25 +102,28 @@ class Index:
                 .limit(limit)
             )
             rows = connection.execute(query).all()
-        if not rows:
-            return Read(0)
-        readings = [
-            (row, said)
-            for row in rows
-            if row.content is not None
-            and (said := read(row.kind, orjson.loads(row.content), row.digest, row.issuer)) is not None
-        ]
+            if not rows:
+                return 0
+            readings = [
+                (row, said)
+                for row in rows
+                if row.content is not None
+                and (said := read(row.kind, orjson.loads(row.content), row.digest, row.issuer)) is not None
+            ]
+            # Calls wait while something is written: whatever can be found out before is.
+            things = self._known(connection, readings)
         self._streams.clear()  # what a transaction gave out that then failed was never given
         with self._store.write() as connection:
             if _last_forgotten(connection) != erased:
                 return None
-            self._write(connection, readings)
+            self._write(connection, readings, things)
             end = rows[-1].position + 1
             connection.execute(sa.delete(progress))
             connection.execute(sa.insert(progress).values(id=1, indexed=end))
             self._steps("indexing")
         self._steps("indexed")
-        return Read(len(rows), frozenset(row.kind for row in rows))
+        self.on_read(frozenset(row.kind for row in rows))
+        return len(rows)
 
     def rebuild(self) -> None:
         """Forget all that was read and begin anew; which thing a unit of the chain was once said to be is kept."""
@@ -132,10 +138,13 @@ class Index:
                 self._steps("index cleared")
             self._start()
 
-    def _write(self, connection: sa.Connection, readings: Sequence[tuple[Any, Reading]]) -> None:
-        names = {name for _, said in readings for name, _ in said.mentions}
-        names |= {name for _, said in readings for source, target, _ in said.links for name in (source, target)}
-        ids = self._things(connection, names)
+    def _write(self, connection: sa.Connection, readings: Sequence[tuple[Any, Reading]], things: _Things) -> None:
+        ids = things.ids
+        if things.fresh:
+            insert_rows(connection, thing, ("id", "mac", "name", "sort"), things.fresh)
+        if things.named:
+            again = sa.update(thing).where(thing.c.id == sa.bindparam("key")).values(name=sa.bindparam("text"))
+            connection.execute(again, things.named)
         mentions, sayings, links, citations, units = [], [], [], [], []
         events: set[bytes] = set()
         for row, said in readings:
@@ -173,27 +182,21 @@ class Index:
                 insert_rows(connection, table, columns, found)
         self._take_back(connection, readings, events)
 
-    def _things(self, connection: sa.Connection, names: Collection[str]) -> dict[str, int]:
+    def _known(self, connection: sa.Connection, readings: Sequence[tuple[Any, Reading]]) -> _Things:
+        """The things that some statements name; those not known yet are given a number. Nobody else gives any."""
+        names = {name for _, said in readings for name, _ in said.mentions}
+        names |= {name for _, said in readings for source, target, _ in said.links for name in (source, target)}
         macs = {self.mac(name): name for name in names}
         ids: dict[str, int] = {}
-        nameless = []
-        for chunk in chunks(list(macs)):
-            for row in connection.execute(
-                sa.select(thing.c.id, thing.c.mac, thing.c.name).where(thing.c.mac.in_(chunk))
-            ):
-                ids[macs[row.mac]] = row.id
-                if row.name is None:
-                    nameless.append({"key": row.id, "text": macs[row.mac]})
+        named = []
+        for number, mac, name in select_where(connection, thing, ("id", "mac", "name"), "mac", list(macs)):
+            ids[macs[mac]] = number
+            if name is None:
+                named.append({"key": number, "text": macs[mac]})
         highest = connection.execute(sa.select(sa.func.max(thing.c.id))).scalar() or 0
-        fresh = sorted(name for name in names if name not in ids)
-        ids.update({name: number for number, name in enumerate(fresh, highest + 1)})
-        if fresh:
-            rows = [(ids[name], self.mac(name), name, int(sort_of(name))) for name in fresh]
-            insert_rows(connection, thing, ("id", "mac", "name", "sort"), rows)
-        if nameless:
-            named = sa.update(thing).where(thing.c.id == sa.bindparam("key")).values(name=sa.bindparam("text"))
-            connection.execute(named, nameless)
-        return ids
+        unknown = sorted((name, mac) for mac, name in macs.items() if name not in ids)
+        ids.update({name: number for number, (name, _) in enumerate(unknown, highest + 1)})
+        return _Things(ids, [(ids[name], mac, name, int(sort_of(name))) for name, mac in unknown], named)
 
     def _stream(self, connection: sa.Connection, stream: bytes) -> int:
         number = self._streams.get(stream)

@@ -4,6 +4,7 @@ It is the reading of the fold itself (`custody.kinds`, `custody.lineage.Event`),
 what a statement means.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -115,6 +116,8 @@ def read(kind: str, content: Mapping[str, Any], digest: bytes, issuer: bytes) ->
 
 def sort_of(thing: str) -> ThingSort:
     """Whether `thing`, the key of an identifier, is one thing or a batch."""
+    if _SINGLE.fullmatch(thing):
+        return ThingSort.SINGLE
     if thing.startswith(_PROCESS):
         return ThingSort.PROCESS
     found = identify(thing)
@@ -122,6 +125,8 @@ def sort_of(thing: str) -> ThingSort:
 
 
 _PROCESS = "process "
+# The keys of pallets and pieces, which most things are: the long way says the same of them.
+_SINGLE = re.compile(r"https://id\.gs1\.org/(?:00/\d{18}|01/\d{14}/21/[^/?#]+)", re.ASCII)
 
 
 def _event(content: Mapping[str, Any], digest: bytes, issuer: bytes) -> Reading | None:

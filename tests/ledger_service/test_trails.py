@@ -130,7 +130,7 @@ def told(ledger: Ledger, record: Record, audiences: dict[bytes, tuple[bytes, ...
     tell(ledger, order, audiences)
     steps = taken_steps(record.steps, PALLETS)
     trails = Trails(ledger, lambda units: {one: steps[one] for one in units if one in steps}, b"k" * 32)
-    while trails.index().count:
+    while trails.index():
         pass
     assert trails.catch_up() <= 0
     assert trails.indexed == len(order)
