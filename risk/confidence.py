@@ -41,13 +41,43 @@ def reliability(right: int, wrong: int) -> Fraction:
 def happens(disruption: Disruption, reliabilities: Mapping[str, Fraction]) -> Fraction:
     """How sure it is that `disruption` happens: one minus the chance that each of its sources is wrong.
 
-    1 − Π(1 − likelihood · reliability) over the latest word of each source (noisy-OR, Pearl 1988, 4.3.2); sources are
-    taken as independent, so a source that repeats another must not be a second one. Nothing is left of a cancelled one.
+    1 − Π(1 − likelihood · reliability) over the latest word of each source (noisy-OR, Pearl 1988, 4.3.2). Sources are
+    taken as independent as far as their reports do not refer to each other's or to the same third one's: those that
+    pass one alert on count once, as the surest of them. Nothing is left of a cancelled one.
     """
-    return corroborated(
-        Fraction(str(LIKELIHOOD[one.certainty])) * reliabilities.get(one.sender, reliability(0, 0))
+    chances = {
+        one.sender: Fraction(str(LIKELIHOOD[one.certainty])) * reliabilities.get(one.sender, reliability(0, 0))
         for one in disruption.latest
-    )
+    }
+    surest: dict[str, Fraction] = {}
+    for sender, origin in _origins(disruption, chances).items():
+        if sender in chances:
+            surest[origin] = max(surest.get(origin, Fraction(0)), chances[sender])
+    return corroborated(surest.values())
+
+
+def _origins(disruption: Disruption, chances: Mapping[str, Fraction]) -> dict[str, str]:
+    """Whose word each source of `disruption` passes on: its own, or that of one to which its reports refer.
+
+    Only who has spoken before can be repeated. Who repeats several counts with the surest of them, so that nobody makes
+    two sources one by naming both; one that is not among the sources is the origin of all who pass it on alone.
+    """
+    found: dict[str, str] = {}
+    for report in sorted(disruption.reports, key=lambda one: (one.sent, one.sender, one.identifier)):
+        if report.sender in found:
+            continue
+        others = {
+            sender
+            for one in disruption.reports
+            if one.sender == report.sender
+            for sender, _ in one.references
+            if sender != report.sender
+        }
+        said = sorted({found[one] for one in others if one in found}, key=lambda one: (-chances.get(one, 0), one))
+        senders = {one.sender for one in disruption.reports}
+        unknown = sorted(others - senders)
+        found[report.sender] = (*said, *unknown, report.sender)[0]
+    return found
 
 
 def corroborated(chances: Iterable[Fraction]) -> Fraction:

@@ -233,7 +233,7 @@ class Disruption:
     """One disruption with all its reports, oldest first. Exercises, tests and drafts are never mixed with actual ones.
 
     Of several sources the latest word of each counts: the onset is the earliest, the end the latest, the certainty
-    that of the surest; `confidence` joins them as independent sources.
+    that of the surest; `confidence.happens` joins them as far as they do not repeat each other.
     """
 
     key: str
@@ -284,16 +284,6 @@ class Disruption:
     @property
     def sources(self) -> tuple[str, ...]:
         return tuple(sorted({one.sender for one in self.reports}))
-
-    def confidence(self, reliability: dict[str, float]) -> float:
-        """How sure it is that this happens, 0 to 1: one minus the chance that every source is wrong.
-
-        `reliability` is how often a source is right, 0.7 where nothing is known of it.
-        """
-        wrong = 1.0
-        for one in self.latest:
-            wrong *= 1 - LIKELIHOOD[one.certainty] * reliability.get(one.sender, 0.7)
-        return 1 - wrong
 
     def touches(self, site: Site) -> bool:
         """Whether `site` lies in one of the areas, or is named by one."""

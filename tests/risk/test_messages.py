@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ledger_service import facts
 from ledger_service.risk_kinds import DisruptionFact
+from risk.confidence import happens
 from risk.disruption import (
     Action,
     Cancelled,
@@ -311,7 +313,8 @@ def test_one_disruption_on_three_paths_counts_once_and_shows_all_sources() -> No
         (found,) = gather([*order, paths[0]])
         assert found.sources == ("cma.example.org", "gdacs.org", "yongjiang")
         assert (found.onset, found.ends, found.certainty) == (NOON, NOON + timedelta(days=9), Certainty.OBSERVED)
-        assert found.confidence({"gdacs.org": 0.9}) == pytest.approx(1 - 0.1 * (1 - 0.75 * 0.7) * (1 - 0.35 * 0.7))
+        # The plant passes on what the weather service said, and does not make it surer.
+        assert happens(found, {"gdacs.org": Fraction(9, 10)}) == 1 - Fraction("0.1") * (1 - Fraction("0.525"))
 
 
 @pytest.mark.parametrize("status", [Status.EXERCISE, Status.TEST, Status.DRAFT, Status.SYSTEM])
