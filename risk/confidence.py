@@ -46,8 +46,8 @@ def happens(disruption: Disruption, reliabilities: Mapping[str, Fraction]) -> Fr
     pass one alert on count once, as the surest of them. Nothing is left of a cancelled one.
     """
     chances = {
-        one.sender: Fraction(str(LIKELIHOOD[one.certainty])) * reliabilities.get(one.sender, reliability(0, 0))
-        for one in disruption.latest
+        sender: Fraction(str(LIKELIHOOD[certainty])) * reliabilities.get(sender, reliability(0, 0))
+        for sender, certainty in disruption.likelihoods.items()
     }
     surest: dict[str, Fraction] = {}
     for sender, origin in _origins(disruption, chances).items():
@@ -62,21 +62,15 @@ def _origins(disruption: Disruption, chances: Mapping[str, Fraction]) -> dict[st
     Only who has spoken before can be repeated. Who repeats several counts with the surest of them, so that nobody makes
     two sources one by naming both; one that is not among the sources is the origin of all who pass it on alone.
     """
-    found: dict[str, str] = {}
+    named: dict[str, set[str]] = {}
     for report in sorted(disruption.reports, key=lambda one: (one.sent, one.sender, one.identifier)):
-        if report.sender in found:
-            continue
-        others = {
-            sender
-            for one in disruption.reports
-            if one.sender == report.sender
-            for sender, _ in one.references
-            if sender != report.sender
-        }
+        named.setdefault(report.sender, set()).update(sender for sender, _ in report.references)
+    found: dict[str, str] = {}
+    for sender, others in named.items():
+        others.discard(sender)
         said = sorted({found[one] for one in others if one in found}, key=lambda one: (-chances.get(one, 0), one))
-        senders = {one.sender for one in disruption.reports}
-        unknown = sorted(others - senders)
-        found[report.sender] = (*said, *unknown, report.sender)[0]
+        unknown = sorted(others - named.keys())
+        found[sender] = (*said, *unknown, sender)[0]
     return found
 
 

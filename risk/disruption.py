@@ -6,11 +6,13 @@ formats. Reports of one disruption are gathered: it counts once and shows all it
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from bisect import insort
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 
 from risk.errors import MalformedFact, RiskError
@@ -193,6 +195,10 @@ class Report:
     def name(self) -> tuple[str, str]:
         return (self.sender, self.identifier)
 
+    def says_the_same(self, other: "Report") -> bool:
+        """Whether both say the same, in whatever format and bytes they came."""
+        return self is other or replace(self, original="", format="") == replace(other, original="", format="")
+
     def check(self) -> None:
         """Raise MalformedFact unless it can be true: aware times in order, places on this earth, shares."""
         where = f"report {self.identifier} of {self.sender}"
@@ -228,25 +234,77 @@ class Cancelled(RiskError):
         self.by = by
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Disruption:
     """One disruption with all its reports, oldest first. Exercises, tests and drafts are never mixed with actual ones.
 
-    Of several sources the latest word of each counts: the onset is the earliest, the end the latest, the certainty
-    that of the surest; `confidence.happens` joins them as far as they do not repeat each other.
+    A source is heard through those who pass its reports on (`passed_on`, for each report who did): each of them hands
+    on the source's words as it has them, and takes back or replaces no words that somebody else handed on. Of several
+    sources the latest word of each counts: the onset is the earliest, the end the latest, the certainty that of the
+    surest; `confidence` joins them as independent sources.
     """
 
     key: str
     status: Status
     reports: tuple[Report, ...]
+    passed_on: tuple[frozenset[str], ...] = ()
+
+    @cached_property
+    def words(self) -> tuple[tuple[Report, frozenset[str]], ...]:
+        """The last report of each source that is not cancelled, as each of those has it who pass it on, and who."""
+        last: dict[tuple[str, str], int] = {}
+        for at, report in enumerate(self.reports):
+            for member in self._members(at):
+                last[report.sender, member] = at
+        stand: dict[int, set[str]] = defaultdict(set)
+        for (_, member), at in last.items():
+            stand[at].add(member)
+        return tuple(
+            (self.reports[at], frozenset(stand[at]))
+            for at in sorted(stand)
+            if self.reports[at].action is not Action.CANCEL
+        )
+
+    def _members(self, at: int) -> frozenset[str]:
+        """Who passed a report on; where nobody is named its source did."""
+        return self.passed_on[at] if self.passed_on else frozenset({self.reports[at].sender})
 
     @property
     def latest(self) -> tuple[Report, ...]:
-        """The last report of each source that is not cancelled."""
-        last: dict[str, Report] = {}
-        for report in self.reports:
-            last[report.sender] = report
-        return tuple(one for one in last.values() if one.action is not Action.CANCEL)
+        return tuple(report for report, _ in self.words)
+
+    def of_senders(self, senders: Collection[str]) -> "Disruption":
+        """The same with the reports of these senders alone."""
+        kept = [at for at, one in enumerate(self.reports) if one.sender in senders]
+        passed_on = tuple(self.passed_on[at] for at in kept) if self.passed_on else ()
+        return replace(self, reports=tuple(self.reports[at] for at in kept), passed_on=passed_on)
+
+    @cached_property
+    def disputes(self) -> tuple[tuple[Report, frozenset[str], str], ...]:
+        """Reports that members pass on otherwise than others do: each with those who stand by it, and what differs."""
+        found = []
+        of_name: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for at, report in enumerate(self.reports):
+            of_name[report.name].append(at)
+        for some in of_name.values():
+            if len(some) > 1:
+                found += [(self.reports[at], self._members(at), OTHERWISE) for at in some]
+        standing = {report.sender for report, _ in self.words}
+        taken_back = {one.sender for one in self.reports if one.action is Action.CANCEL} & standing
+        for report, members in self.words:
+            if report.sender in taken_back and not self._is_renewed(report):
+                found.append((report, members, TAKEN_BACK))
+        return tuple(found)
+
+    def _is_renewed(self, report: Report) -> bool:
+        """Whether `report` came after all cancellations of its sender."""
+        at = self.reports.index(report)
+        return not any(one.sender == report.sender and one.action is Action.CANCEL for one in self.reports[at:])
+
+    @property
+    def is_disputed(self) -> bool:
+        """Whether members pass on reports of one source that contradict each other."""
+        return bool(self.disputes)
 
     @property
     def is_cancelled(self) -> bool:
@@ -285,117 +343,195 @@ class Disruption:
     def sources(self) -> tuple[str, ...]:
         return tuple(sorted({one.sender for one in self.reports}))
 
+    @property
+    def likelihoods(self) -> dict[str, Certainty]:
+        """How sure each source is; passed on by several it is one source, and the surest of its words counts."""
+        found: dict[str, Certainty] = {}
+        for one in self.latest:
+            found[one.sender] = min(one.certainty, found.get(one.sender, one.certainty), key=list(Certainty).index)
+        return found
+
     def touches(self, site: Site) -> bool:
         """Whether `site` lies in one of the areas, or is named by one."""
         return any(_touches(area, site) for area in self.areas)
 
 
-def gather(reports: Iterable[Report]) -> list[Disruption]:
+OTHERWISE = "another member passes it on in other words: it is disputed, and both count"
+TAKEN_BACK = (
+    "another member passes on that its source took it back: it is disputed, and stands until you pass that on too"
+)
+
+
+def gather(reports: Iterable[Report], members: Iterable[str] | None = None) -> list[Disruption]:
     """The disruptions that `reports` are about, each once, whatever the order in which they came.
 
     Two reports are of one disruption if they name the same key or one refers to the other, and have the same status.
-    Raises MalformedFact, and Cancelled for an update of what its own source had cancelled.
+    `members` says of each report who passed it on; without that each is of its own sender.
+    Raises MalformedFact, and Cancelled for an update of what its own source had cancelled, as that member has it.
     """
-    known: dict[tuple[Status, str, str], Report] = {}
-    for report in sorted(reports, key=lambda one: (one.sent, one.sender, one.identifier)):
-        report.check()
-        known.setdefault((report.status, *report.name), report)
-    group = _Groups()
-    for (status, *name), report in known.items():
-        here = (status, "report", *name)
-        group.join(here, here)
-        if report.key is not None:
-            group.join(here, (status, "key", report.key))
-        for reference in report.references:
-            group.join(here, (status, "report", *reference))
-    members: dict[tuple[str, ...], list[Report]] = defaultdict(list)
-    for (status, *name), report in known.items():
-        members[group.find((status, "report", *name))].append(report)
-    disruptions = []
-    for found in members.values():
-        _check_cancelled(found)
-        key = min((one.key for one in found if one.key is not None), default=None)
-        first = found[0]
-        disruptions.append(Disruption(key or f"{first.sender}/{first.identifier}", first.status, tuple(found)))
-    return sorted(disruptions, key=lambda one: (one.reports[0].sent, one.key, one.status))
+    gathering = Gathering(is_checked=True)
+    found = list(reports)
+    by = [one.sender for one in found] if members is None else list(members)
+    for report, member in sorted(zip(found, by, strict=True), key=lambda one: (_place(one[0]), one[1])):
+        gathering.take(report, member)
+    if members is None:
+        return [replace(one, passed_on=()) for one in gathering.disruptions]
+    return list(gathering.disruptions)
+
+
+_Token = tuple[str, ...]
+MAX_REPORTS = 1_000
+"""Reports of one disruption that one member may pass on: further ones are another disruption."""
 
 
 class Gathering:
     """The disruptions of reports as members state them, one after the other: `gather` of those that count.
 
-    Of two that differ under one name the first one stated holds. What a member reports itself (by the form or as a
+    A report is the same as another of its sender and identifier if it says the same; then it is passed on by both
+    members. If not, both are there, each as its member has it: who states a name first does not own it. Of two that
+    differ and that one member states the first one holds. What a member reports itself (by the form or as a
     notification) it says in its own name, and in a member's name nobody else says anything.
     """
 
-    def __init__(self) -> None:
-        self.issuers: dict[tuple[str, str], frozenset[str]] = {}
-        self._reports: dict[tuple[str, str], Report] = {}
-        self._group_of: dict[tuple[str, ...], int] = {}
-        self._groups: dict[int, Disruption] = {}
-        self._tokens: dict[int, set[tuple[str, ...]]] = {}
+    def __init__(self, *, is_checked: bool = False) -> None:
+        self._is_checked = is_checked
+        """whether the reports to come have counted before, where all of them were gathered"""
+        self._group_of: dict[_Token, int] = {}
+        self._groups: dict[int, _Group] = {}
         self._count = 0
 
     @property
     def disruptions(self) -> tuple[Disruption, ...]:
         """In the order of `gather`."""
-        return tuple(sorted(self._groups.values(), key=lambda one: (one.reports[0].sent, one.key, one.status)))
+        found = (one.disruption for one in self._groups.values())
+        return tuple(sorted(found, key=lambda one: (one.reports[0].sent, one.key, one.status)))
+
+    def has(self, report: Report, member: str) -> bool:
+        """Whether `member` has stated a report of this name and status."""
+        group = self._group_of.get((report.status, "report", *report.name))
+        return group is not None and (report.name, member) in self._groups[group].own
 
     def check(self, report: Report, member: str) -> None:
         """Raise MalformedFact, or Cancelled, if `report` would count for nothing, coming from `member` now."""
-        self._joined(report, member)
+        self._fit(report, member)
 
     def take(self, report: Report, member: str) -> None:
         """Count `report`, stated by `member`. Raises as `check` does, and then it counts for nothing."""
-        joined, tokens, groups = self._joined(report, member)
-        self.issuers[report.name] = self.issuers.get(report.name, frozenset()) | {member}
-        if report.name in self._reports:
-            return
-        self._reports[report.name] = report
-        self._count += 1
-        for group in groups:
-            tokens |= self._tokens.pop(group)
-            del self._groups[group]
-        self._groups[self._count], self._tokens[self._count] = joined, tokens
-        self._group_of |= dict.fromkeys(tokens, self._count)
+        tokens, numbers = self._fit(report, member)
+        groups = sorted(((number, self._groups[number]) for number in numbers), key=lambda one: -len(one[1].entries))
+        if groups:
+            number, group = groups[0]
+        else:
+            self._count += 1
+            number, group = self._count, _Group()
+            self._groups[number] = group
+        for other, lesser in groups[1:]:
+            group.join(lesser)
+            del self._groups[other]
+            self._group_of |= dict.fromkeys(lesser.tokens, number)
+        group.tokens |= tokens
+        self._group_of |= dict.fromkeys(tokens, number)
+        group.add(report, member)
 
-    def _joined(self, report: Report, member: str) -> tuple[Disruption, set[tuple[str, ...]], set[int]]:
-        """What `report` makes of the disruptions that it is about, by what it names and which groups these are."""
+    def _fit(self, report: Report, member: str) -> tuple[set[_Token], set[int]]:
+        """What `report` names, and which groups these are, if it fits them."""
         report.check()
-        if (report.format in _OWN_FORMATS or report.sender.startswith("0x")) and report.sender != member:
-            raise MalformedFact("a member reports in its own name alone", f"report {report.identifier}")
-        known = self._reports.get(report.name)
-        if known is not None and replace(known, original="", format="") != replace(report, original="", format=""):
-            raise MalformedFact(
-                f"another statement has report {report.identifier} of {report.sender} otherwise; the first one holds",
-                f"report {report.identifier}",
-            )
-        tokens: set[tuple[str, ...]] = {(report.status, "report", *report.name)}
+        where = f"report {report.identifier}"
+        is_own = report.format in _OWN_FORMATS or report.sender.startswith("0x")
+        if not self._is_checked and is_own and report.sender != member:
+            raise MalformedFact("a member reports in its own name alone", where)
+        tokens: set[_Token] = {(report.status, "report", *report.name)}
         tokens |= {(report.status, "report", *one) for one in report.references}
         tokens |= set() if report.key is None else {(report.status, "key", report.key)}
-        groups = {self._group_of[one] for one in tokens if one in self._group_of}
-        reports = [one for group in groups for one in self._groups[group].reports]
-        (joined,) = gather([*reports, report])
-        return joined, tokens, groups
+        numbers = {self._group_of[one] for one in tokens if one in self._group_of}
+        groups = [self._groups[one] for one in numbers]
+        known = next((group.own[report.name, member] for group in groups if (report.name, member) in group.own), None)
+        if known is not None:
+            if not known.says_the_same(report):
+                raise MalformedFact(
+                    f"you have stated report {report.identifier} of {report.sender} otherwise; the first one holds",
+                    where,
+                )
+            return tokens, numbers
+        if not self._is_checked and sum(group.counts[member] for group in groups) >= MAX_REPORTS:
+            raise MalformedFact(
+                f"you have passed on {MAX_REPORTS} reports of this disruption: begin another one", where
+            )
+        # As each member has it, nothing goes on that was taken back; where groups join, theirs are joined too.
+        voices = {(report.sender, member)}
+        if len(groups) > 1:
+            seen = Counter(voice for group in groups for voice in group.voices)
+            voices |= {voice for voice, count in seen.items() if count > 1}
+        for voice in voices:
+            said = [one for group in groups for one in group.voices.get(voice, ())]
+            _check_cancelled(sorted([*said, report] if voice == (report.sender, member) else said, key=_place))
+        return tokens, numbers
 
 
 _OWN_FORMATS = ("form", "cx-0146")
 
 
-class _Groups:
-    """What belongs together (union-find)."""
+@dataclass
+class _Entry:
+    """A report and those who pass it on, in these words."""
+
+    report: Report
+    members: set[str]
+
+
+class _Group:
+    """The reports of one disruption: in order, by name, and as each member has those of each source."""
 
     def __init__(self) -> None:
-        self._parent: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.entries: list[_Entry] = []
+        self.of_name: dict[tuple[str, str], list[_Entry]] = defaultdict(list)
+        self.own: dict[tuple[tuple[str, str], str], Report] = {}
+        self.voices: dict[tuple[str, str], list[Report]] = defaultdict(list)
+        self.counts: Counter[str] = Counter()
+        self.tokens: set[_Token] = set()
+        self._made: Disruption | None = None
 
-    def find(self, one: tuple[str, ...]) -> tuple[str, ...]:
-        self._parent.setdefault(one, one)
-        while self._parent[one] != one:
-            self._parent[one] = self._parent[self._parent[one]]
-            one = self._parent[one]
-        return one
+    def add(self, report: Report, member: str) -> None:
+        """Add what `member` passes on; what it has passed on before changes nothing."""
+        if (report.name, member) in self.own:
+            return
+        self._made = None
+        entry = next((one for one in self.of_name[report.name] if one.report.says_the_same(report)), None)
+        if entry is None:
+            entry = _Entry(report, set())
+            insort(self.entries, entry, key=lambda one: _place(one.report))
+            self.of_name[report.name].append(entry)
+        entry.members.add(member)
+        self.own[report.name, member] = entry.report
+        self.counts[member] += 1
+        insort(self.voices[report.sender, member], entry.report, key=_place)
 
-    def join(self, one: tuple[str, ...], other: tuple[str, ...]) -> None:
-        self._parent[self.find(one)] = self.find(other)
+    def join(self, other: "_Group") -> None:
+        """Add all that `other` has."""
+        for entry in other.entries:
+            for member in sorted(entry.members):
+                self.add(entry.report, member)
+        self.tokens |= other.tokens
+        self._made = None
+
+    @property
+    def disruption(self) -> Disruption:
+        if self._made is None:
+            reports = tuple(one.report for one in self.entries)
+            key = min((one.key for one in reports if one.key is not None), default=None)
+            first = reports[0]
+            self._made = Disruption(
+                key or f"{first.sender}/{first.identifier}",
+                first.status,
+                reports,
+                tuple(frozenset(one.members) for one in self.entries),
+            )
+        return self._made
+
+
+def _place(report: Report) -> tuple[datetime, str, str]:
+    """Reports come in the order in which they were sent."""
+    return report.sent, report.sender, report.identifier
 
 
 def _check_cancelled(reports: Sequence[Report]) -> None:

@@ -252,70 +252,64 @@ def hits(
     disruption: Disruption,
     known: Known,
     *,
-    issuers: Mapping[Name, frozenset[str]],
     reliabilities: Mapping[str, Fraction] | None = None,
     places: Places | None = None,
 ) -> tuple[Hit | LinkHit, ...]:
     """What `disruption` does to sites and links of the network, in order of their keys; nothing once it is cancelled.
 
-    `issuers` are the members who stated each report. A site stops on the day that its owner names, else with the
+    A site stops on the day that its owner names, else with the
     onset, and is back on the owner's day, else after the days that its owner takes to recover, else after
     `ASSUMED_DAYS`; that a feed no longer lists an event ends the event and not the recovery. What its owner calls over
     hits its site no more, and what is over for certain before the day of the network is left out. `reliabilities` is
     how often a source is right.
     """
-    reading = _Reading(disruption, places or Places(known), issuers)
-    return reading.hits(reliabilities or {})
+    return _Reading(disruption, places or Places(known)).hits(reliabilities or {})
 
 
-def told(
-    disruption: Disruption,
-    known: Known,
-    *,
-    issuers: Mapping[Name, frozenset[str]],
-    places: Places | None = None,
-) -> tuple[Told, ...]:
-    """What of the reports of `disruption` counts for nothing, each told to those who stated it."""
-    return tuple(_Reading(disruption, places or Places(known), issuers).told)
+def told(disruption: Disruption, known: Known, *, places: Places | None = None) -> tuple[Told, ...]:
+    """What of the reports of `disruption` counts for nothing, and which are disputed: told to those who stated them."""
+    found = list(_Reading(disruption, places or Places(known)).told)
+    for report, members, what in disruption.disputes:
+        found += [Told(member, report.name, what) for member in sorted(members)]
+    return tuple(found)
 
 
 class _Reading:
     """A disruption held against a network: which word bears on what."""
 
-    def __init__(self, disruption: Disruption, places: Places, issuers: Mapping[Name, frozenset[str]]) -> None:
+    def __init__(self, disruption: Disruption, places: Places) -> None:
         self.places = places
-        self.issuers = issuers
         self.told: list[Told] = []
         self.sites: dict[str, list[_Word]] = defaultdict(list)
         self.links: dict[tuple[str, int], list[_Word]] = defaultdict(list)
         self.back: dict[str, set[str | None]] = defaultdict(set)
         """What their owners call back at which sites: lines by their parts, all of it by None."""
         self.disruption = disruption
-        self.everywhere = {one.sender for one in disruption.latest if self._take(one)}
+        self.everywhere = {report.sender for report, members in disruption.words if self._take(report, members)}
         """Senders who say that it happens and not where."""
         self._bearings: dict[tuple[int, ...], _Bearing] = {}
 
-    def _tell(self, report: Report, what: str, members: Iterable[str] | None = None) -> None:
-        whose = self.issuers.get(report.name, frozenset()) if members is None else members
-        self.told += [Told(member, report.name, what) for member in sorted(whose)]
+    def _tell(self, report: Report, what: str, members: Iterable[str]) -> None:
+        self.told += [Told(member, report.name, what) for member in sorted(members)]
 
-    def _take(self, report: Report) -> bool:
-        """Note what a report bears on; whether it counts everywhere, as it names no place.
+    def _take(self, report: Report, members: frozenset[str]) -> bool:
+        """Note what a report bears on, by the word of `members`; whether it counts everywhere, as it names no place.
 
         Whether an area covers anything is told to nobody: whoever asked in small circles would find others' sites.
         """
         if report.format == CX and report.event != "capacity-reduction":
-            self._tell(report, f"tells of a {report.event.replace('-', ' ')}, which stops no site")
+            self._tell(report, f"tells of a {report.event.replace('-', ' ')}, which stops no site", members)
             return False
         if report.parts and not report.areas:
-            self._take_parts(report)
+            self._take_parts(report, members)
             return False
         if report.parts and not all(isinstance(one, Named) and one.kind is Place.SITE for one in report.areas):
             # Else whoever names areas and parts could find out who makes them there.
-            self._tell(report, "its parts count for the sites that it names and for no area: that stops all in it")
+            what = "its parts count for the sites that it names and for no area: that stops all in it"
+            self._tell(report, what, members)
         for area in report.areas:
             if isinstance(area, Named) and area.kind is Place.SITE:
-                self._take_site(report, area)
+                self._take_site(report, area, members)
                 continue
             if report.is_over and report.format != GDACS:
                 continue
@@ -326,10 +320,9 @@ class _Reading:
                 self.links[link.key, after].append(word)
         return not report.areas
 
-    def _take_site(self, report: Report, area: Named) -> None:
+    def _take_site(self, report: Report, area: Named, members: frozenset[str]) -> None:
         """Of a site that nobody has described the issuer is told the same as of a stranger's."""
         key = self.places.named(area.name)
-        members = self.issuers.get(report.name, frozenset())
         speak = {member for member in members if key is not None and self.places.may_speak(member, key)}
         self._tell(report, f"names the site {area.name}, which its issuer neither owns nor deals with", members - speak)
         if key is None or not speak:
@@ -350,9 +343,9 @@ class _Reading:
             if parts:
                 self._note(report, area, key, parts, is_owner=member == owner)
 
-    def _take_parts(self, report: Report) -> None:
+    def _take_parts(self, report: Report, members: frozenset[str]) -> None:
         """What names parts and no place is about all the issuer's own sites that make them."""
-        for member in sorted(self.issuers.get(report.name, frozenset())):
+        for member in sorted(members):
             unknown = set(report.parts)
             for site in self.places.sites_of(member):
                 found = {name: self.places.lines_named(name, site, member) for name in report.parts}
@@ -408,8 +401,7 @@ class _Reading:
         if key not in self._bearings:
             # A report that covers other sites alone makes nothing surer here, or it would tell that they are there.
             senders = self.everywhere | {one.report.sender for one in words}
-            reports = tuple(one for one in self.disruption.reports if one.sender in senders)
-            sure = happens(replace(self.disruption, reports=reports), reliabilities)
+            sure = happens(self.disruption.of_senders(senders), reliabilities)
             self._bearings[key] = _Bearing(sure, _cause(words), _sources(words))
         return self._bearings[key]
 

@@ -295,7 +295,7 @@ class Alerts:
         return _UnderWay(
             at=at,
             live=live,
-            before={one: self._disruptions.hits(self._disruptions.live(one, at, start), at, start) for one in live},
+            before={one: self._disruptions.hits(self._disruptions.live(one, at, start), at) for one in live},
             now={status: self._disruptions.hits(disruptions, at) for status, disruptions in live.items()},
             to_come=members,
             concerned={status: [] for status in live},

@@ -7,7 +7,7 @@ statement; to all others a disruption shows in nothing but the origins of their 
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -30,10 +30,12 @@ from ledger_service.store.trail_tables import forgotten
 from risk import hits as striking
 from risk.disruption import Disruption, Gathering, Report, Status, gather
 from risk.errors import RiskError
-from risk.hits import ASSUMED_DAYS, Name, Places, Told
+from risk.hits import ASSUMED_DAYS, Places, Told
 from risk.messages import GDACS, Feed, content_of, read, report_of
 from risk.sharing import Hit, LinkHit
 
+_Key = tuple[Status, str, str]
+"""Reports by what they are meant as, their sender and identifier."""
 BATCH = 5_000
 KEPT_GATHERED = 4
 KEPT_PLACES = 4
@@ -75,10 +77,9 @@ class Stated:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The disruptions of a checkpoint in the order of `gather`, who stated each report, and all the statements."""
+    """The disruptions of a checkpoint in the order of `gather`, and all the statements."""
 
     disruptions: tuple[Disruption, ...]
-    issuers: Mapping[Name, frozenset[str]]
     stated: Sequence[Stated]
 
     @cached_property
@@ -93,9 +94,9 @@ class Gathered:
         start = bisect_left(days, day - timedelta(days=longest_days + 1))
         return [one for one in ordered[start:] if not one.is_cancelled]
 
-    def holding(self, name: Name) -> Disruption | None:
+    def holding(self, report: Report) -> Disruption | None:
         """The disruption that a report belongs to."""
-        return self._by_report.get(name)
+        return self._by_report.get((report.status, *report.name))
 
     def known_as(self, key: str) -> list[Disruption]:
         """Those that somebody who sees some of the reports may call by `key`."""
@@ -110,9 +111,14 @@ class Gathered:
 
         What hangs together by a report that the reader may not see is several; of what it may see nothing of, none.
         """
-        seen = [one for report in disruption.reports for one in self._by_name[report.name] if is_shown(sight, one)]
-        pieces = gather(one.report for one in seen)
-        return [(piece, [one for one in seen if one.report in piece.reports]) for piece in pieces]
+        names = dict.fromkeys((report.status, *report.name) for report in disruption.reports)
+        seen = [one for name in names for one in self._by_name[name] if is_shown(sight, one)]
+        pieces = gather((one.report for one in seen), (to_hex(one.issuer) for one in seen))
+        within = {report.name: at for at, piece in enumerate(pieces) for report in piece.reports}
+        found: list[tuple[Disruption, list[Stated]]] = [(piece, []) for piece in pieces]
+        for one in seen:
+            found[within[one.report.name]][1].append(one)
+        return found
 
     def find(self, key: str, sight: Sight) -> list[tuple[Disruption, list[Stated]]]:
         """What a reader knows by `key`: one for each status. Raises UnknownDisruption."""
@@ -122,8 +128,8 @@ class Gathered:
         return found
 
     @cached_property
-    def _by_report(self) -> dict[Name, Disruption]:
-        return {report.name: one for one in self.disruptions for report in one.reports}
+    def _by_report(self) -> dict[_Key, Disruption]:
+        return {(one.status, *report.name): one for one in self.disruptions for report in one.reports}
 
     @cached_property
     def _by_key(self) -> dict[str, list[Disruption]]:
@@ -135,11 +141,11 @@ class Gathered:
         return found
 
     @cached_property
-    def _by_name(self) -> dict[Name, list[Stated]]:
-        found: dict[Name, list[Stated]] = {}
+    def _by_name(self) -> dict[_Key, list[Stated]]:
+        found: dict[_Key, list[Stated]] = {}
         for one in self.stated:
             if one.trouble is None:
-                found.setdefault(one.report.name, []).append(one)
+                found.setdefault((one.report.status, *one.report.name), []).append(one)
         return found
 
 
@@ -155,9 +161,7 @@ class Disruptions:
         self._forgotten = 0
         self._kept: OrderedDict[int, Gathered] = OrderedDict()
         self._places: OrderedDict[int, Places] = OrderedDict()
-        self._hits: OrderedDict[
-            tuple[int, int], tuple[Disruption, Places, tuple[frozenset[str], ...], tuple[Hit | LinkHit, ...]]
-        ] = OrderedDict()
+        self._hits: OrderedDict[tuple[int, int], tuple[Disruption, Places, tuple[Hit | LinkHit, ...]]] = OrderedDict()
 
     def at(self, size: int | None = None) -> Gathered:
         """What the statements at positions below `size` tell, by default all that are anchored."""
@@ -178,7 +182,7 @@ class Disruptions:
             for one in stated:
                 if one.trouble is None:
                     gathering.take(one.report, to_hex(one.issuer))
-        return Gathered(gathering.disruptions, dict(gathering.issuers), stated)
+        return Gathered(gathering.disruptions, stated)
 
     def live(self, status: Status, at: Checkpointed, size: int | None = None) -> list[Disruption]:
         """The disruptions of a status that may still matter on the day of a checkpoint; with `size`, by the statements
@@ -194,30 +198,27 @@ class Disruptions:
         found = {}
         for key in keys:
             for piece, _ in gathered.find(key, sight):
-                whole = gathered.holding(piece.reports[0].name)
+                whole = gathered.holding(piece.reports[0])
                 assert whole is not None, "what is seen is there"
                 found[whole.status, whole.key] = whole
         return [found[one] for one in sorted(found)]
 
-    def hits(self, disruptions: Sequence[Disruption], at: Checkpointed, size: int | None = None) -> list[Hit | LinkHit]:
-        """What `disruptions` do to sites and links of the network at a checkpoint; `size` as in `live`."""
-        issuers, places = self.at(at.size if size is None else size).issuers, self._places_of(at)
-        return [hit for one in disruptions for hit in self._hits_of(one, issuers, places)]
+    def hits(self, disruptions: Sequence[Disruption], at: Checkpointed) -> list[Hit | LinkHit]:
+        """What `disruptions` do to sites and links of the network at a checkpoint."""
+        places = self._places_of(at)
+        return [hit for one in disruptions for hit in self._hits_of(one, places)]
 
-    def _hits_of(
-        self, disruption: Disruption, issuers: Mapping[Name, frozenset[str]], places: Places
-    ) -> tuple[Hit | LinkHit, ...]:
+    def _hits_of(self, disruption: Disruption, places: Places) -> tuple[Hit | LinkHit, ...]:
         """The hits of one disruption; those of the last ones are kept, as most are asked for again and again."""
-        by = tuple(issuers.get(one.name, frozenset()) for one in disruption.reports)
         place = (id(disruption), id(places))
         with self._lane:
             kept = self._hits.get(place)
-            if kept is not None and kept[0] is disruption and kept[1] is places and kept[2] == by:
+            if kept is not None and kept[0] is disruption and kept[1] is places:
                 self._hits.move_to_end(place)
-                return kept[3]
-        found = striking.hits(disruption, places.known, issuers=issuers, places=places)
+                return kept[2]
+        found = striking.hits(disruption, places.known, places=places)
         with self._lane:
-            self._hits[place] = (disruption, places, by, found)
+            self._hits[place] = (disruption, places, found)
             if len(self._hits) > KEPT_HITS:
                 self._hits.popitem(last=False)
         return found
@@ -232,9 +233,9 @@ class Disruptions:
         if at is None:
             return found
         places = self._places_of(at)
-        whole = {id(one): one for one in (gathered.holding(each.report.name) for each in own) if one is not None}
+        whole = {id(one): one for one in (gathered.holding(each.report) for each in own) if one is not None}
         for one in whole.values():
-            told = striking.told(one, at.known, issuers=gathered.issuers, places=places)
+            told = striking.told(one, at.known, places=places)
             found += [each for each in told if each.member == name]
         return found
 
@@ -248,8 +249,8 @@ class Disruptions:
         found: list[Told] = []
         for one in reports:
             said = report_of(DisruptionFact.parse({**content_of(one), "to": []}))
-            alone = Disruption(said.identifier, said.status, (said,))
-            found += striking.told(alone, at.known, issuers={said.name: frozenset({name})}, places=places)
+            alone = Disruption(said.identifier, said.status, (said,), (frozenset({name}),))
+            found += striking.told(alone, at.known, places=places)
         return list(dict.fromkeys(found))
 
     def read(self, form: str, data: bytes, member: bytes, now: int) -> Feed:
@@ -277,7 +278,7 @@ class Disruptions:
                         raise
                     unread.append((report.identifier, str(error)))
                     continue
-                if to_hex(member) not in self._gathering.issuers.get(report.name, ()):
+                if not self._gathering.has(report, to_hex(member)):
                     fresh.append(report)
         return Feed(tuple(fresh), tuple(unread), feed.original)
 

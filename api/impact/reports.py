@@ -72,7 +72,7 @@ class Reports:
         """What `disruptions` do to `reader` by the facts of two checkpoints on the same day, None where it sees nothing
         hit; one and the same where nothing that it may see has changed. Nothing is registered.
         """
-        then = self._seen(reader, self._disruptions.hits(disruptions, before, at.size), before)
+        then = self._seen(reader, self._disruptions.hits(disruptions, before), before)
         now = self._seen(reader, self._disruptions.hits(disruptions, at), at)
         if then is not None and now is not None and replace(then, checkpoint=now.checkpoint).digest == now.digest:
             found = self._assessed(now)

@@ -130,7 +130,7 @@ class Reviews:
         found: set[bytes] = set()
         for some in live.values():
             for then in (before, at):
-                found |= owners_reached(then, self._disruptions.hits(some, then, at.size))
+                found |= owners_reached(then, self._disruptions.hits(some, then))
         return {one for one in found if self._is_active(one)}
 
     def _look(self, work: _UnderWay, member: bytes) -> None:

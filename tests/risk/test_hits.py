@@ -24,7 +24,7 @@ from risk.disruption import (
     gather,
 )
 from risk.facts import Known
-from risk.hits import ASSUMED_DAYS, CLOSED_DAYS, Name, Places, hits, told
+from risk.hits import ASSUMED_DAYS, CLOSED_DAYS, Places, hits, told
 from risk.network import Calendar, Lead, Line, Site, SupplyLink, SupplyNetwork
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, LinkHit, Source
@@ -93,13 +93,14 @@ def word(member: str, *sites: str, **details: Any) -> Report:
     return alert(*(Named(Place.SITE, f"urn:site:{one}") for one in sites), **(given | details))
 
 
-def issuers(*reports: Report) -> dict[Name, frozenset[str]]:
-    return {one.name: frozenset({one.sender if one.sender.startswith("0x") else BUYER}) for one in reports}
+def joined(*reports: Report) -> Disruption:
+    """The disruption of these reports: members speak for themselves, and a buyer passes on what feeds say."""
+    (disruption,) = gather(reports, [one.sender if one.sender.startswith("0x") else BUYER for one in reports])
+    return disruption
 
 
 def struck(*reports: Report, by: Known | None = None) -> tuple[Hit | LinkHit, ...]:
-    (disruption,) = gather(reports)
-    return hits(disruption, by or known(), issuers=issuers(*reports))
+    return hits(joined(*reports), by or known())
 
 
 def sites(found: tuple[Hit | LinkHit, ...]) -> dict[str, Hit]:
@@ -264,9 +265,8 @@ def test_what_is_over_before_the_day_hits_nothing() -> None:
 def test_what_counts_for_nothing_is_told_to_whoever_said_it(
     name: str, report: Report, members: list[str], reason: str
 ) -> None:
-    (disruption,) = gather([report])
-    assert hits(disruption, known(), issuers=issuers(report)) == (), name
-    found = told(disruption, known(), issuers=issuers(report))
+    assert struck(report) == (), name
+    found = told(joined(report), known())
     assert [one.member for one in found] == members
     assert all(reason in one.what and one.report == report.name for one in found)
 
@@ -276,8 +276,7 @@ def test_what_counts_for_nothing_is_told_to_whoever_said_it(
     [Circle(0.0, -140.0, 10.0), Circle(-18.1, 178.4, 10.0), Named(Place.REGION, "Asien"), Named(Place.PORT, "NLRTM")],
 )
 def test_nobody_finds_out_where_others_have_sites_by_naming_areas(area: Area) -> None:
-    (disruption,) = gather([alert(area)])
-    assert told(disruption, known(), issuers=issuers(alert(area))) == ()
+    assert told(joined(alert(area)), known()) == ()
 
 
 def test_a_report_that_covers_other_sites_alone_makes_nothing_surer_here() -> None:
@@ -301,10 +300,44 @@ def test_what_a_stranger_says_makes_nothing_surer() -> None:
 
 def test_of_one_message_passed_on_by_two_the_word_of_the_one_who_may_speak_counts() -> None:
     report = alert(Named(Place.SITE, "urn:site:ningbo"))
-    (disruption,) = gather([report])
-    by = {report.name: frozenset({STRANGER, MAKER})}
-    assert len(hits(disruption, known(), issuers=by)) == 1
-    assert [one.member for one in told(disruption, known(), issuers=by)] == [STRANGER]
+    (disruption,) = gather([report, report], [STRANGER, MAKER])
+    assert len(hits(disruption, known())) == 1
+    assert [one.member for one in told(disruption, known())] == [STRANGER]
+
+
+NOWHERE = Circle(0.0, -140.0, 1.0)
+FORGED_CANCEL = alert(identifier="TC26-2", action=Action.CANCEL, references=((FEED, "TC26-1"),), areas=(),
+                      sent=datetime(2026, 10, 12, 9, tzinfo=UTC))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "hit", "is_disputed"),
+    [
+        ("a squatted name", [(alert(NOWHERE), STRANGER), (alert(), BUYER)], True, True),
+        ("a forged cancellation", [(alert(), BUYER), (FORGED_CANCEL, STRANGER)], True, True),
+        ("one that the other passes on, too", [(alert(), BUYER), (FORGED_CANCEL, STRANGER), (FORGED_CANCEL, BUYER)],
+         False, False),
+        ("a forged update that it is nowhere",
+         [(alert(), BUYER), (replace(FORGED_CANCEL, action=Action.UPDATE, areas=(NOWHERE,)), STRANGER)],
+         True, False),
+        ("the same in other bytes", [(alert(original="<a/>"), BUYER), (alert(original="<a >"), STRANGER)],
+         True, False),
+    ],
+)  # fmt: skip
+def test_nobody_takes_back_or_replaces_what_another_member_passes_on(
+    name: str, stated: list[tuple[Report, str]], hit: bool, is_disputed: bool
+) -> None:
+    (disruption,) = gather((report for report, _ in stated), (member for _, member in stated))
+    assert ("ningbo" in sites(hits(disruption, known()))) == hit, name
+    assert disruption.is_disputed == is_disputed, name
+    members = {one.member for one in told(disruption, known()) if "disputed" in one.what}
+    assert (BUYER in members) == is_disputed
+
+
+def test_one_source_that_several_pass_on_is_no_surer_for_that() -> None:
+    (disruption,) = gather([alert(), alert(), alert(certainty=Certainty.POSSIBLE)], [BUYER, MAKER, STRANGER])
+    (alone,) = gather([alert()], [BUYER])
+    assert [one.probability for one in hits(disruption, known())] == [one.probability for one in hits(alone, known())]
 
 
 def test_what_a_partner_wrote_and_a_spot_on_the_map_are_for_those_who_see_the_name() -> None:
@@ -367,7 +400,7 @@ def test_places_find_what_every_area_covers() -> None:
 
 
 def test_a_disruption_with_no_report_left_hits_nothing() -> None:
-    assert hits(Disruption("x", Status.ACTUAL, ()), known(), issuers={}) == ()
+    assert hits(Disruption("x", Status.ACTUAL, ()), known()) == ()
 
 
 def test_a_storm_over_a_port_closes_what_goes_through_it_and_the_ways_that_stand_in_too() -> None:
