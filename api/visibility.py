@@ -210,6 +210,7 @@ _MEMBERS = {
             "ends",
             "event",
             "isCancelled",
+            "isDisputed",
             "isOver",
             "key",
             "onset",

@@ -118,6 +118,7 @@ def listed(
     rows = []
     for one in told["items"]:
         state = "cancelled" if one["isCancelled"] else "over" if one["isOver"] else "open"
+        state += ", disputed" if one["isDisputed"] else ""
         from_day, until = (str(one[name] or "–")[:10] for name in ("onset", "ends"))
         rows.append((one["key"], one["status"], state, one["event"][:40], from_day, until, str(len(one["reports"]))))
     table(("disruption", "status", "state", "what", "from", "until", "reports"), rows)

@@ -155,9 +155,11 @@ def list_disruptions(
     limit: int = Query(100, ge=1, le=500),
     caller: Caller = asks(Action.READ_DISRUPTIONS),
 ) -> Response:
-    """The disruptions that you may see reports of, each made of these and of no other.
+    """The disruptions that you may see reports of, each made of these and of no other, with who passed each of them on.
 
-    `told` says which of your own reports, or what of them, count for nothing, and why.
+    Where `isDisputed` members pass on one source's reports otherwise than each other: what each of them says counts,
+    and nobody takes back what another one passes on. `told` says which of your own reports, or what of them, are
+    disputed or count for nothing, and why.
     """
     disruptions, sight = caller.service.impact.disruptions, caller.sight
     gathered = disruptions.at()
@@ -228,6 +230,7 @@ def _view(disruption: Disruption, stated: Sequence[Stated], *, originals: bool =
         "ends": None if disruption.ends is None else disruption.ends.isoformat(),
         "event": disruption.reports[0].event,
         "isCancelled": disruption.is_cancelled,
+        "isDisputed": disruption.is_disputed,
         "isOver": disruption.is_over,
         "key": disruption.key,
         "onset": None if disruption.onset is None else disruption.onset.isoformat(),

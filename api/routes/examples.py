@@ -186,6 +186,7 @@ DISRUPTION_VIEW = {
     "ends": "2026-11-24T06:00:00+08:00",
     "event": "typhoon",
     "isCancelled": False,
+    "isDisputed": False,
     "isOver": False,
     "key": f"{MEMBER}/YJ-2026-7",
     "onset": "2026-10-12T06:00:00+08:00",
