@@ -98,6 +98,15 @@ def founded_chain(now: int, names: tuple[str, ...] = FOUNDERS) -> bytes:
         return path.read_bytes()
 
 
+@cache
+def empty_store() -> bytes:
+    """The file of a ledger with nothing in it, made once for all tests: its migrations take a while."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.sqlite"
+        Store.open(path).close()
+        return path.read_bytes()
+
+
 @dataclass
 class Consortium:
     """A ledger in a folder, its members' keys and its clock."""
@@ -118,6 +127,7 @@ class Consortium:
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(founded_chain(self.clock.seconds(), self.founders))
+            (self.folder / "ledger.sqlite").write_bytes(empty_store())
         self.open()
 
     def open(self) -> None:

@@ -2,11 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256, shake_256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -18,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.app import Server, create_app
 from api.capture import Custodian
-from api.keyfiles import write_key_file
+from api.keyfiles import write_file, write_key_file
 from api.network import Member, Network, Plan
 from api.service import Service
 from api.settings import Settings
@@ -27,7 +29,7 @@ from ledger_service.chain.port import FirstKey, Founder
 from ledger_service.envelope import Envelope
 from ledger_service.keys import LocalKey, keccak, to_hex
 from ledger_service.statements import Domain
-from tests.consortium import Clock, event, key, member_id, stream_id, witness
+from tests.consortium import Clock, empty_store, event, key, member_id, stream_id, witness
 
 ORIGIN = "ledger.example.org/api"
 NAMES = ("havelmark", "nordrand", "duero", "oderland", "kleinwerk")
@@ -145,6 +147,23 @@ class House:
             self.network.ledger.publish(self.clock.now)
 
 
+@cache
+def founded(names: tuple[str, ...]) -> Mapping[str, bytes]:
+    """The files of the test network of `names`, made once for all tests: its contracts take a while."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        settings = Settings(data=folder, passphrase=SecretStr(PASSPHRASE))
+        now = Clock().now
+        Network.found(
+            settings, plan(names), secret=sha256(b"service").digest(), now=lambda: now, demo=True, scrypt_cost=2
+        )
+        if "kleinwerk" in names:
+            kept = folder / "custodial" / f"{to_hex(member_id('kleinwerk'))}.json"
+            write_key_file(kept, key("kept").secret_bytes, PASSPHRASE.encode(), 2)
+        (folder / "ledger.sqlite").write_bytes(empty_store())
+        return {str(one.relative_to(folder)): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()}
+
+
 @contextmanager
 def opened(
     folder: Path, *, names: tuple[str, ...] = NAMES, **changes: Any
@@ -154,12 +173,8 @@ def opened(
     settings = Settings(**values)
     clock = Clock()
     if not (folder / "network.json").exists():
-        Network.found(
-            settings, plan(names), secret=sha256(b"service").digest(), now=lambda: clock.now, demo=True, scrypt_cost=2
-        )
-        if "kleinwerk" in names:
-            kept = folder / "custodial" / f"{to_hex(member_id('kleinwerk'))}.json"
-            write_key_file(kept, key("kept").secret_bytes, PASSPHRASE.encode(), 2)
+        for name, data in founded(names).items():
+            write_file(folder / name, data)
     network = Network.open(settings, now=lambda: clock.now)
     try:
         yield network, settings, clock
