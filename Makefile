@@ -16,6 +16,9 @@ demo: ## run the demo and leave it serving (ARGS="--once --out DIR" ends by itse
 cli: ## run any command of the program (ARGS="verify bundle.json --trust trust.json")
 	@$(PYTHON) tallystick.py $(ARGS)
 
+# The tests start a hundred processes: without bytecode in files each of them would compile the program anew.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: setup ## the quick tests, about five minutes, Python alone (ARGS goes to pytest)
 	@$(VENV)/python -m pytest -m "not full" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
