@@ -21,7 +21,8 @@ from risk.facts import Facts, Record
 from risk.network import Lead, Line, SupplyLink, SupplyNetwork, days_from
 from risk.propagation import Outage, propagate
 from risk.screen import Screen, every_site
-from risk.sharing import Hit, Sight
+from risk.sharing import Hit
+from risk.sights import Sights
 
 ONSET, BACK = MONDAY + timedelta(days=1), MONDAY + timedelta(days=43)
 DAYS = 120
@@ -289,7 +290,7 @@ def _whole_reports(network: SupplyNetwork, sites: int) -> Iterator[Figure]:
     random = Random(17)
     reader = site_key(TIERS - 1, random.randrange(per))
     begun = perf_counter()
-    sight = Sight(network, reader, key=bytes(32), checkpoint="benchmark")
+    sight = Sights(network, key=bytes(32), checkpoint="benchmark").of(reader)
     drawn = perf_counter() - begun
     assert assess(sight.view([_fire(site_key(0, 0))])).text
     prepared = perf_counter() - begun
@@ -344,7 +345,7 @@ def _reports_of_losses(network: SupplyNetwork, sites: int) -> Figure:
         while wave:
             wave = {one for site in wave for one in suppliers[site]} - before
             before |= wave
-        sight = Sight(network, reader, key=bytes(32), checkpoint="benchmark")
+        sight = Sights(network, key=bytes(32), checkpoint="benchmark").of(reader)
         near, lost = sorted(before, reverse=True)[: 8 * TIERS], 0
         for _ in range(200):
             some = random.sample(near, min(3, len(near)))

@@ -162,6 +162,18 @@ class SupplyNetwork:
         """
         return _Assembly(day, sites, lines, links, stocks).network()
 
+    @classmethod
+    def fitting(
+        cls,
+        day: date,
+        sites: Mapping[str, Site],
+        lines: Iterable[Line],
+        links: Iterable[SupplyLink],
+        stocks: Iterable[Stock],
+    ) -> "SupplyNetwork":
+        """The network of facts that are known to fit, in the order of their keys: `of` would leave none of them out."""
+        return cls(day, sites, Ordered(lines, place_of), Ordered(links, key_of), Ordered(stocks, place_of))
+
     @cached_property
     def graph(self) -> nx.MultiDiGraph:
         """Sites as nodes, supply links as edges from supplier to customer; the keys are the links' own."""

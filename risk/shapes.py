@@ -6,7 +6,7 @@ where they are alike in truth. Colours are keyed hashes of 64 bits: nobody can m
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from heapq import heapify, heappop, heappush
@@ -31,51 +31,34 @@ class Shape:
     digest: str
 
 
-def shape_of(
-    key: bytes,
-    things: Sequence[tuple[str, bool]],
-    facts: Iterable[tuple[str, tuple[int, ...]]],
-    choice: Callable[[int], Any],
-) -> Shape:
-    """The shape of `facts` (what is said, of which things in order) about `things`: what each is, and whether that is
-    all there is to tell it from others, as a name is.
+def numbering(key: bytes) -> Callable[[str], int]:
+    """What gives each text a number of 64 bits, under `key`: another key gives others."""
+    secret = sha256(b"shape" + key).digest()
+    return lambda text: int.from_bytes(blake2b(text.encode(), digest_size=8, key=secret).digest())
+
+
+def shape_of(colours: Colours, hidden: Index, what: Colours, nodes: Index, choice: Callable[[int], Any]) -> Shape:
+    """The shape of what is said about things: `colours` are numbers of what each is, and `hidden` those of them which
+    that does not tell from others, as a name does. `what` are numbers of what is said, each of the things in one row of
+    `nodes`, in order and filled up with -1.
 
     Of things that are alike the one with the least `choice` is set apart first.
     """
-    return _Shaping(key, things, facts, choice).shape()
+    return _Shaping(colours, hidden, what, nodes, choice).shape()
 
 
 class _Shaping:
     def __init__(
-        self,
-        key: bytes,
-        things: Sequence[tuple[str, bool]],
-        facts: Iterable[tuple[str, tuple[int, ...]]],
-        choice: Callable[[int], Any],
+        self, colours: Colours, hidden: Index, what: Colours, nodes: Index, choice: Callable[[int], Any]
     ) -> None:
         self.choice = choice
-        numbers: dict[str, int] = {}
-        secret = sha256(b"shape" + key).digest()
-
-        def number(what: str) -> int:
-            if what not in numbers:
-                numbers[what] = int.from_bytes(blake2b(what.encode(), digest_size=8, key=secret).digest())
-            return numbers[what]
-
-        self.colours = np.array([number(what) for what, _ in things], np.uint64)
-        self.hidden = np.array([at for at, (_, is_named) in enumerate(things) if not is_named], np.int64)
-        said = list(facts)
-        self.what = np.array([number(what) for what, _ in said], np.uint64)
-        wide = max((len(nodes) for _, nodes in said), default=1)
-        self.nodes = np.full((len(said), wide), -1, np.int64)
-        for at, (_, nodes) in enumerate(said):
-            self.nodes[at, : len(nodes)] = nodes
+        self.colours, self.hidden, self.what, self.nodes = colours.copy(), hidden, what, nodes
         # Where each thing comes in: facts and places in them, thing by thing.
         fact, place = np.nonzero(self.nodes >= 0)
         order = np.argsort(self.nodes[fact, place], kind="stable")
         self.fact, self.place = fact[order], place[order]
         of = self.nodes[self.fact, self.place]
-        self.first = np.searchsorted(of, np.arange(len(things) + 1))
+        self.first = np.searchsorted(of, np.arange(len(colours) + 1))
         self.some = np.flatnonzero(self.first[1:] > self.first[:-1])
 
     def shape(self) -> Shape:

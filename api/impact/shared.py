@@ -24,7 +24,8 @@ from ledger_service.ledger import Ledger
 from ledger_service.store.tables import anchor, checkpoint
 from risk.facts import Known
 from risk.network import Inconsistency
-from risk.sharing import Hit, LinkHit, Sight, View
+from risk.sharing import Hit, LinkHit, View
+from risk.sights import Sight, Sights
 
 BATCH = 5_000
 """Facts that are read at once."""
@@ -87,6 +88,7 @@ class SharedNetwork:
         self._lane = threading.RLock()
         self._records = Records(ledger, batch)
         self._networks: _Shelf[Checkpointed] = _Shelf(KEPT_SITES)
+        self._drawn_from: tuple[Checkpointed, Sights] | None = None
         self._sights: _Shelf[Sight] = _Shelf(KEPT_SITES)
         self._views: _Shelf[View] = _Shelf(KEPT_SITES)
 
@@ -99,6 +101,7 @@ class SharedNetwork:
         """
         with self._lane:
             if self._records.follow():
+                self._drawn_from = None
                 for kept in (self._networks, self._sights, self._views):
                     kept.clear()
             size, root, registered = self._checkpoint(size)
@@ -112,7 +115,7 @@ class SharedNetwork:
         with self._lane:
             if not self._networks.holds((at.size, at.day), at):
                 return self._sight(reader, at).view(happening, requests)  # overtaken by an erasure: not to be kept
-            sight = self._sights.get(whose, lambda: self._sight(reader, at), lambda _: len(at.known.network.sites))
+            sight = self._sights.get(whose, lambda: self._sight(reader, at), lambda one: one.sites)
             return self._views.get(
                 (*whose, happening, requests), lambda: sight.view(happening, requests), lambda one: len(one.seen)
             )
@@ -125,10 +128,15 @@ class SharedNetwork:
         return [Aged(one.statement, one.kind, days[one.statement]) for one in own]
 
     def _sight(self, reader: bytes, at: Checkpointed) -> Sight:
+        return self._of_all(at).of(to_hex(reader))
+
+    def _of_all(self, at: Checkpointed) -> Sights:
+        """What the sights of all readers have in common; of the checkpoint before it what has not changed."""
+        if self._drawn_from is not None and self._drawn_from[0] is at:
+            return self._drawn_from[1]
         known = at.known
-        return Sight(
+        sights = Sights(
             known.network,
-            to_hex(reader),
             key=self._view_key,
             checkpoint=at.checkpoint,
             exceptions=known.exceptions,
@@ -140,7 +148,10 @@ class SharedNetwork:
             site_names=known.site_names,
             part_names=known.part_names,
             part_numbers=known.part_numbers,
+            before=None if self._drawn_from is None else self._drawn_from[1],
         )
+        self._drawn_from = at, sights
+        return sights
 
     def _checkpoint(self, size: int | None) -> tuple[int, str, datetime]:
         """Size, root and time of the anchored checkpoint of `size`, or of the first that covers all of risk."""

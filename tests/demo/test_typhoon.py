@@ -22,7 +22,8 @@ from risk.facts import Known, Record, known
 from risk.messages import read_alert, read_form
 from risk.network import Stock
 from risk.propagation import Impact, Outage, propagate
-from risk.sharing import Hit, View, view
+from risk.sharing import Hit, View
+from risk.sights import view
 from risk.survival import loss_while_out, plan, time_to_survive
 
 CAST = consortium()

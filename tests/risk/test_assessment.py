@@ -15,7 +15,8 @@ from risk.errors import MalformedFact
 from risk.network import Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.plans import ContinuityPlan, Exercise, PlannedMeasure, TriggerKind
 from risk.routes import Mode, Passage, ShippingRoute
-from risk.sharing import Hit, LinkHit, Source, View, view
+from risk.sharing import Hit, LinkHit, Source, View
+from risk.sights import view
 from tests.risk.networks import BACK, LANDFALL, MONDAY, axle_circle
 
 KEY = bytes(range(32))

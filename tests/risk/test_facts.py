@@ -17,7 +17,8 @@ from risk.assessment import assess
 from risk.facts import Despatched, Facts, Goods, Known, Received, Record, known
 from risk.network import Lead
 from risk.routes import Mode, Passage, ShippingRoute
-from risk.sharing import Hit, Level, view
+from risk.sharing import Hit, Level
+from risk.sights import view
 
 NOON = datetime(2026, 10, 12, 12, tzinfo=UTC)
 DAY = date(2026, 10, 12)

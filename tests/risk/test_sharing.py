@@ -16,7 +16,8 @@ from risk.errors import MalformedFact
 from risk.network import EVERY_DAY, Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
 from risk.propagation import Outage, propagate
 from risk.routes import Mode, Passage, ShippingRoute
-from risk.sharing import Hit, Level, LinkHit, Source, View, view
+from risk.sharing import Hit, Level, LinkHit, Source, View
+from risk.sights import view
 from tests.risk.networks import BACK, MONDAY, axle_circle
 
 KEY = bytes(range(32))

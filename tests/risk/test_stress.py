@@ -35,7 +35,8 @@ from risk.outlook import outlets, own_sites, what_if, whole
 from risk.propagation import Outage, walk_everything
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.screen import Scenario, Screen, every_site
-from risk.sharing import Hit, View, view
+from risk.sharing import Hit, View
+from risk.sights import view
 from risk.stress import MOST_SEED, Every, Question, ScenarioSet, TooMuchAsked, drawn, stress_test
 from risk.survival import plan
 from tests.risk.networks import MONDAY, axle_circle

@@ -12,7 +12,8 @@ import pytest
 
 from risk.assessment import assess
 from risk.network import Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.sharing import LinkHit, Source, view
+from risk.sharing import LinkHit, Source
+from risk.sights import view
 from tests.risk.networks import LANDFALL, MONDAY, axle_circle
 from tests.risk.test_assessment import AIRLIFT, KEY, OFFERS, QUALIFIED, storm
 

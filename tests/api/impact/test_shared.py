@@ -17,7 +17,7 @@ from ledger_service.bundle import NotYetAnchored
 from ledger_service.envelope import Envelope
 from ledger_service.keys import LocalKey, to_hex
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork, arrival
-from risk.sharing import Sight
+from risk.sights import Sights
 from tests.consortium import Consortium, member_id
 
 KEY = bytes(range(32))
@@ -270,7 +270,7 @@ def test_stock_that_ends_before_more_can_come_is_told_by_the_view_alone() -> Non
     def told(days: int) -> list[str]:
         stocks = [Stock("plant", "casting", Fraction(10 * days))]
         network = SupplyNetwork.of(monday, [Site("works", "0x01"), Site("plant", "0x02")], lines, [link], stocks)
-        view = Sight(network, "0x02", key=KEY, checkpoint="ledger.example.org/x 1 00").view()
+        view = Sights(network, key=KEY, checkpoint="ledger.example.org/x 1 00").of("0x02").view()
         return [f"{one.about}: {one.what}" for one in short_as_planned(view, 112)]
 
     assert told(15) == [], "three weeks of working days"
