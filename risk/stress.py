@@ -8,7 +8,7 @@ seed by SHA-256, so no library's random numbers are in it.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -54,6 +54,7 @@ ASSUMPTIONS = (
     "What would come where a link is closed takes a second route, where that is one of the mitigations.",
     "In a draw each site recovers after its own time, triangular from the least to the most; the likely case is none.",
     "A region or a port fails with those sites of it that the reader may place there, and with no others.",
+    "What is lost if unplaced sites fail too: all sites before the reader whose place it may not know, wherever.",
     "A share of a need that nobody has named comes as planned.",
     "Customers order as planned, and are served in proportion when there is too little.",
     "The least loss is what the best reaction of all together, for this reader alone, would still lose.",
@@ -240,6 +241,12 @@ class _Test:
                 f"costs in {self.currency} cannot be compared with revenue in {currencies[0]}: state them in that"
             )
         self.currency = (currencies[0] or self.currency) if self.has_price else self.currency
+        before = upstream(view.network, self.own) - self.own
+        sites = [one for key, one in view.network.sites.items() if key in before]
+        self.unplaced = {
+            Every.REGION: tuple(sorted(one.key for one in sites if not one.region)),
+            Every.PORT: tuple(sorted(one.key for one in sites if one.locode is None)),
+        }
         self.walked: dict[tuple[int, _Fails], _Loss] = {}
         self.programs = MOST_PROGRAMS
         self.chains: dict[int, SupplyNetwork] = {}
@@ -250,7 +257,7 @@ class _Test:
         flagged = [one for one in rows if one.screened is not None and one.screened.products]
         cleared = [one for one in rows if one.screened is not None and not one.screened.products]
         few = sum(min(sum(one.of == kind for one in flagged), question.worst) for kind in question.every)
-        walks = (few + sum(one.of == "set" for one in flagged)) * (1 + len(self.variants)) * (1 + question.draws)
+        walks = (few + sum(one.of == "set" for one in flagged)) * (1 + len(self.variants)) * (1 + question.draws) + few
         if walks > MOST_WALKS:
             raise TooMuchAsked("walks (scenarios, times variants, times draws)", walks, MOST_WALKS)
         chosen = self._chosen(flagged)
@@ -286,10 +293,54 @@ class _Test:
             "scenarios": shown,
             "screened": len(flagged) + len(cleared),
             "seed": question.seed,
+            "unplaced": {str(kind): self._unplaced_alone(kind) for kind in self._kinds()},
             "view": view.digest if view.reader else None,
             "worst": question.worst,
         }
         return content | {"names": names_in(view, content)}
+
+    def _kinds(self) -> list[Every]:
+        """Of regions and ports those that are asked about."""
+        named = () if self.question.scenarios is None else self.question.scenarios.scenarios
+        return [
+            kind
+            for kind, is_named in (
+                (Every.REGION, any(one.regions for one in named)),
+                (Every.PORT, any(one.ports for one in named)),
+            )
+            if is_named or kind in self.question.every
+        ]
+
+    def _unplaced_alone(self, kind: Every) -> dict[str, Any] | None:
+        """What hangs on sites before the reader's whose place it may not know, and what is lost if they all fail, and
+        they alone: a region or a port that is not among the worst costs no more. None where it may place all.
+
+        It is made of all of them together, so whoever fails one region after the other does not learn where they are.
+        """
+        sites = self.unplaced[kind]
+        if not sites:
+            return None
+        (screened,) = self.screen.run([Scenario("", sites)])
+        loss = self._run(0, self.view.network, _Row("", Scenario("", sites), None, Failing(sites)))
+        return self._summed(loss) | {"shareOfOutput": decimal(screened.share / max(len(self.products), 1))}
+
+    def _if_unplaced(self, row: _Row) -> dict[str, Any] | None:
+        """What a region or a port costs if all those sites are there too."""
+        scenario = row.scenario
+        kinds = [kind for kind, some in ((Every.REGION, scenario.regions), (Every.PORT, scenario.ports)) if some]
+        more = {site for kind in kinds for site in self.unplaced[kind]} - {*row.failing.sites}
+        if not more:
+            return None
+        sites = tuple(sorted({*row.failing.sites, *more}))
+        return self._summed(self._run(0, self.view.network, replace(row, failing=replace(row.failing, sites=sites))))
+
+    def _summed(self, loss: _Loss) -> dict[str, Any]:
+        return {
+            "first": min((one.first.isoformat() for one in loss.stops), default=None),
+            "last": max((one.last.isoformat() for one in loss.stops), default=None),
+            "lost": _lost(loss.lost),
+            "revenueCents": self._cents(loss.cents),
+        }
 
     def _named(self) -> list[_Row]:
         if self.question.scenarios is None:
@@ -444,6 +495,7 @@ class _Test:
             "expectedCentsAYear": None
             if scenario.chance is None or not self.has_price
             else decimal(scenario.chance * expects),
+            "ifUnplaced": self._if_unplaced(row),
             "mitigated": variants,
             "name": scenario.name,
             "notSeen": list(row.failing.not_seen),
@@ -468,14 +520,7 @@ class _Test:
         }
 
     def _shown(self, likely: _Loss, draws: Sequence[_Loss], least: dict[str, Any] | None) -> dict[str, Any]:
-        shown: dict[str, Any] = {
-            "draws": None,
-            "first": min((one.first.isoformat() for one in likely.stops), default=None),
-            "last": max((one.last.isoformat() for one in likely.stops), default=None),
-            "least": least,
-            "lost": _lost(likely.lost),
-            "revenueCents": self._cents(likely.cents),
-        }
+        shown: dict[str, Any] = self._summed(likely) | {"draws": None, "least": least}
         if draws:
             cents = sorted(one.cents for one in draws)
             parts = sorted({part for one in draws for part in one.lost})

@@ -54,6 +54,9 @@ _LOSSES = (
     ("already", "lost"),
     *(("scenarios", *one, *more) for one in _EFFECTS for more in (("lost",), ("draws", "lost"), ("least", "lost"))),
     ("scenarios", "mitigated", "saved", "lost"),
+    ("scenarios", "ifUnplaced", "lost"),
+    ("unplaced", "region", "lost"),
+    ("unplaced", "port", "lost"),
 )
 """Where it says of each part what is lost."""
 

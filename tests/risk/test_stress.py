@@ -227,6 +227,31 @@ def test_a_withheld_link_leaves_no_trace_in_test_or_exposure() -> None:
     assert exposure(seen(with_x, "P")).text == exposure(seen(without, "P")).text
 
 
+@pytest.mark.parametrize("level", ["impact-only", "region-and-cause", "tier", "named"])
+def test_what_may_not_be_placed_is_told_for_all_regions_alike_and_locates_nobody(level: str) -> None:
+    """Two worlds: X behind both suppliers lies in East Asia or at home. Who may not know where is told the same."""
+    asked = Question(set_of(Scenario("Home", regions=("Home",))), (Every.REGION,))
+    told = {}
+    for region in ("East Asia", "Home"):
+        made = two_that_are_one(level)
+        sites = [replace(one, region=region) if one.key == "X" else one for one in made.sites.values()]
+        sites = [replace(one, region="Home") if one.key == "P" else one for one in sites]
+        made = SupplyNetwork.of(made.day, sites, made.lines, made.links, made.stocks)
+        told[region] = stress_test(seen(made, "P"), asked)
+    is_hidden = level == "impact-only"
+    assert (told["Home"].text == told["East Asia"].text) == is_hidden
+    content = told["East Asia"].content
+    by_name = {one["name"]: one for one in content["scenarios"]}
+    if is_hidden:
+        unplaced = content["unplaced"]["region"]
+        assert unplaced["shareOfOutput"] == "1"
+        assert unplaced["lost"]["p"] != "0"
+        assert all(one["ifUnplaced"]["lost"]["p"] == one["effect"]["lost"]["p"] for one in by_name.values())
+    else:
+        assert content["unplaced"] == {"region": None}
+        assert all(one["ifUnplaced"] is None for one in by_name.values())
+
+
 # -- what must hold of every network -----------------------------------------------------------------------------------
 
 
