@@ -62,6 +62,12 @@ def service_id(origin: str, salt: bytes) -> bytes:
     return member_id(f"tallystick:{origin}", salt)
 
 
+def owner_of(part: str, salt: bytes) -> str | None:
+    """The id, in hexadecimal digits, of the member below whose DID a number of a part is; None for a GTIN."""
+    did, is_own, _ = part.partition("/part/")
+    return to_hex(member_id(did, salt)) if is_own else None
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """What the directory says of a member. `identifiers` are `GLN:…`, `BPN:…`, `LEI:…`, `DUNS:…`, one owner each."""

@@ -2,13 +2,14 @@
 
 The shell brings records: who said which fact, and when it was registered. Of one issuer's facts about one thing the
 newest holds; who may speak of a thing is its owner, for a link either of its ends, as long as the other end does not
-say of others alone that they are its suppliers or customers. What does not fit is left out and told to whoever stated
-it, never to anybody else. Facts older than agreed are used, and doubted in proportion.
+say of others alone that they are its suppliers or customers. Two numbers are one part where those whom they belong to
+say so. What does not fit is left out and told to whoever stated it, never to anybody else. Facts older than agreed are
+used, and doubted in proportion.
 """
 
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -88,6 +89,12 @@ class Received:
 
 
 Goods = Despatched | Received
+OwnerOf = Callable[[str], str | None]
+"""Whose a number of a part is by the number itself, as one below a member's own domain; None: that is not in it."""
+
+
+def anybody(_: str) -> None:
+    """No number says whose it is."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +129,14 @@ def known(
     day: date,
     agreed_days: Mapping[str, Fraction] | None = None,
     goods: Iterable[Goods] = (),
+    owner_of: OwnerOf = anybody,
 ) -> Known:
     """The network on `day` by what was registered up to `at`, the time of the checkpoint.
 
     `agreed_days` is how old each kind may be; `goods` are what was handed over and received. Raises MalformedFact for a
     fact that is wrong in itself.
     """
-    facts = Facts(agreed_days)
+    facts = Facts(agreed_days, owner_of)
     facts.take(records)
     facts.follow(goods)
     return facts.known(at, day)
@@ -144,7 +152,8 @@ class Facts:
     threads at once.
     """
 
-    def __init__(self, agreed_days: Mapping[str, Fraction] | None = None) -> None:
+    def __init__(self, agreed_days: Mapping[str, Fraction] | None = None, owner_of: OwnerOf = anybody) -> None:
+        self._owner_of = owner_of
         self._agreed_days = {**AGREED_DAYS, **(agreed_days or {})}
         self._records: list[Record] = []
         self._plans: list[Record] = []
@@ -182,7 +191,8 @@ class Facts:
         if reading is None or not reading.goes_on(due, [one for one in goods if one.registered <= at], at):
             waiting, goods = self._records, self._goods
             moved = [one for one in goods if one.registered <= at]
-            reading = _Reading([one for one in waiting if one.registered <= at], moved, at, day, self._agreed_days)
+            due = [one for one in waiting if one.registered <= at]
+            reading = _Reading(due, moved, at, day, self._agreed_days, self._owner_of)
         found = reading.known()
         self._reading, self._waiting = reading, [one for one in waiting if one.registered > at]
         self._goods_waiting = [one for one in goods if one.registered > at]
@@ -210,6 +220,7 @@ class _Reading:
         at: datetime,
         day: date,
         agreed_days: Mapping[str, Fraction],
+        owner_of: OwnerOf,
     ) -> None:
         self.at = at
         self.day = day
@@ -227,7 +238,7 @@ class _Reading:
             of[one.kind].append(one)
         # Whose a site is and what a part is counted in goes by who said so first, however often it is said again.
         self.sites = self._sites(sorted(of["site"], key=self._first_said))
-        self.parts, self.units = self._parts(of["part"])
+        self.parts, self.units = self._parts(of["part"], owner_of)
         self.declared = frozenset(self.units)
         self.counted: dict[str, list[tuple[datetime, str, str]]] = defaultdict(list)
         self.there: dict[str, dict[Place, list[Record]]] = {kind: {} for kind in _SPEAKS | {"supply-link": ""}}
@@ -562,26 +573,54 @@ class _Reading:
             )
         return sites
 
-    def _parts(self, records: Iterable[Record]) -> tuple[dict[str, str], dict[str, str]]:
-        """Other numbers → the number that they go by here, and the unit of each part."""
+    def _parts(self, records: Sequence[Record], owner_of: OwnerOf) -> tuple[dict[str, str], dict[str, str]]:
+        """Other numbers → the number that they go by here, and the unit of each part.
+
+        A number belongs to the member whose it is by itself, once that has described the part, else to whoever was the
+        first to. Two numbers are one part as soon as the members that they belong to say so; nobody else's word counts.
+        """
         names: dict[str, str] = {}
         self.parts = names
         units: dict[str, str] = {}
-        said: list[tuple[tuple[datetime, str], str, Record]] = []
-        for one in records:
-            said.append((self._first_said(one, "uom", one.fact.uom), "", one))
-            said += [(self._first_said(one, "same_as", other), other, one) for other in one.fact.same_as]
-        for _, other, one in sorted(said, key=lambda each: each[:2]):
-            root, end = self.name(one.fact.part), self.name(other or one.fact.part)
-            counted = units.setdefault(root, one.fact.uom)
-            if counted != one.fact.uom or units.get(end, counted) != counted:
-                # Joined, what is counted otherwise would count for nothing wherever it is used.
-                wrong = f"others count this part in {units.get(end, counted)}, not in {one.fact.uom}"
+        owners: dict[str, str] = {}
+        for one in sorted(records, key=self._first_said):
+            owners.setdefault(one.fact.part, one.issuer)
+            if one.issuer == owner_of(one.fact.part):
+                owners[one.fact.part] = one.issuer
+        for one in sorted(records, key=lambda each: self._first_said(each, "uom", each.fact.uom)):
+            counted = units.setdefault(one.fact.part, one.fact.uom)
+            if counted != one.fact.uom:
+                wrong = f"others count this part in {counted}, not in {one.fact.uom}"
                 self.told["speaks", thing_of(one)] = (_tell(one, wrong),)
+        pairs: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for one in records:
+            for other in one.fact.same_as:
+                pairs[min(one.fact.part, other), max(one.fact.part, other)].append(one)
+        agreed = []
+        for pair, said in pairs.items():
+            told_by = [[one for one in said if one.issuer == owners.get(number)] for number in pair]
+            if all(told_by):
+                since = [min(self._first_said(one, "same_as", _other(pair, one)) for one in some) for some in told_by]
+                agreed.append((max(since), pair))
+            for one in said:
+                # Whoever owns neither is told the same, whatever their owners say: that is not for others.
+                if not all(told_by) or one.issuer not in {owners[number] for number in pair}:
+                    self._tell_same(pair, one, "is {} as well only once those whom both numbers belong to say so: "
+                                    "ask for the fact `part` of the other one")  # fmt: skip
+        for _, pair in sorted(agreed):
+            end, root = sorted(self.name(number) for number in pair)
+            if units[end] == units[root] and end != root:
+                names[root] = end
             elif end != root:
-                first, last = sorted((end, root))
-                units[first], names[last] = counted, first
+                # Joined, what is counted otherwise would count for nothing wherever it is used.
+                for one in pairs[pair]:
+                    if one.issuer in {owners[number] for number in pair}:
+                        self._tell_same(pair, one, "is not {} as well, which is counted in another unit")
         return names, units
+
+    def _tell_same(self, pair: tuple[str, str], record: Record, what: str) -> None:
+        other = _other(pair, record)
+        self.told["same", (*thing_of(record), other)] = (_tell(record, what.format(other)),)
 
     def _line(self, place: tuple[str, str]) -> Line | None:
         """What is made at `place`, if anybody says how much of it."""
@@ -825,6 +864,11 @@ def _age(as_of: int, at: datetime) -> Fraction:
 def thing_of(record: Record) -> Place:
     """What the record is about, and who says it: the newest of each holds."""
     return (record.kind, record.issuer, *(getattr(record.fact, name) for name in _ABOUT[record.kind]))
+
+
+def _other(pair: tuple[str, str], record: Record) -> str:
+    """The number of the two that the record says its part has besides."""
+    return pair[record.fact.part == pair[0]]
 
 
 def _when(record: Record) -> tuple[datetime, str]:

@@ -5,6 +5,7 @@ Here the ledger and the pure package `risk` meet. `shared` reads facts into a ne
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from api.impact.disruptions import Disruptions
 from api.impact.issuing import Issuing
@@ -13,7 +14,7 @@ from api.impact.requests import FactRequests
 from api.impact.shared import SharedNetwork
 from api.impact.stated import StatedFacts
 from api.impact.stress import Stress
-from api.network import Network
+from api.network import Network, owner_of
 from ledger_service.ledger import Registration
 
 
@@ -36,7 +37,9 @@ class Impact:
         self.disruptions = Disruptions(network.ledger)
         self.requests = FactRequests(network.ledger)
         self.stated = StatedFacts(network.ledger)
-        self.shared = SharedNetwork(network.ledger, keys.derive("risk view"))
+        self.shared = SharedNetwork(
+            network.ledger, keys.derive("risk view"), owner_of=partial(owner_of, salt=network.salt)
+        )
         self.reports = Reports(
             self.shared, self.disruptions, self.requests, issuing("impact-report", keys.derive("impact reports"))
         )

@@ -21,7 +21,7 @@ from ledger_service.ledger import Ledger, record_of
 from ledger_service.store.risk_tables import FACT_KINDS, GOODS_KINDS, IS_GOODS, IS_RISK
 from ledger_service.store.tables import content, statement
 from ledger_service.store.trail_tables import forgotten
-from risk.facts import Despatched, Facts, Goods, Known, Received, Record, known, thing_of
+from risk.facts import Despatched, Facts, Goods, Known, OwnerOf, Received, Record, anybody, known, thing_of
 
 LAST_FEW = 8
 """Facts of a member about a thing that are kept: as many less one may be taken back before an older one is missed."""
@@ -33,9 +33,10 @@ _KINDS = {"risk": IS_RISK, "goods": IS_GOODS}
 class Records:
     """The facts and goods of a ledger below what is anchored. Not for several threads at once."""
 
-    def __init__(self, ledger: Ledger, batch: int) -> None:
+    def __init__(self, ledger: Ledger, batch: int, owner_of: OwnerOf = anybody) -> None:
         self._ledger = ledger
         self._batch = batch
+        self._owner_of = owner_of
         self._forgotten = 0
         self._begin()
 
@@ -102,7 +103,7 @@ class Records:
             with self._ledger.store.read() as connection:
                 earlier = self._goods_between(connection, first, min(self._goods_from, self.read))
             self._goods = {position: one for position, one in (earlier | self._goods).items() if position >= first}
-            self._goods_from, self._since, self._facts = first, since, Facts()
+            self._goods_from, self._since, self._facts = first, since, Facts(owner_of=self._owner_of)
             self._facts.take(self._kept)
             self._facts.follow(self._goods.values())
         return self._facts.known(as_of, day)
@@ -119,7 +120,7 @@ class Records:
                 if one is not None:
                     kept.take(row.position, one)
             goods = self._goods_between(connection, self._first(since), size)
-        return known(kept, as_of, day, goods=goods.values())
+        return known(kept, as_of, day, goods=goods.values(), owner_of=self._owner_of)
 
     # -- the store -----------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ledger_service.bundle import NotYetAnchored
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger
 from ledger_service.store.tables import anchor, checkpoint
-from risk.facts import Known
+from risk.facts import Known, OwnerOf, anybody
 from risk.network import Inconsistency
 from risk.sharing import Hit, LinkHit, View
 from risk.sights import Sight, Sights
@@ -80,13 +80,16 @@ def short_as_planned(view: View, days: int) -> list[Inconsistency]:
 
 
 class SharedNetwork:
-    """Keeps what members have stated current, checkpoint by checkpoint; `view_key` (32 bytes) makes ids in views."""
+    """Keeps what members have stated current, checkpoint by checkpoint; `view_key` (32 bytes) makes ids in views.
 
-    def __init__(self, ledger: Ledger, view_key: bytes, *, batch: int = BATCH) -> None:
+    `owner_of` tells whose a number of a part is by the number itself.
+    """
+
+    def __init__(self, ledger: Ledger, view_key: bytes, *, batch: int = BATCH, owner_of: OwnerOf = anybody) -> None:
         self._ledger = ledger
         self._view_key = view_key
         self._lane = threading.RLock()
-        self._records = Records(ledger, batch)
+        self._records = Records(ledger, batch, owner_of)
         self._networks: _Shelf[Checkpointed] = _Shelf(KEPT_SITES)
         self._drawn_from: tuple[Checkpointed, Sights] | None = None
         self._sights: _Shelf[Sight] = _Shelf(KEPT_SITES)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ledger_service.risk_kinds import PARSERS
 from risk.alternatives import RouteAlternative
 from risk.assessment import assess
-from risk.facts import Despatched, Facts, Goods, Known, Received, Record, known
+from risk.facts import Despatched, Facts, Goods, Known, OwnerOf, Received, Record, anybody, known
 from risk.network import Lead
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, Level
@@ -58,6 +58,7 @@ BASE = [
         recoveryDays={"least": 7, "likely": 14, "most": 21}),
     say("site", C, site=SPARE),
     say("part", B, part=SHAFT, uom="H87", sameAs=[SAME]),
+    say("part", A, part=SAME, uom="H87", sameAs=[SHAFT]),
     say("bill-of-material", A, site=PLANT, part=AXLE, needs=[{"part": SAME, "quantity": "2", "uom": "H87"}]),
     capacity(A, PLANT, AXLE, "50", "60"),
     capacity(B, MAKER, SHAFT, "100", "100"),
@@ -203,6 +204,63 @@ def test_facts_become_a_report() -> None:
 
 
 # --- one checkpoint after the other ---------------------------------------------------------------------------------
+
+X, Y, Z = (f"did:web:{letter}.example.org/part/{letter}" for letter in "xyz")
+# By name: who calls which part how, the first to speak first, which numbers are one, and who is told of it.
+SAID_TO_BE_ONE: dict[str, tuple[list[tuple[str, str, list[str]]], set[str], list[str]]] = {
+    "one alone says so": ([(A, X, [Y]), (B, Y, [])], set(), [A]),
+    "of a number that nobody has described": ([(A, X, [Y])], set(), [A]),
+    "both say so": ([(A, X, [Y]), (B, Y, [X])], {X, Y}, []),
+    "one member has two numbers": ([(A, X, [Y]), (A, Y, [])], {X, Y}, []),
+    "a stranger glues two of others": ([(A, X, []), (B, Y, []), (C, X, [Y]), (C, Y, [X])], set(), [C, C]),
+    "a stranger says what both say, and is told what it would be told anyway": (
+        [(A, X, [Y]), (B, Y, [X]), (C, X, [Y])], {X, Y}, [C],
+    ),
+    "a stranger glues its own to another's": ([(A, X, []), (C, Z, [X])], set(), [C]),
+    "a stranger who describes another's number later does not own it": (
+        [(A, X, []), (C, X, [Z]), (C, Z, [X])], set(), [C, C],
+    ),
+    "two partners of one supplier": ([(B, Y, [X, Z]), (A, X, [Y]), (C, Z, [Y])], {X, Y, Z}, []),
+    "one of two partners agrees": ([(B, Y, [X, Z]), (A, X, [Y]), (C, Z, [])], {X, Y}, [B]),
+}  # fmt: skip
+
+
+def described(said: list[tuple[str, str, list[str]]], owner_of: OwnerOf = anybody) -> Known:
+    records = []
+    for number, (issuer, part, others) in enumerate(said):
+        one = say("part", issuer, number=number, part=part, uom="H87", sameAs=others)
+        records.append(Record(one.statement, one.kind, issuer, NOON + timedelta(minutes=number - 60), one.fact))
+    made = capacity(A, PLANT, X, "1", "1"), capacity(B, MAKER, Y, "1", "1"), capacity(C, SPARE, Z, "1", "1")
+    sites = [one for one in BASE if one.kind == "site"]
+    return known([*sites, *records, *made], NOON, DAY, owner_of=owner_of)
+
+
+@pytest.mark.parametrize("name", SAID_TO_BE_ONE)
+def test_two_numbers_are_one_part_where_those_whom_they_belong_to_say_so(name: str) -> None:
+    said, one_part, told = SAID_TO_BE_ONE[name]
+    found = described(said)
+    assert sorted(one.owner for one in found.network.inconsistencies) == told
+    names = [{X, Y, Z} & {line.part} for line in found.network.lines]
+    assert len(set().union(*names)) == 3 - max(len(one_part) - 1, 0)
+    for one in found.network.inconsistencies:
+        assert "as well only once those whom both numbers belong to say so" in one.what
+
+
+def test_a_number_below_a_members_own_domain_is_its_own_as_soon_as_it_describes_the_part() -> None:
+    def owner_of(part: str) -> str | None:
+        return {X: A, Y: B}.get(part)
+
+    squatted = [(C, X, [Z]), (C, Z, [X])]
+    assert len({one.part for one in described(squatted, owner_of).network.lines}) == 2
+    assert len({one.part for one in described([*squatted, (A, X, [])], owner_of).network.lines}) == 3
+
+
+def test_numbers_of_two_units_are_not_joined_and_both_are_told() -> None:
+    in_kilos = say("part", B, part=SHAFT, uom="KGM", sameAs=[SAME], hours=-0.5)
+    found = read(in_kilos)
+    assert {one.owner for one in found.network.inconsistencies} >= {A, B}
+    assert any("which is counted in another unit" in one.what for one in found.inconsistencies_of(A))
+
 
 MEMBERS = [f"0x{number:064x}" for number in range(3)]
 PLACES = [f"https://s{number}.example.org/site" for number in range(5)]

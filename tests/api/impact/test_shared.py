@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from api.feed import iso
 from api.impact.shared import SharedNetwork, short_as_planned
+from api.network import owner_of
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
 from ledger_service.envelope import Envelope
@@ -189,6 +191,26 @@ def test_goods_come_on_the_day_that_their_despatch_says(consortium: Consortium) 
     consortium.publish()
     (one,) = shared.at(None, day).known.network.links
     assert one.in_transit == {arrival(one.lead, Calendar(), day): 5, arrives: 7}
+
+
+def test_a_number_below_a_member_s_domain_is_its_own(consortium: Consortium) -> None:
+    """Duero describes nordrand's number first, to have it for one of its own; nordrand's word ends that."""
+    theirs, own = "did:web:nordrand.example.org/part/AX-9", "did:web:duero.example.org/part/D-9"
+    shared = SharedNetwork(consortium.ledger, KEY, owner_of=partial(owner_of, salt=b"test salt"))
+    consortium.register(
+        *linked(consortium),
+        fact(consortium, "duero", "part", part=theirs, uom="H87", sameAs=[own]),
+        fact(consortium, "duero", "part", part=own, uom="H87", sameAs=[theirs]),
+    )
+    consortium.publish()
+    before = shared.at(None, today(consortium)).known
+    assert before.network.inconsistencies == ()
+    consortium.clock.forward(10)
+    consortium.register(fact(consortium, "nordrand", "part", part=theirs, uom="H87"))
+    consortium.publish()
+    after = shared.at(None, today(consortium)).known
+    assert {one.owner for one in after.network.inconsistencies} == {to_hex(member_id("duero"))}
+    assert owner_of("https://id.gs1.org/01/09521004100011", b"test salt") is None
 
 
 @pytest.mark.parametrize("seed", range(3))
