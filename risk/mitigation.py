@@ -194,9 +194,7 @@ def is_mitigation(link: SupplyLink) -> bool:
 
 def used_a_day(network: SupplyNetwork, site: str, part: str) -> Fraction:
     """What `site` uses of `part` on a working day, as planned."""
-    return sum(
-        (one.per_day * one.needs[part] for one in network.lines if one.site == site and part in one.needs), Fraction(0)
-    )
+    return sum((one.per_day * one.needs[part] for one in network.lines_at(site) if part in one.needs), Fraction(0))
 
 
 def _user(network: SupplyNetwork, site: str, part: str, name: str) -> None:

@@ -161,14 +161,48 @@ def propagate(
 
     Raises MalformedFact for outages of unknown sites and closures of unknown links, or that are none.
     """
-    hit = _hit_lines(network, network.arrays, outages)
-    closed, diverted = _closed_links(network, closures), _diverted_links(network, diversions)
-    inner = _at_risk(network, hit, closed, diverted, days)
-    if of is not None and not np.isin(network.arrays.of_sites(of), inner).any():
-        return Impact(network.day, days, (), 0)
-    if not happens:
-        hit, closed, diverted = {}, {}, {}
-    return _Pass(Shape(network, hit, days, inner, closed, diverted)).run()
+    case = Case(network, outages, closures, diversions, of, happens)
+    return propagate_all([case], days=days)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What `propagate` is asked: its arguments."""
+
+    network: SupplyNetwork
+    outages: Sequence[Outage]
+    closures: Sequence[Closure] = ()
+    diversions: Sequence[Diversion] = ()
+    of: Collection[str] | None = None
+    happens: bool = True
+
+    def shape(self, days: int) -> "Shape | None":
+        """What is walked of it; None where nothing is."""
+        network = self.network
+        hit = _hit_lines(network, network.arrays, self.outages)
+        closed, diverted = _closed_links(network, self.closures), _diverted_links(network, self.diversions)
+        inner = _at_risk(network, hit, closed, diverted, days)
+        told = None if self.of is None else network.arrays.of_sites(self.of)
+        if told is not None and not np.isin(told, inner).any():
+            return None
+        if not self.happens:
+            hit, closed, diverted = {}, {}, {}
+        return Shape(network, hit, days, inner, closed, diverted, told=told)
+
+
+def propagate_all(cases: Sequence[Case], *, days: int = 180) -> list[Impact]:
+    """What `propagate` says of each case, all walked side by side: a day costs little more for all than for one."""
+    shapes = [one.shape(days) for one in cases]
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for number, shape in enumerate(shapes):
+        if shape is not None:
+            groups[shape.phases].append(number)
+    found = [Impact(one.network.day, days, (), 0) for one in cases]
+    for some in groups.values():
+        walk = _Walk([shape for number in some if (shape := shapes[number]) is not None])
+        for number, impact in zip(some, walk.run(), strict=True):
+            found[number] = impact
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +265,7 @@ def walk_everything(
     days: int = 180,
 ) -> Impact:
     """The same as `propagate` over every line that can be reached: slower, and what it is held to."""
-    return _Pass(shape_of(network, outages, days, closures, diversions)).run()
+    return _Walk([shape_of(network, outages, days, closures, diversions)]).run()[0]
 
 
 def _at_risk(
@@ -411,6 +445,7 @@ class Shape:
         closed: Mapping[int, Sequence[Closure]] | None = None,
         diverted: Mapping[int, Sequence[tuple[int, Diversion]]] | None = None,
         leading_to: Index | None = None,
+        told: Index | None = None,
     ) -> None:
         arrays = network.arrays
         self.closed, self.diverted = closed or {}, diverted or {}
@@ -437,6 +472,7 @@ class Shape:
         line_at[lines] = np.arange(len(lines))
         self.lines, self.bins, self.links = lines, bins, link
         self.is_inner = in_cone[lines]
+        self.told = self.is_inner if told is None else self.is_inner & np.isin(lines, told)
         self.need_line, self.need_bin = line_at[arrays.need_line[need]], bin_at[arrays.need_bin[need]]
         self.need_amount = arrays.need_amount[need]
         self.link_line, self.link_bin = line_at[arrays.link_line[link]], bin_at[arrays.link_bin[link]]
@@ -453,6 +489,11 @@ class Shape:
             for profile in profiles:
                 self.capacity[line_at[index]] *= _profile(profile, self.days)
         self._prepare_links()
+        levels = np.unique(arrays.level[lines]).tolist()
+        is_same_day = np.any(self.arrival == np.arange(days))
+        # Only what arrives on the day it leaves has to be there before others go on.
+        self.phases = tuple(levels) if is_same_day else ()
+        """the levels of lines that make and ship one after the other on each day; none: all do at once"""
 
     def _calendars(self) -> Vector:
         kinds: dict[Calendar, int] = {}
@@ -464,7 +505,17 @@ class Shape:
                 seen[id(calendar)] = kinds.setdefault(calendar, len(kinds))
             rows.append(seen[id(calendar)])
         tables = np.array([[float(one.is_open(day)) for day in self.days] for one in kinds])
-        return tables.reshape(len(kinds), len(self.days))[rows]
+        self._calendar_days = tables.reshape(len(kinds), len(self.days))
+        return self._calendar_days[rows]
+
+    def kind_of_day(self, t: int) -> tuple[bytes, ...]:
+        """What orders follow from on day `t`: they are the same on days of one kind."""
+        return (
+            self._calendar_days[:, t].tobytes(),
+            bytes(int(one <= t) for one in self._sinces),
+            self.carry[self._closed_at, t].tobytes(),
+            self.shares[:, t].tobytes() if self.diverted else b"",
+        )
 
     def _prepare_links(self) -> None:
         days, arrays = len(self.days), self.arrays
@@ -476,6 +527,7 @@ class Shape:
         for place in np.flatnonzero(arrays.waits[self.links]).tolist():
             since = self.network.links[int(self.links[place])].since
             self.since[place] = 0 if since is None else (since - self.network.day).days
+        self._sinces = np.unique(self.since).tolist()
         self.arriving = np.zeros((days + 1, len(self.bins)))
         coming: list[tuple[int, int, float]] = []
         for at, bin_ in zip(self.links.tolist(), self.link_bin.tolist(), strict=True):
@@ -489,6 +541,9 @@ class Shape:
         self.carry = np.broadcast_to(self.most[:, None], (len(self.links), days))
         self.late: Vector | None = None
         self.late_arrival = self.arrival
+        self._closed_at = np.array(
+            [place for place, at in enumerate(self.links.tolist()) if at in self.closed], np.int64
+        )
         if self.closed:
             self._close()
         self.shares = np.broadcast_to(self.share[:, None], (len(self.links), days))
@@ -644,54 +699,75 @@ def shape_of(
 class _Orders:
     """What is ordered on one kind of day: of whom, and how much of it at which phase of the day.
 
-    `use` is what bins need from their links; `due` is how much of that falls to the suppliers of each phase, `asked`
-    what each link is asked for, `wanted` what that makes for each line with what it owes elsewhere. `can_carry` bounds
-    the links of a phase. `resting` is what each link would be asked for if its customer worked.
+    `due` is how much of what bins need from their links falls to the suppliers of each phase, `asked` what each link is
+    asked for, `wanted` what that makes for each line with what it owes elsewhere. `can_carry` bounds the links of a
+    phase. `resting` is what each link would be asked for if its customer worked; None: all work.
     """
 
     named: Vector
     weights: Vector
     due: tuple[Vector, ...]
     asked: tuple[Vector, ...]
-    elsewhere: tuple[Vector, ...]
     wanted: tuple[Vector, ...]
     can_carry: tuple[Vector, ...]
-    resting: Vector
+    resting: Vector | None
 
 
-class _Pass:
-    """One walk through the days of a shape; its stocks are used up on the way."""
+class _Walk:
+    """One walk through the days of several shapes side by side, which know nothing of each other; their stocks are used
+    up on the way. What happens on a day costs little more for all of them than for one.
+    """
 
-    def __init__(self, shape: Shape) -> None:
-        self.network, self.arrays, self.days = shape.network, shape.arrays, shape.days
-        self.lines, self.bins, self.links, self.is_inner = shape.lines, shape.bins, shape.links, shape.is_inner
-        self.need_line, self.need_bin, self.need_amount = shape.need_line, shape.need_bin, shape.need_amount
-        self.link_line, self.link_bin, self.share = shape.link_line, shape.link_bin, shape.share
-        self.plan, self.elsewhere, self.open, self.capacity = shape.plan, shape.elsewhere, shape.open, shape.capacity
-        self.arrival, self.since, self.outside = shape.arrival, shape.since, shape.outside
-        self.carry, self.late, self.late_arrival = shape.carry, shape.late, shape.late_arrival
-        self.shares, self.is_diverted = shape.shares, bool(shape.diverted)
-        self.finished, self.inbound, self.arriving = shape.finished, shape.inbound, shape.arriving
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self.shapes, self.days = shapes, len(shapes[0].days)
+        self.first_line, self.first_bin, self.first_need, self.first_link = (
+            np.cumsum([0, *counts]).tolist()
+            for counts in zip(*((len(one.lines), len(one.bins), len(one.need_line), len(one.links)) for one in shapes),
+                              strict=True)
+        )  # fmt: skip
+        self.lines, self.bins = self.first_line[-1], self.first_bin[-1]
+        self.need_line = _joined([one.need_line for one in shapes], self.first_line)
+        self.need_bin = _joined([one.need_bin for one in shapes], self.first_bin)
+        self.need_amount = np.concatenate([one.need_amount for one in shapes])
+        self.link_line = _joined([one.link_line for one in shapes], self.first_line)
+        self.link_bin = _joined([one.link_bin for one in shapes], self.first_bin)
+        # The needs of a line come one after the other.
+        self.starts = np.flatnonzero(np.diff(self.need_line, prepend=-1))
+        self.needing = self.need_line[self.starts]
+        self.plan = np.concatenate([one.plan for one in shapes])
+        self.elsewhere = np.concatenate([one.elsewhere for one in shapes])
+        self.outside = np.concatenate([one.outside for one in shapes])
+        self.since = np.concatenate([one.since for one in shapes])
+        self.open, self.capacity, self.carry, self.shares = (
+            np.concatenate([getattr(one, name).T for one in shapes], axis=1)
+            for name in ("open", "capacity", "carry", "shares")
+        )
+        self.arrival = np.concatenate([one.arrival.T for one in shapes], axis=1)
+        self.late: Vector | None = None
+        if any(one.late is not None for one in shapes):
+            self.late = np.concatenate(
+                [np.zeros(one.arrival.T.shape) if one.late is None else one.late.T for one in shapes], axis=1
+            )
+            self.late_arrival = np.concatenate([one.late_arrival.T for one in shapes], axis=1)
+        self.finished = np.concatenate([one.finished for one in shapes])
+        self.inbound = np.concatenate([one.inbound for one in shapes])
+        self.arriving = np.concatenate([one.arriving for one in shapes], axis=1)
         self.on_the_way = self.arriving.sum(axis=0)
         self.target = self.inbound + self.on_the_way
         self.safety = self.finished.copy()
         self.tiny = _NOTHING * (1 + self.plan)
-        self.usage = totals(self.need_bin, self.need_amount * self.plan[self.need_line], len(self.bins))
-        levels = self.arrays.level[self.lines]
-        # Only what arrives on the day it leaves has to be there before others go on.
-        if np.any(self.arrival == np.arange(len(self.days))):
-            self.phases = [levels == one for one in np.unique(levels)]
-        else:
-            self.phases = [np.ones(len(levels), bool)]
-        self._orders: dict[tuple[bytes, bytes, bytes], _Orders] = {}
+        self.usage = totals(self.need_bin, self.need_amount * self.plan[self.need_line], self.bins)
+        levels = np.concatenate([one.arrays.level[one.lines] for one in shapes])
+        self.phases = [levels == one for one in shapes[0].phases] or [np.ones(len(levels), bool)]
+        self._orders: dict[tuple[tuple[bytes, ...], ...], _Orders] = {}
 
-    def run(self) -> Impact:
-        count, days = len(self.lines), len(self.days)
-        made = np.zeros((days, count))
-        scarce = np.full((days, count), -1, np.int64)
-        is_working = (self.open.sum(axis=0) > 0).tolist()
+    def run(self) -> list[Impact]:
+        """What happens in each of the shapes."""
+        self.made = np.zeros((self.days, self.lines))
+        self.scarce = np.full((self.days, self.lines), -1, np.int64)
+        is_working = [bool(day.any()) for day in self.open]
         tiny = _NOTHING * (1 + self.target)
-        for t in range(days):
+        for t in range(self.days):
             self.inbound += self.arriving[t]
             self.on_the_way -= self.arriving[t]
             if not is_working[t]:
@@ -701,154 +777,120 @@ class _Pass:
             # What a day uses comes before what fills stocks up again.
             gap = self.target - self.inbound - self.on_the_way + orders.named
             gap[gap < tiny] = 0.0
-            owed = np.zeros(len(self.bins))
+            owed = np.zeros(self.bins)
             for number, phase in enumerate(self.phases):
                 owed += orders.due[number]
-                self._day(t, number, phase, orders, owed, gap, made[t], scarce[t])
-        return self._impact(made.T, scarce.T)
+                self._day(t, number, phase, orders, owed, gap)
+        return [self._told(number) for number in range(len(self.shapes))]
 
     def _orders_of(self, t: int) -> _Orders:
-        is_open, in_force = self.open[:, t], self.since <= t
-        most, shares = self.carry[:, t], self.shares[:, t]
-        changes = (b"" if self.late is None else most.tobytes()) + (shares.tobytes() if self.is_diverted else b"")
-        key = (is_open.tobytes(), in_force.tobytes(), changes)
+        key = tuple(one.kind_of_day(t) for one in self.shapes)
         if key not in self._orders:
-            bins = len(self.bins)
-            plan = totals(self.need_bin, self.need_amount * (self.plan * is_open)[self.need_line], bins)
+            is_open, in_force = self.open[t], self.since <= t
+            plan = totals(self.need_bin, self.need_amount * (self.plan * is_open)[self.need_line], self.bins)
             named = plan * self.outside
             use = plan * (1 - self.outside)
-            share = shares * in_force
-            total = totals(self.link_bin, share, bins)
+            share = self.shares[t] * in_force
+            total = totals(self.link_bin, share, self.bins)
             weights = np.divide(share, total[self.link_bin], out=np.zeros(len(share)), where=total[self.link_bin] > 0)
-            due, asked, elsewhere, wanted, can_carry = [], [], [], [], []
+            due, asked, wanted, can_carry = [], [], [], []
             left = use
             for number, phase in enumerate(self.phases):
                 links = phase[self.link_line]
-                falls = use * totals(self.link_bin, weights * links, bins)
+                falls = use * totals(self.link_bin, weights * links, self.bins)
                 # What has no agreed share is asked for at once; the last phase is asked for all that is left.
                 falls = left if number == len(self.phases) - 1 else np.where(total > 0, np.minimum(falls, left), left)
                 left = left - falls
-                carry = np.where(links & in_force & (is_open[self.link_line] > 0), most, 0.0)
+                carry = np.where(links & in_force & (is_open[self.link_line] > 0), self.carry[t], 0.0)
                 of_links = np.minimum(use[self.link_bin] * weights, carry)
-                outer = self.elsewhere * is_open * phase
                 due.append(falls)
                 asked.append(of_links)
-                elsewhere.append(outer)
-                wanted.append(totals(self.link_line, of_links, len(self.lines)) + outer)
+                wanted.append(totals(self.link_line, of_links, self.lines) + self.elsewhere * is_open * phase)
                 can_carry.append(carry)
+            resting = np.maximum(self.usage * (1 - self.outside) - use, 0.0)[self.link_bin] * weights
             self._orders[key] = _Orders(
                 named,
                 weights,
                 tuple(due),
                 tuple(asked),
-                tuple(elsewhere),
                 tuple(wanted),
                 tuple(can_carry),
-                np.maximum(self.usage * (1 - self.outside) - use, 0.0)[self.link_bin] * weights,
+                resting if resting.any() else None,
             )
         return self._orders[key]
 
-    def _day(
-        self,
-        t: int,
-        number: int,
-        phase: Mask,
-        orders: _Orders,
-        owed: Vector,
-        gap: Vector,
-        made: Vector,
-        scarce: Index,
-    ) -> None:
+    def _day(self, t: int, number: int, phase: Mask, orders: _Orders, owed: Vector, gap: Vector) -> None:
         """One phase of one day: the lines of `phase` make and ship; what arrives the same day the next phase can use.
 
         `owed` is what bins still need for the day, `gap` what is missing from their stocks; both get smaller.
         """
+        is_all = len(self.phases) == 1
         potential, missing = self._potential(t)
         left = self.finished + potential
-        if len(self.phases) > 1:
+        if not is_all:
             potential *= phase
             left *= phase
         # First by the agreed shares.
-        gone, sold, shipped = orders.wanted[number], orders.elsewhere[number], orders.asked[number]
+        gone, shipped = orders.wanted[number], orders.asked[number].copy()
         is_short = gone > left
         if is_short.any():
             ratio = np.divide(left, gone, out=np.ones(len(left)), where=is_short)
-            gone, sold, shipped = gone * ratio, sold * ratio, shipped * ratio[self.link_line]
+            gone = gone * ratio
+            shipped *= ratio[self.link_line]
         left -= gone
         np.maximum(left, 0.0, out=left)
-        owed -= totals(self.link_bin, shipped, len(self.bins))
+        owed -= totals(self.link_bin, shipped, self.bins)
         owed[owed < _NOTHING * orders.due[number]] = 0.0
         room = orders.can_carry[number]
-        if owed.any():
-            shipped, gone, left = self._from_spare(owed, shipped, gone, left, room)
-        if gap.any() and orders.resting.any():
+        shipping = _Shipping(self, shipped, gone.copy(), left, room)
+        shipping.from_spare(owed)
+        if orders.resting is not None:
             # What leaves while a customer is closed is for the days after that: a day's use comes first here too.
-            asked = np.minimum(np.minimum(gap[self.link_bin] * orders.weights, orders.resting), room - shipped)
-            shipped, gone, left = self._ask(asked, gap, shipped, gone, left)
-        if gap.any():
-            asked = np.minimum(gap[self.link_bin] * orders.weights, room - shipped)
-            shipped, gone, left = self._ask(asked, gap, shipped, gone, left)
-            if gap.any():
-                shipped, gone, left = self._from_spare(gap, shipped, gone, left, room)
-        output = np.clip(gone + self.safety - self.finished, 0.0, potential)
+            shipping.by_share(gap, orders.weights, orders.resting)
+        shipping.by_share(gap, orders.weights)
+        shipping.from_spare(gap)
+        gone = shipping.gone
+        output = np.minimum(np.maximum(gone + self.safety - self.finished, 0.0), potential)
         finished = np.maximum(self.finished + output - gone, 0.0)
-        used = totals(self.need_bin, self.need_amount * output[self.need_line], len(self.bins))
-        self.inbound -= used
+        self.inbound -= totals(self.need_bin, self.need_amount * output[self.need_line], self.bins)
         np.maximum(self.inbound, 0.0, out=self.inbound)
-        if len(self.phases) > 1:
-            self.finished = np.where(phase, finished, self.finished)
-            made[phase], scarce[phase] = output[phase], missing[phase]
-        else:
+        if is_all:
             self.finished = finished
-            made[:], scarce[:] = output, missing
+            self.made[t], self.scarce[t] = output, missing
+        else:
+            self.finished = np.where(phase, finished, self.finished)
+            self.made[t, phase], self.scarce[t, phase] = output[phase], missing[phase]
         self._send(t, shipped)
-
-    def _from_spare(
-        self, short: Vector, shipped: Vector, gone: Vector, left: Vector, room: Vector
-    ) -> tuple[Vector, Vector, Vector]:
-        """What bins are `short` of, from whoever has something to spare and a link with room for it."""
-        spare = np.minimum(left[self.link_line], room - shipped)
-        spare[short[self.link_bin] <= 0] = 0.0
-        of_bin = totals(self.link_bin, spare, len(self.bins))[self.link_bin]
-        asked = np.divide(spare * short[self.link_bin], of_bin, out=np.zeros(len(spare)), where=of_bin > 0)
-        return self._ask(np.minimum(asked, room - shipped), short, shipped, gone, left)
-
-    def _ask(
-        self, asked: Vector, short: Vector, shipped: Vector, gone: Vector, left: Vector
-    ) -> tuple[Vector, Vector, Vector]:
-        """Ship what is `asked`, as far as there is something left; `short` gets smaller by it."""
-        wanted = totals(self.link_line, asked, len(left))
-        ratio = np.divide(left, wanted, out=np.ones(len(left)), where=wanted > left)
-        given = asked * ratio[self.link_line]
-        taken = wanted * ratio
-        before = short.copy()
-        short -= totals(self.link_bin, given, len(self.bins))
-        short[short < _NOTHING * before] = 0.0
-        return shipped + given, gone + taken, np.maximum(left - taken, 0.0)
 
     def _send(self, t: int, shipped: Vector) -> None:
         moving = np.flatnonzero(shipped > 0)
-        if self.late is not None and self.late[moving, t].any():
-            held = moving[self.late[moving, t] > 0]
-            amount = shipped[held] * self.late[held, t]
-            np.add.at(self.arriving, (self.late_arrival[held, t], self.link_bin[held]), amount)
-            self.on_the_way += totals(self.link_bin[held], amount, len(self.bins))
-            shipped = shipped * (1 - self.late[:, t])
-            moving = np.flatnonzero(shipped > 0)
-        arrives = self.arrival[moving, t]
-        now, later = moving[arrives == t], moving[arrives > t]
-        self.inbound += totals(self.link_bin[now], shipped[now], len(self.bins))
-        np.add.at(self.arriving, (self.arrival[later, t], self.link_bin[later]), shipped[later])
-        self.on_the_way += totals(self.link_bin[later], shipped[later], len(self.bins))
+        amounts, bins = shipped[moving], self.link_bin[moving]
+        if self.late is not None and (late := self.late[t, moving]).any():
+            held = late > 0
+            self._bring(self.late_arrival[t, moving[held]], bins[held], amounts[held] * late[held])
+            amounts = amounts * (1 - late)
+            is_left = amounts > 0
+            moving, amounts, bins = moving[is_left], amounts[is_left], bins[is_left]
+        arrives = self.arrival[t, moving]
+        if len(self.phases) > 1:  # else nothing arrives on the day it leaves
+            now = arrives == t
+            self.inbound += totals(bins[now], amounts[now], self.bins)
+            later = arrives > t
+            arrives, bins, amounts = arrives[later], bins[later], amounts[later]
+        self._bring(arrives, bins, amounts)
+
+    def _bring(self, arrives: Index, bins: Index, amounts: Vector) -> None:
+        np.add.at(self.arriving.reshape(-1), arrives * self.bins + bins, amounts)
+        self.on_the_way += totals(bins, amounts, self.bins)
 
     def _potential(self, t: int) -> tuple[Vector, Index]:
         """The most each line can make today, and the need (its place) that keeps it from making more, or -1."""
-        possible = self.capacity[:, t].copy()
-        missing = np.full(len(self.lines), -1, np.int64)
-        if len(self.need_line):
+        possible = self.capacity[t].copy()
+        missing = np.full(self.lines, -1, np.int64)
+        if len(self.starts):
             covered = self.inbound[self.need_bin] / self.need_amount
-            best = np.full(len(self.lines), np.inf)
-            np.minimum.at(best, self.need_line, covered)
+            best = np.full(self.lines, np.inf)
+            best[self.needing] = np.minimum.reduceat(covered, self.starts)
             is_short = best < np.minimum(possible, self.plan) - self.tiny
             if is_short.any():
                 at_best = np.flatnonzero((covered <= best[self.need_line]) & is_short[self.need_line])
@@ -856,61 +898,131 @@ class _Pass:
             possible = np.minimum(possible, best)
         return possible, missing
 
-    def _impact(self, made: Vector, scarce: Index) -> Impact:
-        due = self.plan[:, None] * self.open
-        lost = due - made
-        lost[lost < _NOTHING * (1 + self.plan[:, None])] = 0
+    def _told(self, number: int) -> Impact:
+        """What the walk has found in the shape of that number."""
+        lines = slice(self.first_line[number], self.first_line[number + 1])
+        scarce = self.scarce[:, lines].T
+        scarce = np.where(scarce < 0, -1, scarce - self.first_need[number])
+        return _Found(self.shapes[number], self.made[:, lines].T, scarce).impact()
+
+
+def _joined(places: Sequence[Index], firsts: Sequence[int]) -> Index:
+    return np.concatenate([one + first for one, first in zip(places, firsts, strict=False)])
+
+
+class _Shipping:
+    """What leaves in one phase of one day: `shipped` over each link, `gone` from each line, and what these have `left`.
+
+    `room` is what each link can carry.
+    """
+
+    def __init__(self, walk: _Walk, shipped: Vector, gone: Vector, left: Vector, room: Vector) -> None:
+        self.walk, self.shipped, self.gone, self.left, self.room = walk, shipped, gone, left, room
+
+    def by_share(self, short: Vector, weights: Vector, most: Vector | None = None) -> None:
+        """Ask for what bins are `short` of by the agreed shares, and over each link for `most` at most; `short` gets
+        smaller by what comes.
+        """
+        links, bins = self._into(short)
+        if len(links):
+            asked = short[bins] * weights[links]
+            if most is not None:
+                asked = np.minimum(asked, most[links])
+            self._ask(links, bins, np.minimum(asked, self.room[links] - self.shipped[links]), short)
+
+    def from_spare(self, short: Vector) -> None:
+        """Ask for what bins are `short` of whoever has something to spare and a link with room for it."""
+        links, bins = self._into(short)
+        if len(links):
+            room = self.room[links] - self.shipped[links]
+            spare = np.minimum(self.left[self.walk.link_line[links]], room)
+            of_bin = totals(bins, spare, self.walk.bins)[bins]
+            asked = np.divide(spare * short[bins], of_bin, out=np.zeros(len(spare)), where=of_bin > 0)
+            self._ask(links, bins, np.minimum(asked, room), short)
+
+    def _into(self, short: Vector) -> tuple[Index, Index]:
+        """The links into bins that are short, and these bins."""
+        links = np.flatnonzero(short[self.walk.link_bin] > 0) if short.any() else _NO
+        return links, self.walk.link_bin[links]
+
+    def _ask(self, links: Index, bins: Index, asked: Vector, short: Vector) -> None:
+        """Ship what is `asked`, as far as there is something left."""
+        lines = self.walk.link_line[links]
+        wanted = totals(lines, asked, self.walk.lines)
+        ratio = np.divide(self.left, wanted, out=np.ones(len(wanted)), where=wanted > self.left)
+        given = asked * ratio[lines]
+        taken = wanted * ratio
+        before = short.copy()
+        short -= totals(bins, given, self.walk.bins)
+        short[short < _NOTHING * before] = 0.0
+        self.shipped[links] += given
+        self.gone += taken
+        self.left -= taken
+        np.maximum(self.left, 0.0, out=self.left)
+
+
+class _Found:
+    """What a walk over a shape has found: what each line (row) makes on each day, and which need was scarcest then."""
+
+    def __init__(self, shape: Shape, made: Vector, scarce: Index) -> None:
+        self.shape, self.made, self.scarce = shape, made, scarce
+        self.arrays, self.lines, self.days = shape.arrays, shape.lines, shape.days
+        self.due = shape.plan[:, None] * shape.open
+        lost = self.due - made
+        tiny = _NOTHING * (1 + shape.plan[:, None])
+        lost[lost < tiny] = 0
         # Who lacks nothing, and makes less because a customer keeps a holiday or cannot be reached, does not stop.
-        lost[(scarce < 0) & (self.capacity >= due - self.tiny[:, None])] = 0
-        stops = []
+        lost[(scarce < 0) & (shape.capacity >= self.due - tiny)] = 0
+        self.lost = lost
+
+    def impact(self) -> Impact:
         weeks = [day - timedelta(days=day.weekday()) for day in self.days]
-        for place in np.flatnonzero((lost.sum(axis=1) > 0) & self.is_inner).tolist():
-            line = self.arrays.lines[int(self.lines[place])]
-            row = lost[place]
-            short = np.flatnonzero(row)
-            by_week: dict[date, float] = defaultdict(float)
-            for t in short.tolist():
-                by_week[weeks[t]] += float(row[t])
-            total = float(row.sum())
-            reasons = scarce[place][short]
-            reasons = reasons[reasons >= 0]
-            need = int(np.bincount(reasons).argmax()) if len(reasons) else None
-            is_over = bool(self.open[place, short[-1] + 1 :].any())
-            stops.append(
-                Stop(
-                    site=line.site,
-                    part=line.part,
-                    first=self.days[short[0]],
-                    last=self.days[short[-1]],
-                    is_over=is_over,
-                    standstill_days=int(np.sum((made[place] <= _NOTHING * (1 + self.plan[place])) & (due[place] > 0)
-                                               & (row > 0))),
-                    shortfall=total,
-                    by_week=tuple(sorted(by_week.items())),
-                    because_of=None if need is None else self._part(need),
-                    path=self._path(place, scarce, lost),
-                    revenue_cents=None if line.revenue_cents is None else round(total * line.revenue_cents),
-                )
-            )  # fmt: skip
-        stops.sort(key=lambda one: (one.first, one.site, one.part))
-        return Impact(self.network.day, len(self.days), tuple(stops), len(self.lines))
+        places = np.flatnonzero((self.lost.sum(axis=1) > 0) & self.shape.told).tolist()
+        stops = sorted((self._stop(place, weeks) for place in places), key=lambda one: (one.first, one.site, one.part))
+        return Impact(self.shape.network.day, len(self.days), tuple(stops), len(self.lines))
+
+    def _stop(self, place: int, weeks: Sequence[date]) -> Stop:
+        shape, row = self.shape, self.lost[place]
+        line = self.arrays.lines[int(self.lines[place])]
+        short = np.flatnonzero(row)
+        by_week: dict[date, float] = defaultdict(float)
+        for t in short.tolist():
+            by_week[weeks[t]] += float(row[t])
+        total = float(row.sum())
+        reasons = self.scarce[place][short]
+        reasons = reasons[reasons >= 0]
+        need = int(np.bincount(reasons).argmax()) if len(reasons) else None
+        is_standing = (self.made[place] <= _NOTHING * (1 + shape.plan[place])) & (self.due[place] > 0) & (row > 0)
+        return Stop(
+            site=line.site,
+            part=line.part,
+            first=self.days[short[0]],
+            last=self.days[short[-1]],
+            is_over=bool(shape.open[place, short[-1] + 1 :].any()),
+            standstill_days=int(np.sum(is_standing)),
+            shortfall=total,
+            by_week=tuple(sorted(by_week.items())),
+            because_of=None if need is None else self._part(need),
+            path=self._path(place),
+            revenue_cents=None if line.revenue_cents is None else round(total * line.revenue_cents),
+        )
 
     def _part(self, need: int) -> str:
-        return self.arrays.bins[int(self.bins[self.need_bin[need]])][1]
+        return self.arrays.bins[int(self.shape.bins[self.shape.need_bin[need]])][1]
 
-    def _path(self, place: int, scarce: Index, lost: Vector) -> tuple[str, ...]:
+    def _path(self, place: int) -> tuple[str, ...]:
         """From what was hit to this line: at each step the scarcest part, and of its suppliers the one short most."""
         path = [self.arrays.lines[int(self.lines[place])].site]
         for _ in range(len(self.lines)):
-            reasons = scarce[place][lost[place] > 0]
+            reasons = self.scarce[place][self.lost[place] > 0]
             reasons = reasons[reasons >= 0]
             if not len(reasons):
                 break
-            bin_ = self.need_bin[int(np.bincount(reasons).argmax())]
-            suppliers = self.link_line[self.link_bin == bin_]
+            bin_ = self.shape.need_bin[int(np.bincount(reasons).argmax())]
+            suppliers = self.shape.link_line[self.shape.link_bin == bin_]
             if not len(suppliers):
                 break
-            place = int(suppliers[lost[suppliers].sum(axis=1).argmax()])
+            place = int(suppliers[self.lost[suppliers].sum(axis=1).argmax()])
             path.append(self.arrays.lines[int(self.lines[place])].site)
         return tuple(reversed(path))
 
