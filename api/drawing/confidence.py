@@ -16,7 +16,7 @@ def told(voice: Voice) -> list[Block]:
     pairs: list[tuple[str, Words]] = []
     if reading.status is not None:
         pairs.append((voice.text("sure.happens"), voice.say("sure.bySources", chance=chance(voice))))
-    elif Fraction(said["probability"]["most"]):
+    elif int(said["needs"]) and Fraction(said["probability"]["most"]):
         pairs.append((voice.text("sure.something"), voice.say("sure.byCoverage", chance=chance(voice))))
     if reading.stops or reading.most.first is not None:
         pairs.append((voice.text("bound.least"), _bound(voice, reading.least)))

@@ -57,11 +57,11 @@ class Language:
 
     def known(self, kind: str, sentence: str, longest: int = 400) -> str:
         """A sentence of the report itself in this language; one that nobody has words for stays as it stands."""
-        for name, pattern in _sentences(kind):
-            found = pattern.fullmatch(sentence)
-            if found is not None:
-                return self.text(name, **{place: plain(said, 200) for place, said in found.groupdict().items()})
-        return plain(sentence, longest)
+        found = recognised(kind, sentence)
+        if found is None:
+            return plain(sentence, longest)
+        name, places = found
+        return self.text(name, **{place: plain(said, 200) for place, said in places.items()})
 
     def listed(self, names: Iterable[str], most: int = 3) -> str:
         """Names in a sentence.
@@ -185,6 +185,15 @@ class Language:
     def _written(self, whole: int, digits: str, sign: str) -> str:
         point, apart = self.texts["format.decimal"], self.texts["format.thousands"]
         return f"{sign}{whole:,}".replace(",", apart) + (f"{point}{digits}" if digits else "")
+
+
+def recognised(kind: str, sentence: str) -> tuple[str, Mapping[str, str]] | None:
+    """Which sentence of the English catalogue that is, and what stands in its places; None for one of no kind."""
+    for name, pattern in _sentences(kind):
+        found = pattern.fullmatch(sentence)
+        if found is not None:
+            return name, found.groupdict()
+    return None
 
 
 @cache

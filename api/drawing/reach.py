@@ -44,6 +44,8 @@ def _origin(voice: Voice, one: Origin) -> Words:
         words = voice.say("hit.at", what=what, where=one.step.title)
     else:
         words = voice.say("hit.hidden", what=what)
+    if one.line is not None:
+        words += voice.say("hit.line", line=one.line)
     if one.onset is not None:
         words += voice.say("hit.onset", day=voice.day(one.onset))
     if one.back is None:
@@ -125,7 +127,7 @@ def sources(voice: Voice) -> list[Block]:
     rows: list[tuple[Words, ...]] = [
         (
             (voice.members.get(each.name) or each.name,),
-            (one.way or one.step.title,),
+            (one.title,),
             (
                 "; ".join(
                     [

@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from api.drawing.language import ENGLISH, Language
+from api.drawing.language import ENGLISH, Language, recognised
 from api.texts import identifier, plain
 from risk.disruption import Circle, Polygon
 from risk.errors import RiskError
@@ -74,7 +74,8 @@ class Source:
 class Origin:
     """What was hit, as far as the reader may know it; `back`: at the earliest, most likely, at the latest. Of a way
     that is closed `way` says what goes from where to where, `step` is its supplier, `closed` are ports, lanes and
-    passages, and `detour` is how much further it is round them.
+    passages, and `detour` is how much further it is round them. Where not the whole site was hit, `line` is what the
+    one that was makes.
     """
 
     step: Step
@@ -85,6 +86,12 @@ class Origin:
     way: str | None = None
     closed: tuple[str, ...] = ()
     detour: Mapping[str, Any] | None = None
+    line: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What to call it in a row of its own."""
+        return self.way or (f"{self.step.title}: {self.line}" if self.line else self.step.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +222,15 @@ class Reading:
                     None if link is None else self._way(link),
                     tuple(self.language.coded("passage", each) for each in one.get("closed", ())),
                     one.get("detour"),
+                    self._line(one),
                 )
             )
         return tuple(found)
+
+    def _line(self, origin: Mapping[str, Any]) -> str | None:
+        if "part" not in origin:
+            return None
+        return self.language.text("hit.hiddenLine") if origin["part"] is None else self.name(origin["part"])
 
     def _way(self, link: Mapping[str, str]) -> str:
         part, supplier, customer = (self.name(link[end]) for end in ("part", "supplier", "customer"))
@@ -250,6 +263,15 @@ class Reading:
         """What of it is revenue; None where no price is known."""
         found: int | None = self.content["effect"]["revenueCents"]
         return found
+
+    @cached_property
+    def currencies(self) -> str | None:
+        """That the reader's prices are in several currencies, so that they have no sum; None if they are not."""
+        for one in self.content["assumptions"]:
+            found = recognised("assumption", one)
+            if found is not None and found[0] == "assumption.currencies":
+                return self.language.known("assumption", one)
+        return None
 
     @cached_property
     def weeks(self) -> dict[str, list[tuple[date, Fraction]]]:

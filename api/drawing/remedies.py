@@ -12,7 +12,7 @@ _TOLD = frozenset(
     {"after", "afterRoutes", "afterSuppliers", "refused", "refusedRoutes", "routes", "rule", "suggestions", "weights"}
 )
 _BRIEF = 2
-_SUGGESTION = ("rank", "supplier", "suggest.for", "covers", "from", "costsAWeek", "shared", "alone", "score")
+_SUGGESTION = ("supplier", "suggest.for", "covers", "from", "costsAWeek", "shared", "alone", "score")
 
 
 def told(voice: Voice) -> list[Block]:
@@ -111,7 +111,7 @@ def _suggestions(voice: Voice, said: Mapping[str, Any]) -> list[Block]:
     rows, columns = [_suggestion(voice, one) for one in said["suggestions"]], list(_SUGGESTION)
     if len(targets) == 1:
         columns.remove("suggest.for")
-        rows = [(*row[:2], *row[3:]) for row in rows]
+        rows = [(row[0], *row[2:]) for row in rows]
     stays = [
         voice.say("suggest.stays", target=voice.what_for(one), share=voice.percent(one["stability"]))
         for one in said["suggestions"]
@@ -125,8 +125,7 @@ def _suggestions(voice: Voice, said: Mapping[str, Any]) -> list[Block]:
 
 def _suggestion(voice: Voice, one: Mapping[str, Any]) -> tuple[Words, ...]:
     return (
-        (str(one["rank"]),),
-        (voice.reading.name(one["supplier"]),),
+        voice.say("suggest.ranked.as", rank=str(one["rank"]), supplier=voice.reading.name(one["supplier"])),
         (voice.what_for(one),),
         voice.say("suggest.covers", share=voice.percent(one["covers"]), amount=voice.number(one["aWeek"])),
         (voice.day(one["firstArrival"]),),

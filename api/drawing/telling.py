@@ -105,7 +105,7 @@ class Telling:
         if anyway is not None:
             found.append(voice.say("aside.anyway", lost=voice.left(anyway), first=voice.day(anyway["first"])))
         if reading.stops and reading.revenue_cents is None:
-            found.append(voice.say("aside.noPrice"))
+            found.append((reading.currencies,) if reading.currencies else voice.say("aside.noPrice"))
         omitted = [
             reading.language.text(f"omitted.{name}", count=str(count))
             if f"omitted.{name}" in reading.language.texts
@@ -115,6 +115,12 @@ class Telling:
         ]
         if omitted:
             found.append(voice.say("aside.omitted", omitted=reading.listed(omitted, 9)))
+        worst = reading.most
+        if not reading.stops and worst.first is not None and worst.last is not None:
+            lost = voice.losses(worst.lost, worst.revenue_cents)
+            found.append(
+                voice.say("aside.atWorst", lost=lost, first=voice.day(worst.first), last=voice.day(worst.last))
+            )
         if not reading.stops and Fraction(self.content["confidence"]["coverage"]) < 1:
             found.append(voice.say("aside.coverage"))
         return tuple(found)
@@ -141,7 +147,13 @@ class Telling:
             tiles.append(Tile(label, (voice.number(amount),), _span(voice, less, more)))
         revenue = voice.text("tile.revenue")
         if reading.revenue_cents is None:
-            tiles.append(Tile(revenue, (voice.text("unknown"),), voice.say("tile.noPrice")))
+            tiles.append(
+                Tile(
+                    revenue,
+                    (voice.text("unknown"),),
+                    voice.say("tile.currencies" if reading.currencies else "tile.noPrice"),
+                )
+            )
         else:
             ends = [one.revenue_cents for one in (reading.least, reading.most) if one.revenue_cents is not None]
             between = _span(voice, voice.money(ends[0]), voice.money(ends[1])) if len(ends) == 2 else ()

@@ -70,12 +70,10 @@ def _hit(reading: Reading, one: Origin) -> _Row:
     text, onset = reading.language.text, reading.day_text(one.onset)
     if one.back is None:
         note = text("timeline.backHidden", cause=one.cause or text("timeline.cause"), day=onset)
-        return _Row(one.way or one.step.title, note, ())
+        return _Row(one.title, note, ())
     early, middle, late = map(reading.day_text, one.back)
     likely = text("timeline.back", likely=middle, early=early, late=late)
-    return _Row(
-        one.way or one.step.title, likely, (_Bar(one.onset, max(one.back[1] - _DAY, one.onset), "bar-hit"),), one.back
-    )
+    return _Row(one.title, likely, (_Bar(one.onset, max(one.back[1] - _DAY, one.onset), "bar-hit"),), one.back)
 
 
 def _stops(reading: Reading, stops: Sequence[Standstill], most: int, what: str) -> list[_Row]:

@@ -28,7 +28,8 @@ def best_plan(voice: Voice) -> list[Block]:
     """The least that anybody could lose, and what the reader's own stocks are worth there."""
     plan, reading = voice.content["bestPlan"], voice.reading
     if plan is None:
-        return [Sentence(voice.say("plan.uncomputed"), "quiet")] if reading.stops else []
+        why = "plan.currencies" if reading.currencies else "plan.uncomputed"
+        return [Sentence(voice.say(why), "quiet")] if reading.stops else []
     lost = voice.losses({part: Fraction(amount) for part, amount in plan["lost"].items()}, None)
     blocks: list[Block] = [Sentence(voice.say("plan.least", lost=lost) if lost else voice.say("plan.nothing"))]
     rows: list[tuple[Words, ...]] = [

@@ -165,6 +165,33 @@ def agreed() -> Any:
     return content  # fmt: skip
 
 
+@cache
+def _turned(reader: str, name: str) -> str:
+    """The storm where one thing is otherwise."""
+    network = axle_circle()
+    lines, links = list(network.lines), [replace(one, level="named") for one in network.links]
+    hits = [replace(storm("yongjiang"), status="Actual", sources=(ALERT, FORM))]
+    if name == "currencies":
+        lines = [replace(one, currency="PLN") if one.site == "kielce" else one for one in lines]
+    elif name == "unknown needs":
+        more = {"seat": Fraction(1), "tyre": Fraction(4), "glass": Fraction(6), "lamp": Fraction(2)}
+        lines = [replace(one, needs={**one.needs, **more}) if one.part == "vehicle" else one for one in lines]
+    elif name == "undisturbed":
+        links = [replace(one, in_transit={}) if one.key == "sea" else one for one in links]
+    elif name == "assumed":
+        hits = [replace(hits[0], is_assumed=True)]
+    else:
+        lines.append(Line("yongjiang", "alloy", Fraction(10), Fraction(10)))
+        hits = [replace(hits[0], part="magnet"), replace(hits[0], part="alloy", back=(LANDFALL,) * 3)]
+    network = SupplyNetwork.of(network.day, network.sites.values(), lines, links, network.stocks)
+    seen = view(network, reader, key=KEY, checkpoint=CHECKPOINT, hits=hits, site_names=SITE_NAMES)
+    return assess(seen).text.decode()
+
+
+def turned(name: str, reader: str = "havelmark") -> Any:
+    return json.loads(_turned(reader, name))
+
+
 CASES: dict[str, Any] = {
     "a maker of cars": typhoon,
     "named": lambda: typhoon(level="named"),
@@ -184,9 +211,23 @@ CASES: dict[str, Any] = {
     "a way is closed": lambda: closed("lariana"),
     "a way is closed to others": lambda: closed("havelmark"),
     "a plan was agreed": agreed,
+    "two currencies": lambda: turned("currencies"),
+    "a third is known": lambda: turned("unknown needs"),
+    "lost anyway": lambda: turned("undisturbed"),
+    "nobody says when": lambda: turned("assumed"),
+    "one line is hit": lambda: turned("line", "lariana"),
     "hostile": lambda: many(20, are_hostile=True),
 }
 """Reports that must all look right, by what is special about them."""
-QUICK = {"a maker of cars", "impact only", "withheld", "first in line", "not over", "a way is closed", "hostile"}
+QUICK = {
+    "a maker of cars",
+    "impact only",
+    "withheld",
+    "first in line",
+    "not over",
+    "a way is closed",
+    "one line is hit",
+    "hostile",
+}
 EACH = [pytest.param(case, marks=() if case in QUICK else pytest.mark.full) for case in CASES]
 """The names of all cases; the quick suite takes those that differ most."""

@@ -105,6 +105,44 @@ def test_what_is_unknown_is_said_and_never_zero() -> None:
     assert "is not in these figures" in section(typhoon(level="withheld"), "confidence")
 
 
+def test_prices_in_several_currencies_are_not_called_unknown() -> None:
+    content = CASES["two currencies"]()
+    text = " ".join(said(one) for one in Telling(content).asides)
+    assert "Your prices are in several currencies (EUR, PLN), so revenue is not told" in text
+    assert "No price" not in whole(Telling(content))
+    assert said(Telling(content).tiles[-1].note) == "prices in several currencies"
+    assert "none of yours is known" not in section(content, "plan")
+
+
+def test_what_happens_at_worst_is_said_at_once_where_nothing_is_likely_to() -> None:
+    content = typhoon("vltava")
+    assert headline(content).endswith("nothing of yours runs short within the 112 days looked at.")
+    if content["interval"]["most"]["first"] is not None:
+        assert "At worst something does: " in " ".join(said(one) for one in Telling(content).asides)
+    content["interval"]["most"] |= {"first": "2027-01-04", "last": "2027-01-25", "lost": {"motor": "14880"}}
+    asides = " ".join(said(one) for one in Telling(content).asides)
+    assert "At worst something does: 14,880 motors lost from Mon 4 Jan 2027 to Mon 25 Jan 2027." in asides
+
+
+def test_the_first_screen_says_how_sure_it_is_and_what_helps() -> None:
+    brief = {name: said(words) for name, words in Telling(typhoon("lariana")).brief}
+    assert brief["How sure"] == "Chance that it happens: 75 %. 100 % of what you need is known by its source."
+    assert brief["What helps"].startswith("With all that the consortium has to offer: 8,480 rotors are still lost")
+    assert "Peipsi Narva has 76,800 a week for magnet at Lariana Lecco, from Mon 30 Nov on." in brief["What helps"]
+    assert [name for name, _ in Telling(typhoon("vltava")).brief] == ["How sure"]
+    third = {name: said(words) for name, words in Telling(CASES["a third is known"]()).brief}
+    assert third["How sure"].endswith("33 % of what you need is known by its source.")
+    assert third["What helps"].startswith("Nobody whom the consortium has qualified")
+    agreed = dict(Telling(CASES["a plan was agreed"]()).brief)["What helps"]
+    assert "Agreed in the plan Magnets from East Asia, for you to do: Books the airlift." in said(agreed)
+
+
+def test_of_a_line_that_is_hit_alone_that_is_said() -> None:
+    text = section(CASES["one line is hit"](), "network")
+    assert "Cyclone: Yongjiang Ningbo, magnet alone, from Tue 13 Oct" in text
+    assert "Cyclone: Yongjiang Ningbo, another line alone, from Tue 13 Oct" in text
+
+
 def test_one_bucket_stands_beside_the_days() -> None:
     text = section(typhoon(), "bucket")
     assert "41 working days" in text
@@ -169,7 +207,7 @@ def forms(path: tuple[str, ...], value: Any) -> list[str]:
         return [value]
     if name == "areas" and value.split(" ")[0] in ("circle", "polygon"):
         return ["km around" if value.startswith("circle") else "corners from"]
-    return [plain(value, 120), plain(identifier(value), 120)]
+    return [plain(value, 120), plain(value, 400), plain(identifier(value), 120)]
 
 
 @pytest.mark.parametrize("case", [one for one in EACH if one.values != ("hostile",)])
