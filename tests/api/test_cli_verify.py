@@ -279,6 +279,14 @@ def test_verify_loads_neither_chain_nor_store_nor_web(evidence: Evidence, root: 
     assert "loaded: []" in said, said
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_it_says_is_utf_8_in_every_locale(evidence: Evidence, root: Path, encoding: str) -> None:
+    command = [sys.executable, "-P", "-m", "api.cli", "verify", "bündel.json", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, cwd=evidence.folder, env=environment, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, "bündel.json" in done.stderr.decode()) == (2, True), done.stderr
+
+
 def test_verify_asks_nothing_of_the_network(evidence: Evidence, root: Path) -> None:
     """Held by Python's own audit events: a program that opens a socket raises one (PEP 578)."""
     watch = (
