@@ -577,17 +577,21 @@ class _Reading:
         """Other numbers → the number that they go by here, and the unit of each part.
 
         A number belongs to the member whose it is by itself, once that has described the part, else to whoever was the
-        first to. Two numbers are one part as soon as the members that they belong to say so; nobody else's word counts.
+        first to; it is counted as that member says. Two numbers are one part as soon as the members that they belong to
+        say so; nobody else's word counts.
         """
         names: dict[str, str] = {}
         self.parts = names
         units: dict[str, str] = {}
-        owners: dict[str, str] = {}
-        for one in sorted(records, key=self._first_said):
-            owners.setdefault(one.fact.part, one.issuer)
-            if one.issuer == owner_of(one.fact.part):
-                owners[one.fact.part] = one.issuer
-        for one in sorted(records, key=lambda each: self._first_said(each, "uom", each.fact.uom)):
+        several = {part for part, count in Counter(one.fact.part for one in records).items() if count > 1}
+        strangers = {
+            one.statement: one.fact.part in several and one.issuer != owner_of(one.fact.part) for one in records
+        }
+
+        def by_unit(one: Record) -> tuple[bool, tuple[datetime, str]]:
+            return strangers[one.statement], self._first_said(one, "uom", one.fact.uom)
+
+        for one in sorted(records, key=by_unit):
             counted = units.setdefault(one.fact.part, one.fact.uom)
             if counted != one.fact.uom:
                 wrong = f"others count this part in {counted}, not in {one.fact.uom}"
@@ -596,6 +600,11 @@ class _Reading:
         for one in records:
             for other in one.fact.same_as:
                 pairs[min(one.fact.part, other), max(one.fact.part, other)].append(one)
+        owners: dict[str, str] = {}
+        for one in (
+            sorted(records, key=lambda each: (strangers[each.statement], self._first_said(each))) if pairs else ()
+        ):
+            owners.setdefault(one.fact.part, one.issuer)
         agreed = []
         for pair, said in pairs.items():
             told_by = [[one for one in said if one.issuer == owners.get(number)] for number in pair]

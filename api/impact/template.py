@@ -143,8 +143,8 @@ SHEETS = (
     ),
     Sheet(
         "part", "Parts", "Teile",
-        "What a part is counted in, and the numbers that others have for it.",
-        "Worin ein Teil gezählt wird, und welche Nummern andere dafür haben.",
+        "What a part is counted in, and the numbers that others have for it: they count once those others say so, too.",
+        "Worin ein Teil gezählt wird, und welche Nummern andere dafür haben: Sie gelten, sobald auch diese das sagen.",
         (
             _part("Part (GTIN, or number (owner's domain))", "Teil (GTIN, oder Nummer (Domain des Inhabers))"),
             _UNIT,

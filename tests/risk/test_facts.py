@@ -255,6 +255,16 @@ def test_a_number_below_a_members_own_domain_is_its_own_as_soon_as_it_describes_
     assert len({one.part for one in described([*squatted, (A, X, [])], owner_of).network.lines}) == 3
 
 
+def test_a_part_is_counted_as_the_member_says_below_whose_domain_its_number_stands() -> None:
+    early, late = say("part", C, part=X, uom="KGM"), say("part", A, part=X, uom="H87")
+    early = Record(early.statement, early.kind, C, NOON - timedelta(minutes=9), early.fact)
+    records = [*(one for one in BASE if one.kind == "site"), early, late]
+    (told,) = known(records, NOON, DAY, owner_of={X: A}.get).network.inconsistencies
+    assert told.owner == C
+    (told,) = known(records, NOON, DAY).network.inconsistencies
+    assert told.owner == A
+
+
 def test_numbers_of_two_units_are_not_joined_and_both_are_told() -> None:
     in_kilos = say("part", B, part=SHAFT, uom="KGM", sameAs=[SAME], hours=-0.5)
     found = read(in_kilos)
