@@ -53,8 +53,11 @@ from ledger_service.trails import Trails
 
 MAX_FEED_READERS = 500
 INDEX = "index of trails"
+INDEX_AT_ONCE = 125
 INDEX_RESTS_SECONDS = 0.25
-"""How long the index rests between two batches while statements keep coming: it reads some 500 a second then."""
+"""While statements keep coming the index reads few at once, so that no call waits long for its transaction, and rests
+in between: some 500 a second.
+"""
 HOSTED_KINDS = ("custody-addresses", "despatch", "opening", "receipt")
 """What gives the gateways of custodial members something to do."""
 MAX_BUNDLES_AT_ONCE = 2
@@ -335,11 +338,12 @@ class Service:
         """Bring the index of trails on. While statements stream in it reads a batch and rests, so that it takes a few
         hundredths of the machine; in quiet times it catches up.
         """
-        has_more = self.trails.index()
         size, before = self.ledger.size, self._index_saw
         self._index_saw = size
-        if size > before:
-            self.rounds.rest(INDEX, INDEX_RESTS_SECONDS)
+        if size == before:
+            return self.trails.index()
+        has_more = self.trails.index(INDEX_AT_ONCE)
+        self.rounds.rest(INDEX, INDEX_RESTS_SECONDS)
         return has_more
 
     def _indexed(self, kinds: frozenset[str]) -> None:

@@ -27,6 +27,8 @@ __all__ = [
     "NewerStore",
     "Store",
     "UnsafeStore",
+    "among",
+    "chunks",
     "insert_rows",
     "notice_tables",
     "risk_tables",
@@ -162,16 +164,34 @@ def select_where(
 
     As with `insert_rows`: to bind a thousand values anew takes SQLAlchemy longer than SQLite to find the rows.
     """
-    for at in range(0, len(values), _AT_ONCE):
-        chunk = list(values[at : at + _AT_ONCE])
+    for some in chunks(values, _SIZES[-1]):
+        chunk = list(some)
         # The last value once more, and again, finds nothing new; so there are few texts, which stay prepared.
         size = next(size for size in _SIZES if size >= len(chunk))
         text = _select_text(table, columns, key, size, connection.dialect)
         yield from connection.exec_driver_sql(text, (*chunk, *chunk[-1:] * (size - len(chunk)))).cursor.fetchall()
 
 
+def among(column: sa.Column[int], numbers: Sequence[int]) -> sa.ColumnElement[bool]:
+    """The condition that `column` is one of `numbers`, many of them written out: to bind thousands takes longer than to
+    look them up, and to prepare a text for a few as well.
+    """
+    if len(numbers) <= _FEW:
+        return column.in_(list(numbers))
+    listed = ",".join(str(int(one)) for one in numbers)
+    return sa.literal_column(f"{column.table.name}.{column.name} IN ({listed})", sa.Boolean)
+
+
+_FEW = 200
+
+
+def chunks(values: Sequence[Any], size: int = 2_000) -> Iterator[Sequence[Any]]:
+    """`values` in pieces that one query takes."""
+    for at in range(0, len(values), size):
+        yield values[at : at + size]
+
+
 _SIZES = (1, 8, 64, 500, 2_000)
-_AT_ONCE = _SIZES[-1]
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,17 @@
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ledger_service.store.trail_tables import chain_unit, citation, forgotten, link, mention, saying, thing, withdrawn
+from ledger_service.store.trail_tables import (
+    chain_unit,
+    citation,
+    forgotten,
+    holding,
+    link,
+    mention,
+    saying,
+    thing,
+    withdrawn,
+)
 
 
 def forget(connection: Connection, position: int) -> None:
@@ -17,7 +27,9 @@ def forget(connection: Connection, position: int) -> None:
     connection.execute(sa.delete(withdrawn).where(withdrawn.c.by == position))
     connection.execute(sa.update(chain_unit).where(chain_unit.c.position == position).values(position=None))
     for at in range(0, len(things), 500):
-        chosen = thing.c.id.in_(things[at : at + 500])
+        some = things[at : at + 500]
+        connection.execute(sa.delete(holding).where(holding.c.thing.in_(some)))
+        chosen = thing.c.id.in_(some)
         is_mentioned = sa.exists().where(mention.c.thing == thing.c.id)
         connection.execute(sa.update(thing).where(chosen, ~is_mentioned).values(name=None))
     connection.execute(sa.insert(forgotten).values(position=position))

@@ -110,6 +110,19 @@ withdrawn = Table(
 )
 """Statements that another of the same issuer takes back or takes the place of."""
 
+holding = Table(
+    "holding",
+    metadata,
+    Column("thing", ForeignKey("thing.id"), primary_key=True, autoincrement=False),
+    Column("holder", LargeBinary(32)),
+    Column("ended_at", BigInteger),
+    Column("streams", LargeBinary, nullable=False),
+    Column("open", LargeBinary, nullable=False),
+    Column("answered", LargeBinary, nullable=False),
+)
+"""Who has a thing whose record is plain, told from the statements of `streams` (numbers of `indexed_stream`); which of
+its offers are open, and which were answered by what. A thing without a row is told from its statements."""
+
 forgotten = Table(
     "forgotten",
     metadata,

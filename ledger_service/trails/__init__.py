@@ -24,12 +24,14 @@ from ledger_service.errors import LedgerError
 from ledger_service.handoffs import Closing, HandOff, TakenStep
 from ledger_service.ledger import Ledger, Record, no_step, record_of
 from ledger_service.sight import Sight
+from ledger_service.store import among, chunks
 from ledger_service.store.tables import anchor, content, fork, statement
 from ledger_service.store.trail_tables import chain_unit, citation, mention, progress, saying, thing
+from ledger_service.trails import holders
 from ledger_service.trails.graph import Graph, Visible, is_substance
-from ledger_service.trails.holding import Held, Holdings, Row, Shipment
-from ledger_service.trails.index import Index, among, chunks
-from ledger_service.trails.reading import Role, ThingSort
+from ledger_service.trails.holding import Held, Holdings, Shipment
+from ledger_service.trails.index import Index
+from ledger_service.trails.reading import ThingSort
 
 __all__ = [
     "Conflict",
@@ -44,15 +46,14 @@ __all__ = [
     "UnknownThing",
 ]
 
-BATCH = 125
-"""How many statements one step of the index reads: some 15 ms, so that no call waits long for its transaction."""
+BATCH = 500
+"""How many statements one step of the index reads where nobody waits."""
 READ_FIRST = 2_000
 """How many statements are read before a question is answered, if the index is behind."""
 MAX_RECORDS = 50_000
 MAX_HEADERS = 200_000
 _ROUNDS = 4
 _DEFAULTS = Policy()
-_AT_HAND = (Role.OFFERED, Role.RECEIVED, Role.MISSED, Role.OPENED, Role.SEEN, Role.AT_GATE, Role.ENDED)
 
 
 class _Uncollected:
@@ -224,9 +225,9 @@ class Trails:
         """Have `on_read` called, in whatever thread, with the kinds of the statements that were just read."""
         self._index.on_read = on_read
 
-    def index(self) -> bool:
-        """Read a batch of statements; whether there may be more."""
-        return self._index.advance(BATCH) == BATCH
+    def index(self, limit: int = BATCH) -> bool:
+        """Read up to `limit` statements; whether there may be more."""
+        return self._index.advance(limit) == limit
 
     def catch_up(self, limit: int = READ_FIRST) -> int:
         """Read what was registered last, up to `limit` statements; how many are still unread."""
@@ -387,8 +388,7 @@ class Trails:
             names = self._index.names(connection, found)
             singles = [one for one in found if names[one][1] == ThingSort.SINGLE]
             hidden = self._hidden(connection, graph, start, visible, found)
-            holdings = self._holdings(connection, graph, singles, visible, policy, at)
-            answers = {one: holdings.held(one) for one in singles}
+            answers, holdings = self._told(connection, graph, singles, visible, policy, at)
             holds = _hold_now(found, marks, answers, holdings, at)
             indexed = _indexed_of(connection)
         doubtful = [names[one][0] for one, held in answers.items() if held is None]
@@ -638,7 +638,7 @@ class Trails:
             singles += connection.execute(query).scalar_one()
         return singles
 
-    def _holdings(
+    def _told(
         self,
         connection: sa.Connection,
         graph: Graph,
@@ -646,31 +646,12 @@ class Trails:
         visible: Visible,
         policy: Policy,
         at: int,
-    ) -> Holdings:
-        rows: list[Row] = []
-        columns = (
-            mention.c.thing,
-            mention.c.role,
-            mention.c.position,
-            saying.c.sort,
-            saying.c.issuer,
-            saying.c.stated_at,
-            saying.c.other,
-            saying.c.due_at,
-            saying.c.outcome,
-            saying.c.digest,
-            saying.c.stream,
-        )
-        wanted = sa.select(*columns).join(saying, saying.c.position == mention.c.position)
-        wanted = wanted.where(mention.c.role.in_(_AT_HAND))
-        for chunk in chunks(sorted(things)):
-            # As the driver gives them: SQLAlchemy's look at each row costs more than all that is done with it.
-            result = connection.execute(wanted.where(among(mention.c.thing, chunk)))
-            found = map(Row._make, result.cursor.fetchall())
-            rows.extend(found if visible is None else (one for one in found if visible.sees(one.stream, one.position)))
-        doubtful = set(graph.withdrawn)
-        doubtful |= {by for some in graph.withdrawn.values() for by in some}
-        doubtful |= self._void_positions(rows)
+    ) -> tuple[dict[int, Held | None], Holdings]:
+        """Who has `things` at `at`, None for what only the fold can tell; and those whose rows were read for it."""
+        packings = graph.packings(things, visible)
+        packed = {one for _, child, carrier, _ in packings for one in (child, carrier)}
+        issuers = self._once_ended()
+        void = self._index.streams_of(connection, issuers)
         units = self._units(connection, things, visible)
         steps = self._taken([unit for some in units.values() for unit in some]) if units else {}
 
@@ -687,15 +668,30 @@ class Trails:
                         return False
             return True
 
-        packings = graph.packings(things, visible)
-        return Holdings(rows, packings, policy, at, explains=explains, doubtful=frozenset(doubtful))
+        def counts(stream: int) -> bool:
+            return stream not in void and (visible is None or visible.shows(stream))
 
-    def _void_positions(self, rows: Sequence[Row]) -> set[int]:
-        """Positions of statements whose key or member ever ended: they may be void, and the fold has to look."""
+        own = holders.held(connection, (one for one in things if one not in packed), policy, at, counts=counts)
+        on_chain = own.keys() & units.keys()
+        for number, answered in holders.answered(connection, sorted(on_chain)).items():
+            if not explains(number, answered):
+                del own[number]
+        others = [one for one in things if one not in own]
+        rows = holders.rows_of(connection, others)
+        seen = [one for one in rows if visible is None or visible.sees(one.stream, one.position)]
+        doubtful = set(graph.withdrawn)
+        doubtful |= {by for some in graph.withdrawn.values() for by in some}
+        doubtful |= {row.position for row in seen if row.issuer in issuers}
+        holdings = Holdings(seen, packings, policy, at, explains=explains, doubtful=frozenset(doubtful))
+        return {one: own[one] if one in own else holdings.held(one) for one in things}, holdings
+
+    def _once_ended(self) -> set[bytes]:
+        """Members who were not active all the time, or whose keys were not: what they signed may be void, and the fold
+        has to look.
+        """
         membership = self._ledger.anchoring.membership
         issuers = {one.id for one in membership.members.values() if len(one.states) > 1}
-        issuers |= {key.member for key in membership.keys.values() if key.end_block is not None}
-        return {row.position for row in rows if row.issuer in issuers} if issuers else set()
+        return issuers | {key.member for key in membership.keys.values() if key.end_block is not None}
 
     def _folded(self, names: Sequence[str], sight: Sight | None, at: int, policy: Policy) -> dict[str, Held]:
         gathered = self.gather(names, sight)

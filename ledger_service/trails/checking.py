@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import orjson
 import sqlalchemy as sa
 
+from ledger_service.store import among, chunks
 from ledger_service.store.tables import content, statement
-from ledger_service.store.trail_tables import chain_unit, link, mention, progress, saying, thing
+from ledger_service.store.trail_tables import chain_unit, holding, link, mention, progress, saying, thing
+from ledger_service.trails.holders import tell
 from ledger_service.trails.reading import Reading, read
 
 SAMPLE = 5_000
@@ -28,6 +30,7 @@ def check_index(connection: sa.Connection, sample: int = SAMPLE) -> Iterator[tup
         yield position, "the index has rows of a statement that it has not read"
     for position in range(0, indexed, max(indexed // sample, 1)):
         yield from _check_one(connection, position)
+    yield from _check_holders(connection, sample)
     nameless = (
         sa.select(sa.func.count())
         .select_from(thing)
@@ -37,6 +40,20 @@ def check_index(connection: sa.Connection, sample: int = SAMPLE) -> Iterator[tup
     left = connection.execute(nameless).scalar_one()
     if left:
         yield indexed, f"{left} things keep a name that no statement mentions"
+
+
+def _check_holders(connection: sa.Connection, sample: int) -> Iterator[tuple[int, str]]:
+    """What rows say of who has a thing, against what is told anew from all that was read of it."""
+    total = connection.execute(sa.select(sa.func.count()).select_from(holding)).scalar_one()
+    numbered = sa.select(holding.c.thing, sa.func.row_number().over(order_by=holding.c.thing).label("place")).subquery()
+    chosen = sa.select(numbered.c.thing).where(numbered.c.place % max(total // sample, 1) == 0)
+    things = list(connection.execute(chosen).scalars())
+    for some in chunks(things):
+        anew = {row[0]: row for row in tell(connection, some)}
+        for row in connection.execute(sa.select(holding).where(among(holding.c.thing, some))):
+            if tuple(row) != anew.get(row.thing):
+                last = sa.select(sa.func.max(mention.c.position)).where(mention.c.thing == row.thing)
+                yield connection.execute(last).scalar() or 0, "the index gives a thing to another holder, or otherwise"
 
 
 def _check_one(connection: sa.Connection, position: int) -> Iterator[tuple[int, str]]:

@@ -24,6 +24,10 @@ class View:
     streams: bytearray
     positions: frozenset[int] = frozenset()
 
+    def shows(self, stream: int) -> bool:
+        """Whether all statements of the stream count."""
+        return stream < len(self.streams) and bool(self.streams[stream])
+
     def sees(self, stream: int, position: int) -> bool:
         return (stream < len(self.streams) and bool(self.streams[stream])) or position in self.positions
 

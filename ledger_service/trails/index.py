@@ -3,7 +3,7 @@
 import hmac
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,13 @@ import orjson
 import sqlalchemy as sa
 
 from ledger_service.sight import Sight
-from ledger_service.store import Store, insert_rows, select_where
+from ledger_service.store import Store, among, chunks, insert_rows, select_where, tables
 from ledger_service.store.tables import content, reader, statement
 from ledger_service.store.trail_tables import (
     chain_unit,
     citation,
     forgotten,
+    holding,
     indexed_stream,
     link,
     mention,
@@ -26,9 +27,9 @@ from ledger_service.store.trail_tables import (
     withdrawn,
 )
 from ledger_service.trails.graph import Graph, View
+from ledger_service.trails.holders import AT_HAND, HANDED, keep
 from ledger_service.trails.reading import Reading, Sort, read, sort_of
 
-CHUNK = 2_000
 _EVENTS = (Sort.EVENT, Sort.DECLARATION)
 
 
@@ -129,7 +130,7 @@ class Index:
         """Forget all that was read and begin anew; which thing a unit of the chain was once said to be is kept."""
         with self._lane, self._reading:
             with self._store.write() as connection:
-                for table in (link, citation, saying, mention, withdrawn, progress):
+                for table in (link, citation, saying, mention, withdrawn, holding, progress):
                     connection.execute(sa.delete(table))
                 connection.execute(sa.delete(chain_unit).where(chain_unit.c.position.is_not(None)))
                 kept = sa.select(chain_unit.c.thing)
@@ -180,7 +181,9 @@ class Index:
         ):
             if found:
                 insert_rows(connection, table, columns, found)
-        self._take_back(connection, readings, events)
+        told = {(ids[name], role) for _, said in readings for name, role in said.mentions}
+        seen = {number for number, role in told if role in AT_HAND} | self._take_back(connection, readings, events)
+        keep(connection, seen, {number for number, role in told if role in HANDED})
 
     def _known(self, connection: sa.Connection, readings: Sequence[tuple[Any, Reading]]) -> _Things:
         """The things that some statements name; those not known yet are given a number. Nobody else gives any."""
@@ -212,8 +215,10 @@ class Index:
 
     def _take_back(
         self, connection: sa.Connection, readings: Sequence[tuple[Any, Reading]], events: Collection[bytes]
-    ) -> None:
-        """Note which statements are corrected or declared wrong, whichever of the two came first."""
+    ) -> set[int]:
+        """Note which statements are corrected or declared wrong, whichever of the two came first; the things that they
+        were about.
+        """
         pairs: set[tuple[int, int]] = set()
         by_digest = {
             row.digest: (row.position, row.issuer, said.sort) for row, said in readings if said.sort not in _EVENTS
@@ -253,6 +258,8 @@ class Index:
             fresh = sorted(pairs - known)
             if fresh:
                 connection.execute(sa.insert(withdrawn), [{"position": position, "by": by} for position, by in fresh])
+        positions = sorted({one for pair in pairs for one in pair})
+        return {number for (number,) in select_where(connection, mention, ("thing",), "position", positions)}
 
     # Reading
 
@@ -269,6 +276,14 @@ class Index:
             # As the driver gives them: SQLAlchemy's look at each row would cost more than the rest.
             found.update({number: (name, sort) for number, name, sort in connection.execute(query).cursor.fetchall()})
         return found
+
+    def streams_of(self, connection: sa.Connection, issuers: Collection[bytes]) -> set[int]:
+        """The numbers of the streams of some members."""
+        if not issuers:
+            return set()
+        all_streams = tables.stream
+        query = sa.select(indexed_stream.c.number).join(all_streams, all_streams.c.id == indexed_stream.c.stream)
+        return set(connection.execute(query.where(all_streams.c.issuer.in_(sorted(issuers)))).scalars())
 
     def visible(self, connection: sa.Connection, sight: Sight | None) -> View | None:
         """The statements that are shown whole by `sight`; None for all."""
@@ -318,20 +333,6 @@ class Index:
 
 
 _SAYING = ("position", "digest", "stream", "sort", "issuer", "stated_at", "other", "due_at", "outcome")
-
-
-def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
-    """`values` in pieces that one query takes."""
-    for at in range(0, len(values), size):
-        yield values[at : at + size]
-
-
-def among(column: sa.Column[int], numbers: Sequence[int]) -> sa.ColumnElement[bool]:
-    """The condition that `column` is one of `numbers`, written out: to bind thousands of them takes longer than to look
-    them up.
-    """
-    listed = ",".join(str(int(one)) for one in numbers) or "NULL"
-    return sa.literal_column(f"{column.table.name}.{column.name} IN ({listed})", sa.Boolean)
 
 
 def _indexed(connection: sa.Connection) -> int:

@@ -91,6 +91,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", "by", name=op.f("pk_withdrawn")),
     )
     op.create_table(
+        "holding",
+        sa.Column("thing", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("holder", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("streams", sa.LargeBinary(), nullable=False),
+        sa.Column("open", sa.LargeBinary(), nullable=False),
+        sa.Column("answered", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["thing"], ["thing.id"], name=op.f("fk_holding_thing_thing")),
+        sa.PrimaryKeyConstraint("thing", name=op.f("pk_holding")),
+    )
+    op.create_table(
         "forgotten",
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -113,7 +124,17 @@ _INDEXES = (
 def downgrade() -> None:
     for table, column in _INDEXES:
         op.drop_index(op.f(f"ix_{table}_{column}"), table)
-    for table in ("forgotten", "withdrawn", "chain_unit", "link", "citation", "indexed_stream", "saying", "mention"):
+    for table in (
+        "forgotten",
+        "holding",
+        "withdrawn",
+        "chain_unit",
+        "link",
+        "citation",
+        "indexed_stream",
+        "saying",
+        "mention",
+    ):
         op.drop_table(table)
     op.drop_table("thing")
     op.drop_table("progress")
