@@ -163,6 +163,8 @@ class View:
     part_names: Mapping[str, str] = field(default_factory=dict)
     _still: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
     """the text of what no hit changes, as far as it is written already"""
+    _digests: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """and the SHA-256 of that"""
     _networks: dict[str, SupplyNetwork] = field(default_factory=dict, init=False, repr=False, compare=False)
     """networks that follow from this one alone, as far as they are made already"""
 
@@ -192,7 +194,7 @@ class View:
     @property
     def text(self) -> bytes:
         """All of it in one text form: what two worlds are compared by, and what a report can be made of again."""
-        return b"".join(self._pieces())
+        return b"{" + b",".join(canonical(name) + b":" + said for name, said in self._said()) + b"}"
 
     def kept(self, name: str, make: Callable[[], SupplyNetwork]) -> SupplyNetwork:
         """What `make` makes of the network and the doubts alone, called `name`: once for all views of one sight."""
@@ -202,26 +204,33 @@ class View:
 
     @cached_property
     def digest(self) -> str:
-        digest = sha256()
-        for piece in self._pieces():
-            digest.update(piece)
-        return digest.hexdigest()
+        """The SHA-256 of the canonical object that has the SHA-256 of each field of the text under its name.
 
-    def _pieces(self) -> Iterator[bytes]:
-        """The text, name by name in their order; what no hit changes is written once for all views."""
+        So what no hit changes, nearly all of it, is hashed once for all views of one sight.
+        """
+        digests = {}
+        for name, said in self._said():
+            if self._still.get(name) is not said:
+                digests[name] = sha256(said).hexdigest()
+                continue
+            if name not in self._digests:
+                self._digests[name] = sha256(said).hexdigest()
+            digests[name] = self._digests[name]
+        return sha256(canonical(digests)).hexdigest()
+
+    def _said(self) -> Iterator[tuple[str, bytes]]:
+        """The fields of the text, in order, and what each says; what no hit changes is written once for all views."""
         names = {_camel(one.name): one.name for one in fields(self) if one.init and one.name not in _APART}
-        for number, shown in enumerate(sorted({*names, *_OF_NETWORK, "doubts"})):
-            yield b"%s%s:" % (b"," if number else b"{", canonical(shown))
+        for shown in sorted({*names, *_OF_NETWORK, "doubts"}):
             if names.get(shown) in _HAPPENING:
-                yield canonical(plain(getattr(self, names[shown])))
+                yield shown, canonical(plain(getattr(self, names[shown])))
                 continue
             if shown not in self._still:
                 said = [[*place, plain(doubt)] for place, doubt in sorted(self.doubts.items())]
                 if shown != "doubts":
                     said = plain(getattr(self.network if shown in _OF_NETWORK else self, names.get(shown, shown)))
                 self._still[shown] = canonical(said)
-            yield self._still[shown]
-        yield b"}"
+            yield shown, self._still[shown]
 
 
 _APART = ("network", "doubts")

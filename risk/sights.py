@@ -149,6 +149,7 @@ class Sight:
             part_names=self._part_names,
         )
         object.__setattr__(view, "_still", drawn.still)
+        object.__setattr__(view, "_digests", drawn.digests)
         object.__setattr__(view, "_networks", drawn.networks)
         return view
 
@@ -171,6 +172,7 @@ class _Drawn:
     routes: tuple[RouteAlternative, ...]
     doubts: Mapping[tuple[str, str], Fraction]
     still: dict[str, bytes]
+    digests: dict[str, str]
     networks: dict[str, SupplyNetwork]
 
     def hit(self, mask: Mask, node: Node, hit: Hit) -> Hit:
@@ -239,6 +241,7 @@ class _Drawing:
             ),
             doubts=doubts,
             still=still,
+            digests={},
             networks={},
         )
 
