@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -51,6 +52,15 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.config.option.markexpr == "not full" and item.get_closest_marker("full"):
             item.config.stash[left_out][item.nodeid.split("::")[0]] += 1
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later search for garbage, and search less often: it was a
+    sixth of the whole time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 10)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,9 +3,11 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from api.cli import (
     custody,
@@ -76,10 +78,14 @@ stress.add_to(of_risk)
 facts.add_to(of_risk)
 
 
+# The tree of a hundred commands takes longer to make than most of them to run.
+_command = cache(get_command)
+
+
 def run(arguments: Sequence[str]) -> int:
     """The exit code of the command in `arguments`; whatever is wrong is said in a sentence, never in a stack trace."""
     try:
-        app(list(arguments), prog_name="tallystick", standalone_mode=True)
+        _command(app)(list(arguments), prog_name="tallystick", standalone_mode=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else REFUSED if end.code else 0
     except WrongUsage as problem:

@@ -128,10 +128,12 @@ class Store:
     def _migrate(self) -> None:
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        known = {script.revision for script in alembic.script.ScriptDirectory.from_config(config).walk_revisions()}
+        scripts = alembic.script.ScriptDirectory.from_config(config)
         with self.write() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-            if found is not None and found not in known:
+            if found == scripts.get_current_head():
+                return
+            if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
                 raise NewerStore(
                     f"the database is at revision {found}, which this version does not know: "
                     "start it with the program that wrote it, or with a later one"
