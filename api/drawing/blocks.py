@@ -65,7 +65,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a head; columns `numbers` are set to the right. A closed one is there for who opens it."""
+    """Rows under a head; columns `numbers` are set to the right. A closed one is there for who opens it.
+
+    On paper nothing can be opened: `on_paper` says whether it is there; if None it is if it is not closed.
+    """
 
     caption: str
     head: tuple[str, ...]
@@ -73,6 +76,7 @@ class Table:
     numbers: frozenset[int] = frozenset()
     is_closed: bool = False
     more: int = 0
+    on_paper: bool | None = None
 
     @classmethod
     def of(

@@ -79,7 +79,8 @@ def by_day(voice: Voice) -> list[Block]:
         columns = ("plant", "makes", "stops", "until", "days", "lost", *(["revenue"] if has_money else []), "waits")
         rows = [_stop(voice, one, has_money=has_money) for one in reading.stops]
         head = [text(one) for one in columns]
-        blocks.append(Table.of(text("stops.yours"), head, rows, [4, 5, 6] if has_money else [4, 5]))
+        numbers = [4, 5, 6] if has_money else [4, 5]
+        blocks += voice.opened(Table.of(text("stops.yours"), head, rows, numbers), on_paper=True)
         blocks += _closed(voice)
     if reading.suppliers:
         rows = [
@@ -87,7 +88,7 @@ def by_day(voice: Voice) -> list[Block]:
             for one in reading.suppliers
         ]
         head = [text(one) for one in ("site", "makes", "stops", "until")]
-        blocks.append(Table.of(text("stops.suppliers"), head, rows))
+        blocks += voice.opened(Table.of(text("stops.suppliers"), head, rows), on_paper=True)
     return blocks
 
 

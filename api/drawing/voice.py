@@ -1,15 +1,17 @@
 """What the sections of a report have in common: its figures as they are shown, and what they say again and again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from api.drawing.blocks import Figure, Words
+from api.drawing.blocks import Figure, Table, Words
 from api.drawing.language import Language
 from api.drawing.reading import Reading
 from api.texts import identifier, plain
+
+_LONG, _SHORT = 14, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,14 @@ class Voice:
         if kind in ("site", "supplier") and name and not name.startswith("in "):
             return self.language.known("area", f"{kind} {self.reading.name(name)}", 120)
         return self.language.known("area", area, 120)
+
+    def opened(self, table: Table, *, on_paper: bool = False) -> list[Table]:
+        """A table of which, if it is long, only the first rows are open to the eye; `on_paper`: paper has them all."""
+        count = len(table.rows) + table.more
+        if count <= _LONG:
+            return [table]
+        first = replace(table, rows=table.rows[:_SHORT], more=count - _SHORT, on_paper=not on_paper)
+        return [first, replace(table, caption=self.text("all", count=str(count)), is_closed=True, on_paper=on_paper)]
 
     def member(self, member: str) -> str:
         """A member by its name, where the directory has one."""

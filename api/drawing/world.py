@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from api.drawing.canvas import Box, Canvas, fitted, text_box
+from api.drawing.canvas import Box, Canvas, fitted, text_box, text_width
 from api.drawing.reading import Position, Reading
 from risk.disruption import EARTH_KM, Circle, Polygon
 
@@ -71,10 +71,14 @@ def _legend(canvas: Canvas, reading: Reading) -> None:
     roles = {_role(one, reading, hit) for one in reading.positions} | ({"area"} if reading.areas else set())
     x, line = 6.0, canvas.height + 17
     for role in ("site-own", "site", "site-hit", "area"):
-        if role in roles:
-            canvas.circle(x, line - 4, 4, role)
-            said = canvas.text(x + 11, line, reading.language.text(_LEGEND[role]), "quiet", size=_SMALL)
-            x = said.x + said.width + 22
+        if role not in roles:
+            continue
+        text = reading.language.text(_LEGEND[role])
+        if x + 11 + text_width(text, _SMALL) > canvas.width:
+            x, line = 6.0, line + 17
+        canvas.circle(x, line - 4, 4, role)
+        said = canvas.text(x + 11, line, text, "quiet", size=_SMALL)
+        x = said.x + said.width + 22
     canvas.height = line + 5
 
 

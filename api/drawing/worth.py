@@ -1,12 +1,9 @@
 """What stock is worth: one more day of it, the best plan that could be made, and what one bucket would say."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 from api.drawing.blocks import Block, Sentence, Table, Words
 from api.drawing.voice import Voice
-
-_LONG, _SHORT = 14, 10
 
 
 def one_more_day(voice: Voice) -> list[Block]:
@@ -21,7 +18,7 @@ def one_more_day(voice: Voice) -> list[Block]:
         for one in voice.content["oneMoreDay"]
     ]
     head = (voice.text("at"), voice.text("day.use"), voice.text("day.saved"))
-    return [*_opened(voice, Table.of("", head, rows))] if rows else []
+    return [*voice.opened(Table.of("", head, rows))] if rows else []
 
 
 def best_plan(voice: Voice) -> list[Block]:
@@ -38,7 +35,7 @@ def best_plan(voice: Voice) -> list[Block]:
     ]
     if rows:
         head = (voice.text("at"), voice.text("of"), voice.text("plan.worth"))
-        blocks += _opened(voice, Table.of(voice.text("plan.stocks"), head, rows, [2]))
+        blocks += voice.opened(Table.of(voice.text("plan.stocks"), head, rows, [2]))
     return blocks
 
 
@@ -64,12 +61,3 @@ def one_bucket(voice: Voice) -> list[Block]:
         ),
     ]
     return [Table.of("", ("", voice.text("bucket.one"), voice.text("bucket.time")), rows)]
-
-
-def _opened(voice: Voice, table: Table) -> list[Table]:
-    """A table of which, when it is long, only the first rows are open to the eye."""
-    count = len(table.rows) + table.more
-    if count <= _LONG:
-        return [table]
-    first = replace(table, rows=table.rows[:_SHORT], more=count - _SHORT)
-    return [first, replace(table, caption=voice.text("all", count=str(count)), is_closed=True)]

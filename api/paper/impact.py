@@ -1,11 +1,11 @@
-"""The impact report on paper: the same sentences, tables and drawings as the page, in the same order."""
+"""A report on paper, of impact or a stress test: the sentences, tables and drawings of the page, in the same order."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any
 
 from api.drawing.blocks import Block, Commands, Facts, Listing, Picture, Sentence, Table, Tile, Words
-from api.drawing.telling import Telling
+from api.drawing.told import Told
 from api.paper import press
 from api.texts import shortened
 
@@ -22,7 +22,7 @@ _NARROW = 16
 class ImpactPaper:
     """A report to print."""
 
-    telling: Telling
+    telling: Told
 
     def pdf(self) -> bytes:
         """The report as PDF; the same report is the same bytes."""
@@ -72,10 +72,11 @@ class ImpactPaper:
                 drawn = self.telling.drawing(name, _WIDE)
                 return [] if drawn is None else [{"type": "picture", "svg": drawn.svg(alt), "alt": alt}]
             case Table():
-                return [] if block.is_closed else [_table(block, self.telling)]
+                is_there = not block.is_closed if block.on_paper is None else block.on_paper
+                return [_table(block, self.telling)] if is_there else []
 
 
-def _table(table: Table, telling: Telling) -> dict[str, Any]:
+def _table(table: Table, telling: Told) -> dict[str, Any]:
     longest = [max(len(_text(row[at])) for row in table.rows) for at in range(len(table.head))]
     return {
         "type": "table",

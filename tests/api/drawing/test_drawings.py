@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from api.drawing import network, timeline, weeks, world
 from api.drawing.canvas import ROLES, Box, Canvas, text_box
+from api.drawing.language import ENGLISH, LANGUAGES, Language
 from api.drawing.reading import Reading, shape_of
 from risk.disruption import Circle
 from tests.api.drawing.contents import ALERT, CASES, EACH, FORM, many, typhoon
@@ -24,8 +25,8 @@ WIDTHS = (752.0, 358.0)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(content: Any, width: float = 752) -> dict[str, Canvas]:
-    found = {name: draw(Reading(content), width) for name, draw in DRAWINGS.items()}
+def drawn(content: Any, width: float = 752, language: Language = ENGLISH) -> dict[str, Canvas]:
+    found = {name: draw(Reading(content, language), width) for name, draw in DRAWINGS.items()}
     return {name: one for name, one in found.items() if one is not None}
 
 
@@ -33,10 +34,11 @@ def texts(content: Any) -> list[str]:
     return [label.text for one in drawn(content).values() for label in one.labels]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("case", EACH)
-def test_no_text_stands_on_another_or_leaves_the_sheet(case: str, width: float) -> None:
-    for name, canvas in drawn(CASES[case](), width).items():
+def test_no_text_stands_on_another_or_leaves_the_sheet(case: str, width: float, language: str) -> None:
+    for name, canvas in drawn(CASES[case](), width, Language.of(language)).items():
         sheet = Box(-0.5, -0.5, canvas.width + 1, canvas.height + 1)
         for label in canvas.labels:
             assert label.box.within(sheet), f"{name}: {label.text} leaves the sheet"

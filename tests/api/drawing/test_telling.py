@@ -272,6 +272,15 @@ def test_a_long_table_is_open_for_its_first_rows() -> None:
     assert (len(rest.rows), rest.is_closed) == (80, True)
 
 
+def test_forty_stops_are_no_wall_on_the_page_and_whole_on_paper() -> None:
+    (timeline,) = (one for one in Telling(many()).sections if one.id == "timeline")
+    first, rest = (
+        one for one in timeline.blocks if isinstance(one, Table) and "Stops" in one.head and "Lost" in one.head
+    )
+    assert (len(first.rows), first.more, first.is_closed, first.on_paper) == (10, 30, False, False)
+    assert (len(rest.rows), rest.more, rest.is_closed, rest.on_paper) == (40, 0, True, True)
+
+
 def test_what_was_agreed_says_who_does_what_by_when() -> None:
     content = CASES["a plan was agreed"]()
     telling = Telling(content, members={"0x" + "aa" * 32: "Oderland Spedition"})
