@@ -718,6 +718,8 @@ class _Reading:
                 was, due = due, self.day + timedelta(days=1)
                 wrong = f"should have come on {was}, and nobody has received it: it is taken to come on {due}"
                 late.append(Inconsistency(one.issuer, f"despatch {one.statement}", wrong))
+                wrong = f"goods from {supplier} should have come on {was}, and are taken to come on {due}: receive them"
+                late.append(Inconsistency(self.sites[customer].owner, f"site {customer}", wrong))
             coming[due] += amount
         self._say("late", place, late)
         link = SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, dict(coming), fact.since,

@@ -503,16 +503,18 @@ def test_open_handoffs_are_on_their_way(name: str, goods: list[Goods], expected:
     assert coming(*reversed(goods)) == expected or "correct" in name or "back" in name, name
 
 
-def test_goods_that_should_have_come_are_told_to_whoever_sent_them() -> None:
+def test_goods_that_should_have_come_are_told_to_both_sides() -> None:
     facts = Facts()
     facts.take(BASE)
     facts.follow([sent(arrives=date(2026, 10, 9)), sent(2, arrives=date(2026, 10, 15))])
-    (wrong,) = facts.known(NOON, DAY).network.inconsistencies
-    assert (wrong.owner, wrong.about) == (B, "despatch despatch 1")
+    found = facts.known(NOON, DAY)
+    (wrong,), (waiting,) = found.inconsistencies_of(B), found.inconsistencies_of(A)
+    assert (wrong.about, waiting.about) == ("despatch despatch 1", f"site {PLANT}")
+    assert waiting.what.startswith(f"goods from {MAKER} should have come on 2026-10-09, and are taken to come on")
     assert wrong.what == "should have come on 2026-10-09, and nobody has received it: it is taken to come on 2026-10-13"
     facts.follow([Received(A, NOON, ("pallet 1",))])
     assert facts.known(NOON, DAY).network.inconsistencies == ()
-    assert len(facts.known(NOON, date(2026, 10, 16)).network.inconsistencies) == 1
+    assert len(facts.known(NOON, date(2026, 10, 16)).network.inconsistencies) == 2
 
 
 def test_without_a_stock_fact_what_was_handed_over_is_all_that_is_known() -> None:
