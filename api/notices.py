@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -18,13 +19,15 @@ from ledger_service.custody.policy import Policy
 from ledger_service.keys import to_hex
 from ledger_service.offering import Crossing, Offers, OfferState
 from ledger_service.store import Store
-from ledger_service.store.notice_tables import notice, notice_progress
+from ledger_service.store.notice_tables import notice, notice_progress, undelivered, webhook
 from ledger_service.store.tables import content, offer, reader, statement
 
 SCAN = 5_000
 """Log entries looked through at a time."""
 BATCH = 500
 """Statements told of in one transaction."""
+PAGE = 500
+"""Notices of one member that are deleted at a time."""
 STALE_MS = 600_000
 """Where nothing was due, how far was looked is noted this often and not each second."""
 
@@ -104,11 +107,22 @@ class Notice:
 
 
 class Notices:
-    """The notices of a ledger's members. `on_told` is called after some were written, in whatever thread wrote them."""
+    """The notices of a ledger's members. `on_told` is called after some were written, in whatever thread wrote them.
 
-    def __init__(self, store: Store, on_told: Callable[[], None] = lambda: None, *, batch: int = BATCH) -> None:
+    `keep` is how long they are kept at least, in ms; None: for ever.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        on_told: Callable[[], None] = lambda: None,
+        *,
+        batch: int = BATCH,
+        keep: int | None = None,
+    ) -> None:
         self._store = store
         self._batch = batch
+        self._keep = keep
         self._looked = 0
         """How far was looked through: further than is noted, where nothing was found since."""
         self.on_told = on_told
@@ -199,6 +213,31 @@ class Notices:
             self.on_told()
         return bool(told)
 
+    def begin(self, now: int) -> int:
+        """The time (ms) before which notices need not be kept at `now`, and nothing is told of any more."""
+        return 0 if self._keep is None else now - self._keep
+
+    def forget(self, now: int) -> bool:
+        """A task of the rounds: delete what is older than agreed, from the oldest on, for each member.
+
+        What a webhook has still to deliver stays, and so does the last notice of each: the next is numbered after it.
+        """
+        begin, member, has_more = self.begin(now), b"", False
+        while begin:
+            with self._store.read() as connection:
+                others = sa.select(notice.c.member).where(notice.c.member > member).order_by(notice.c.member).limit(1)
+                found = connection.execute(others).scalar()
+                old = [] if found is None else _old(connection, found, begin)
+            if found is None:
+                break
+            member = found
+            if old:
+                with self._store.write() as connection:
+                    gone = sa.and_(notice.c.member == member, notice.c.number <= old[-1])
+                    connection.execute(sa.delete(notice).where(gone))
+            has_more = has_more or len(old) == PAGE
+        return has_more
+
 
 class Writing:
     """Notices as one transaction writes them."""
@@ -238,6 +277,19 @@ class Writing:
         if rows:
             self.connection.execute(sa.insert(notice), rows)
         return len(rows)
+
+
+def _old(connection: sa.Connection, member: bytes, begin: int) -> list[int]:
+    """The first notices of `member`, by number, that came about before `begin` (ms) and that nobody waits for."""
+    mine = webhook.c.member == member
+    owed = connection.execute(sa.select(sa.func.min(webhook.c.delivered)).where(mine)).scalar()
+    aside = sa.select(sa.func.min(undelivered.c.number)).join(webhook, webhook.c.id == undelivered.c.webhook)
+    again = connection.execute(aside.where(mine, undelivered.c.due_at.is_not(None))).scalar()
+    ends = (_last(connection, member), None if owed is None else owed + 1, again)
+    end = min(one for one in ends if one is not None)
+    query = sa.select(notice.c.number, notice.c.at).where(notice.c.member == member, notice.c.number < end)
+    rows = connection.execute(query.order_by(notice.c.number).limit(PAGE))
+    return [row.number for row in takewhile(lambda row: row.at < begin, rows)]
 
 
 def place_of(connection: sa.Connection, name: str) -> int:

@@ -62,10 +62,11 @@ class ChainNotices:
         self._notices.on_told()
         return True
 
-    def refused(self, _now: int) -> bool:
+    def refused(self, now: int) -> bool:
         """A task of the rounds: tell both sides of the handoffs that the chain will never take, and those whose step
         stands in their place.
         """
+        begin = self._notices.begin(now)  # what was told before may be deleted by now, and is not told again
         is_refused = custody_request.c.state == REFUSED
         with self._store.read() as connection:
             count = connection.execute(sa.select(sa.func.count()).where(is_refused)).scalar_one()
@@ -74,7 +75,8 @@ class ChainNotices:
             query = sa.select(custody_request).where(is_refused)
             rows = [row for row in connection.execute(query) if row.struct_hash not in self._refusals]
         with self._store.write() as connection:
-            told = sum(_tell_refusal(Writing(connection), row) for row in rows[:STEPS])
+            news = [row for row in rows[:STEPS] if row.submitted_at >= begin]
+            told = sum(_tell_refusal(Writing(connection), row) for row in news)
         self._refusals.update(row.struct_hash for row in rows[:STEPS])
         if told:
             self._notices.on_told()

@@ -52,6 +52,7 @@ from ledger_service.sight import Sight
 from ledger_service.trails import Trails
 
 MAX_FEED_READERS = 500
+HOUR_SECONDS = 3_600.0
 INDEX = "index of trails"
 INDEX_AT_ONCE = 125
 INDEX_RESTS_SECONDS = 0.25
@@ -178,7 +179,8 @@ class Service:
         self.custodian = custodian
         self.bundling = asyncio.Semaphore(MAX_BUNDLES_AT_ONCE)
         self.examiners = Examiners(self.ledger.domain, settings.workers)
-        self.notices = Notices(self.ledger.store, self._told)
+        keep = settings.notice_keep_days * 86_400_000
+        self.notices = Notices(self.ledger.store, self._told, keep=keep or None)
         self.feed = Feed(self.ledger, self.notices, self.cursors, self.identity, now, max_readers=MAX_FEED_READERS)
         self.door = Door(
             self.ledger,
@@ -274,6 +276,7 @@ class Service:
             add("gateways of custodial members", self.hosted.work, on=[*HOSTED_KINDS, News.STEPS])
         add("notices of statements", self.notices.follow, on=TOLD_KINDS, every=SAFETY_SECONDS)
         add("notices of dates", lambda at: self.notices.age(at, self.offers, self._policy(at)))
+        add("old notices", self.notices.forget, every=HOUR_SECONDS)
         add(INDEX, self._index, on=[News.REGISTERED], every=SAFETY_SECONDS)
         add("notices of requests", of_requests.filed)
         add("notices of requests for facts", of_facts.closed)

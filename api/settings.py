@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         le=86_400,
         description="Pause between reviews of changed facts while a disruption runs, at fixed points of the clock.",
     )
+    notice_keep_days: int = Field(
+        default=730, ge=0, description="Age from which notices are deleted that no webhook still has to send; 0: never."
+    )
     webhook_give_up_days: int = Field(
         default=5, ge=1, le=90, description="Days without any success after which a webhook is disabled."
     )

@@ -1,5 +1,6 @@
 """Notices: each step of custody told once, in order, to those whom it concerns, and to nobody else."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.notices import Notices, Told
+from api.webhooks import Outcome, Webhooks
 from ledger_service.handoffs import HandOff, SignedStep
 from ledger_service.keys import to_hex
 from ledger_service.store import Store
@@ -284,5 +286,37 @@ def test_telling_the_same_again_tells_nothing(tmp_path: Path) -> None:
         assert notices.tell([b"\x02" * 32, b"\x03" * 32], Told.RECALL_RAISED, {"recall": "1"}, 2, "recall 1") == 1
         assert notices.tell([b"\x02" * 32], Told.RECALL_RAISED, {"recall": "2"}, 3, "recall 2") == 1
         assert [one.number for one in notices.page(b"\x02" * 32, 0, 10)] == [1, 2]
+    finally:
+        store.close()
+
+
+def test_notices_older_than_agreed_go_unless_a_webhook_owes_them_and_the_last_one_stays(tmp_path: Path) -> None:
+    day = 86_400_000
+    store = Store.open(tmp_path / "ledger.sqlite")
+    try:
+        notices = Notices(store, keep=30 * day)
+        hooks = Webhooks(store, b"k" * 32, randomness=os.urandom, draw=lambda: 0.5, give_up_after=day)
+        names = [bytes([number]) * 32 for number in range(3)]
+        hook = hooks.add(names[1], "https://hooks.example.org/", None, 0)
+        for number in range(1, 6):
+            notices.tell(names, Told.TEST, {}, number * day, f"of day {number}")
+        notices.tell(names[:1], Told.TEST, {}, 60 * day, "later")
+        while notices.forget(33 * day):
+            pass
+
+        def left() -> list[list[int]]:
+            return [[one.number for one in notices.page(name, 0, 100)] for name in names]
+
+        assert left() == [[3, 4, 5, 6], [1, 2, 3, 4, 5], [3, 4, 5]], "those of days 1 and 2, but not of who waits"
+        (first,) = hooks.next(hook.id, 33 * day)
+        hooks.record(first, Outcome.TAKEN, None, 33 * day)
+        (second,) = hooks.next(hook.id, 33 * day)
+        hooks.record(second, Outcome.REFUSED, "no", 33 * day)
+        assert not notices.forget(100 * day)
+        assert left() == [[6], [2, 3, 4, 5], [5]], "what was set aside is tried again"
+        notices.tell(names, Told.TEST, {}, 101 * day, "next")
+        assert left() == [[6, 7], [2, 3, 4, 5, 6], [5, 6]], "numbered on"
+        assert not Notices(store).forget(10_000 * day)
+        assert left() == [[6, 7], [2, 3, 4, 5, 6], [5, 6]], "without an age they are kept for ever"
     finally:
         store.close()
