@@ -270,6 +270,11 @@ class Disruption:
         return self.passed_on[at] if self.passed_on else frozenset({self.reports[at].sender})
 
     @property
+    def sent(self) -> datetime:
+        """When the last of its reports was sent."""
+        return self.reports[-1].sent
+
+    @property
     def latest(self) -> tuple[Report, ...]:
         return tuple(report for report, _ in self.words)
 
@@ -380,6 +385,8 @@ def gather(reports: Iterable[Report], members: Iterable[str] | None = None) -> l
 
 
 _Token = tuple[str, ...]
+MAX_SOURCES = 20
+"""Sources that one member may pass on in one disruption."""
 MAX_REPORTS = 1_000
 """Reports of one disruption that one member may pass on: further ones are another disruption."""
 
@@ -457,6 +464,9 @@ class Gathering:
             raise MalformedFact(
                 f"you have passed on {MAX_REPORTS} reports of this disruption: begin another one", where
             )
+        sources = {sender for group in groups for sender in group.sources[member]}
+        if not self._is_checked and len(sources | {report.sender}) > MAX_SOURCES:
+            raise MalformedFact(f"you have passed on {MAX_SOURCES} sources of this disruption: that is enough", where)
         # As each member has it, nothing goes on that was taken back; where groups join, theirs are joined too.
         voices = {(report.sender, member)}
         if len(groups) > 1:
@@ -488,6 +498,7 @@ class _Group:
         self.own: dict[tuple[tuple[str, str], str], Report] = {}
         self.voices: dict[tuple[str, str], list[Report]] = defaultdict(list)
         self.counts: Counter[str] = Counter()
+        self.sources: dict[str, set[str]] = defaultdict(set)
         self.tokens: set[_Token] = set()
         self._made: Disruption | None = None
 
@@ -504,6 +515,7 @@ class _Group:
         entry.members.add(member)
         self.own[report.name, member] = entry.report
         self.counts[member] += 1
+        self.sources[member].add(report.sender)
         insort(self.voices[report.sender, member], entry.report, key=_place)
 
     def join(self, other: "_Group") -> None:

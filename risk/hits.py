@@ -7,8 +7,8 @@ about the lines that make them there and no other: of a partner, about what it g
 reported on several paths hits a site, or a line, once, and the hit names all its sources.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -22,7 +22,7 @@ from risk.confidence import happens
 from risk.disruption import EARTH_KM, Area, Circle, Disruption, Named, Place, Polygon, Report, distance_km
 from risk.facts import Known
 from risk.messages import CAP, CX, GDACS, decimal_text
-from risk.network import Mask, Site, SupplyLink, Vector
+from risk.network import Index, Mask, Site, SupplyLink, Vector
 from risk.routes import port_position
 from risk.sharing import Hit, LinkHit, Source
 
@@ -33,6 +33,11 @@ CLOSED_DAYS = (6, 13, 20)
 Shipping and Transport Logistics 6(3), 2014)."""
 WIDE_KM = 100
 """An area that measures less than this across would say where a site is that may not be named."""
+AREAS_AT_ONCE, NAMES_AT_ONCE = 3, 20
+"""How many disruptions of one member bear on one site (or port, lane, passage) at once by their areas, and how many by
+its name: those sent last. Nobody can make the figures of others grow without end."""
+KEPT_COVERED = 2_000_000
+"""Sites in areas that are remembered, in all."""
 MAX_CORNERS = 24
 """Corners of an area as a hit shows it, for a map."""
 _KM_A_DEGREE = 111.0
@@ -65,12 +70,17 @@ class Places:
         positions: Vector = np.array(degrees, np.float64).reshape(len(degrees), 2)
         self._order = np.argsort(positions[:, 0], kind="stable")
         self._latitudes, self._longitudes = positions[self._order].T
+        self.keys = list(self.sites)
+        self.place_of = {key: at for at, key in enumerate(self.keys)}
+        self._placed_at = np.array([self.place_of[one.key] for one in self._placed], np.int64)[self._order]
+        self._covered: dict[Area, Index] = {}
+        self._held = 0
 
     @cached_property
-    def _regions(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for site in self.sites.values():
-            found[site.region].append(site.key)
+    def _regions(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        for at, site in enumerate(self.sites.values()):
+            found[site.region].append(at)
         return found
 
     @cached_property
@@ -148,10 +158,20 @@ class Places:
         """The sites that a member owns, in no order."""
         return self._sites_of.get(member, [])
 
-    def covered(self, area: Area) -> list[str]:
-        """The sites in an area, in no order; those that it names are not in it."""
+    def covered(self, area: Area) -> Index:
+        """The places (in `keys`) of the sites in an area, in no order; those that it names are not in it."""
+        found = self._covered.get(area)
+        if found is None:
+            found = self._in(area)
+            if self._held > KEPT_COVERED:
+                self._covered, self._held = {}, 0
+            self._covered[area] = found
+            self._held += len(found) + 1
+        return found
+
+    def _in(self, area: Area) -> Index:
         if isinstance(area, Named):
-            return list(self._regions.get(area.name, ())) if area.kind is Place.REGION else []
+            return np.array(self._regions.get(area.name, ()) if area.kind is Place.REGION else (), np.int64)
         if isinstance(area, Circle):
             reach = area.radius_km / _KM_A_DEGREE
             south, north = area.latitude - reach, area.latitude + reach
@@ -165,16 +185,20 @@ class Places:
             is_in = _in_circle(area, latitudes, longitudes)
         else:
             is_in = _in_polygon(area, latitudes, longitudes)
-        return [self._placed[one].key for one in self._order[first:last][is_in].tolist()]
+        found: Index = self._placed_at[first:last][is_in]
+        return found
 
-    def passing(self, area: Area) -> Sequence[tuple[SupplyLink | RouteAlternative, int]]:
-        """The links, and ways that stand in for one, that go through a port, a lane or a passage, or a port in an area,
-        with how many days after leaving they come there.
-        """
+    def passed(self, area: Area) -> list[tuple[Place, str]]:
+        """The port, lane or passage that an area is, or the ports in it: those that links go through."""
         if isinstance(area, Named):
-            return self._ways.get((area.kind, area.name), ()) if area.kind in (Place.PORT, Place.LANE) else ()
-        ports = [name for name, position in self._ports.items() if area.covers(*position)]
-        return [way for name in ports for way in self._ways[Place.PORT, name]]
+            return [(area.kind, area.name)] if (area.kind, area.name) in self._ways else []
+        return [(Place.PORT, name) for name, position in self._ports.items() if area.covers(*position)]
+
+    def ways(self, place: tuple[Place, str]) -> Sequence[tuple[SupplyLink | RouteAlternative, int]]:
+        """The links, and ways that stand in for one, that go through a port, a lane or a passage, with how many days
+        after leaving they come there.
+        """
+        return self._ways.get(place, ())
 
 
 def _in_circle(area: Circle, latitudes: Vector, longitudes: Vector) -> Mask:
@@ -192,12 +216,15 @@ def _in_circle(area: Circle, latitudes: Vector, longitudes: Vector) -> Mask:
 def _in_polygon(area: Polygon, latitudes: Vector, longitudes: Vector) -> Mask:
     """As `Polygon.covers` for many points, in the same steps."""
     is_in: Mask = np.zeros(len(latitudes), bool)
+    order = np.argsort(longitudes, kind="stable")
     for shift in (-360.0, 0.0, 360.0):
-        x = longitudes + shift
+        x, north = longitudes[order] + shift, latitudes[order]
         for (lat1, lon1), (lat2, lon2) in pairwise(area.unwrapped):
-            if lon1 != lon2:
-                crosses = (lon1 > x) != (lon2 > x)
-                is_in ^= crosses & (latitudes < (lat2 - lat1) * (x - lon1) / (lon2 - lon1) + lat1)
+            # Only those between the ends of a side can have it north of them.
+            first, last = np.searchsorted(x, [min(lon1, lon2), max(lon1, lon2)])
+            if first < last:
+                at = slice(first, last)
+                is_in[order[at]] ^= north[at] < (lat2 - lat1) * (x[at] - lon1) / (lon2 - lon1) + lat1
     return is_in
 
 
@@ -274,20 +301,72 @@ def told(disruption: Disruption, known: Known, *, places: Places | None = None) 
     return tuple(found)
 
 
+def strike(disruptions: Sequence[Disruption], places: Places) -> list[Hit | LinkHit]:
+    """What several disruptions do, one after the other as `hits` has each, as far as their members are not already
+    heard often enough at a place.
+    """
+    crowd = _Crowd(places)
+    found = {
+        at: _Reading(disruptions[at], places, crowd).hits({})
+        for at in sorted(range(len(disruptions)), key=lambda one: disruptions[one].sent, reverse=True)
+    }
+    return [hit for at in sorted(found) for hit in found[at]]
+
+
+class _Crowd:
+    """How often each member was heard at each site, port, lane and passage, by areas and by names."""
+
+    def __init__(self, places: Places) -> None:
+        self._count = len(places.keys)
+        self._by_area: dict[str, Index] = {}
+        self._others: Counter[tuple[str, Hashable]] = Counter()
+
+    def room(self, sites: Index, members: frozenset[str]) -> Index:
+        """Those of `sites` at which an area of `members` still counts: at least one of them was not heard there so
+        often.
+        """
+        free = np.zeros(len(sites), bool)
+        for member in members:
+            free |= self._of(member)[sites] < AREAS_AT_ONCE
+        return sites if free.all() else sites[free]
+
+    def has_room(self, place: Hashable, members: frozenset[str], most: int) -> bool:
+        return any(self._others[member, place] < most for member in members)
+
+    def note(self, members: frozenset[str], sites: Iterable[int], others: Iterable[Hashable]) -> None:
+        """A disruption of `members` counts at these `sites` by its areas, and at these `others`."""
+        at = np.fromiter(sites, np.int64)
+        for member in members:
+            self._of(member)[at] += 1
+            self._others.update((member, place) for place in others)
+
+    def _of(self, member: str) -> Index:
+        if member not in self._by_area:
+            self._by_area[member] = np.zeros(self._count, np.int64)
+        return self._by_area[member]
+
+
 class _Reading:
     """A disruption held against a network: which word bears on what."""
 
-    def __init__(self, disruption: Disruption, places: Places) -> None:
+    def __init__(self, disruption: Disruption, places: Places, crowd: _Crowd | None = None) -> None:
         self.places = places
+        self.crowd = crowd
         self.told: list[Told] = []
         self.sites: dict[str, list[_Word]] = defaultdict(list)
         self.links: dict[tuple[str, int], list[_Word]] = defaultdict(list)
         self.back: dict[str, set[str | None]] = defaultdict(set)
         """What their owners call back at which sites: lines by their parts, all of it by None."""
         self.disruption = disruption
+        self._noted: dict[frozenset[str], set[Hashable]] = defaultdict(set)
+        """By whom it counts where: sites in areas by their place, sites by name and ways by theirs."""
         self.everywhere = {report.sender for report, members in disruption.words if self._take(report, members)}
         """Senders who say that it happens and not where."""
         self._bearings: dict[tuple[int, ...], _Bearing] = {}
+        if crowd is not None:
+            for members, noted in self._noted.items():
+                crowd.note(members, (at for at in noted if isinstance(at, int)),
+                           [one for one in noted if not isinstance(one, int)])  # fmt: skip
 
     def _tell(self, report: Report, what: str, members: Iterable[str]) -> None:
         self.told += [Told(member, report.name, what) for member in sorted(members)]
@@ -314,22 +393,28 @@ class _Reading:
             if report.is_over and report.format != GDACS:
                 continue
             word = _Word(report, area, by_name=False, is_owner=False)
-            for key in self.places.covered(area):
-                self.sites[key].append(word)
-            for link, after in self.places.passing(area):
-                self.links[link.key, after].append(word)
+            sites, ways = self.places.covered(area), self.places.passed(area)
+            if self.crowd is not None:
+                sites = self.crowd.room(sites, members)
+                ways = [one for one in ways if self.crowd.has_room(one, members, AREAS_AT_ONCE)]
+                self._noted[members].update(sites.tolist(), ways)
+            for at in sites.tolist():
+                self.sites[self.places.keys[at]].append(word)
+            for way in ways:
+                for link, after in self.places.ways(way):
+                    self.links[link.key, after].append(word)
         return not report.areas
 
     def _take_site(self, report: Report, area: Named, members: frozenset[str]) -> None:
         """Of a site that nobody has described the issuer is told the same as of a stranger's."""
         key = self.places.named(area.name)
-        speak = {member for member in members if key is not None and self.places.may_speak(member, key)}
+        speak = frozenset(member for member in members if key is not None and self.places.may_speak(member, key))
         self._tell(report, f"names the site {area.name}, which its issuer neither owns nor deals with", members - speak)
         if key is None or not speak:
             return
         owner = self.places.sites[key].owner
         if not report.parts:
-            self._note(report, area, key, None, is_owner=owner in speak)
+            self._note(report, area, key, None, speak, is_owner=owner in speak)
             return
         for member in sorted(speak):
             parts = frozenset[str]()
@@ -341,7 +426,7 @@ class _Reading:
                                [member])  # fmt: skip
                 parts |= found
             if parts:
-                self._note(report, area, key, parts, is_owner=member == owner)
+                self._note(report, area, key, parts, frozenset({member}), is_owner=member == owner)
 
     def _take_parts(self, report: Report, members: frozenset[str]) -> None:
         """What names parts and no place is about all the issuer's own sites that make them."""
@@ -352,13 +437,29 @@ class _Reading:
                 parts = frozenset().union(*found.values())
                 unknown -= {name for name, some in found.items() if some}
                 if parts:
-                    self._note(report, Named(Place.SITE, site), site, parts, is_owner=True)
+                    self._note(report, Named(Place.SITE, site), site, parts, frozenset({member}), is_owner=True)
             for name in sorted(unknown):
                 self._tell(report, f"names the part {name}, which none of its issuer's sites makes", [member])
 
-    def _note(self, report: Report, area: Area, site: str, parts: frozenset[str] | None, *, is_owner: bool) -> None:
-        """What a report says of a site by its name, or of the lines there that make `parts`."""
+    def _note(
+        self,
+        report: Report,
+        area: Area,
+        site: str,
+        parts: frozenset[str] | None,
+        speak: frozenset[str],
+        *,
+        is_owner: bool,
+    ) -> None:
+        """What a report says of a site by its name, or of the lines there that make `parts`, by the word of `speak`."""
         if not report.is_over:
+            if self.crowd is not None:
+                of = frozenset({None}) if parts is None else parts
+                free = {one for one in of if self.crowd.has_room((site, one), speak, NAMES_AT_ONCE)}
+                if not free:
+                    return
+                self._noted[speak].update((site, one) for one in free)
+                parts = None if parts is None else parts & free
             self.sites[site].append(_Word(report, area, by_name=True, is_owner=is_owner, parts=parts))
         elif is_owner:
             self.back[site] |= {None} if parts is None else parts

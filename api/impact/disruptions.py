@@ -39,9 +39,11 @@ _Key = tuple[Status, str, str]
 BATCH = 5_000
 KEPT_GATHERED = 4
 KEPT_PLACES = 4
-KEPT_HITS = 1_000
+KEPT_HITS = 16
 MAX_READ = 500
 """Reports of one message: a feed has a few hundred items."""
+MAX_TOLD = 500
+"""Reports of its own of which a member is told what became of them: the newest."""
 
 
 class UnknownDisruption(LedgerError):
@@ -161,7 +163,9 @@ class Disruptions:
         self._forgotten = 0
         self._kept: OrderedDict[int, Gathered] = OrderedDict()
         self._places: OrderedDict[int, Places] = OrderedDict()
-        self._hits: OrderedDict[tuple[int, int], tuple[Disruption, Places, tuple[Hit | LinkHit, ...]]] = OrderedDict()
+        self._hits: OrderedDict[tuple[int, ...], tuple[tuple[Disruption, ...], Places, list[Hit | LinkHit]]] = (
+            OrderedDict()
+        )
 
     def at(self, size: int | None = None) -> Gathered:
         """What the statements at positions below `size` tell, by default all that are anchored."""
@@ -204,31 +208,30 @@ class Disruptions:
         return [found[one] for one in sorted(found)]
 
     def hits(self, disruptions: Sequence[Disruption], at: Checkpointed) -> list[Hit | LinkHit]:
-        """What `disruptions` do to sites and links of the network at a checkpoint."""
-        places = self._places_of(at)
-        return [hit for one in disruptions for hit in self._hits_of(one, places)]
+        """What `disruptions` do to sites and links of the network at a checkpoint.
 
-    def _hits_of(self, disruption: Disruption, places: Places) -> tuple[Hit | LinkHit, ...]:
-        """The hits of one disruption; those of the last ones are kept, as most are asked for again and again."""
-        place = (id(disruption), id(places))
+        Those of the last lists are kept: each member is assessed by the same.
+        """
+        places, some = self._places_of(at), tuple(disruptions)
+        place = (*map(id, some), id(places))
         with self._lane:
             kept = self._hits.get(place)
-            if kept is not None and kept[0] is disruption and kept[1] is places:
+            if kept is not None:
                 self._hits.move_to_end(place)
                 return kept[2]
-        found = striking.hits(disruption, places.known, places=places)
+        found = striking.strike(some, places)
         with self._lane:
-            self._hits[place] = (disruption, places, found)
+            self._hits[place] = (some, places, found)  # what is held has no other thing's id
             if len(self._hits) > KEPT_HITS:
                 self._hits.popitem(last=False)
         return found
 
     def told(self, member: bytes, at: Checkpointed | None) -> list[Told]:
-        """What of the reports that `member` stated counts for nothing, by the network of a checkpoint where there is
-        one already.
+        """What of the last reports that `member` stated counts for nothing or is disputed, by the network of a
+        checkpoint where there is one already.
         """
         name, gathered = to_hex(member), self.at(None if at is None else at.size)
-        own = [one for one in gathered.stated if one.issuer == member]
+        own = [one for one in gathered.stated if one.issuer == member][-MAX_TOLD:]
         found = [Told(name, one.report.name, one.trouble) for one in own if one.trouble is not None]
         if at is None:
             return found

@@ -1,5 +1,6 @@
 """Disruptions as reports come in: the same as all at once, whoever states them first."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.disruption import Action, Cancelled, Gathering, Report, Status, gather
+from risk.disruption import MAX_REPORTS, MAX_SOURCES, Action, Cancelled, Gathering, Report, Status, gather
 from risk.errors import MalformedFact
 
 A, B = "0x" + "aa" * 32, "0x" + "bb" * 32
@@ -83,3 +84,66 @@ def test_what_counts_for_nothing_says_why(name: str, one: Report, reason: str) -
     with pytest.raises(MalformedFact, match=reason):
         gathering.take(one, B if "name" in name else A)
     assert gathering.disruptions == before, name
+
+
+SOURCE = "weather.example.org"
+
+
+def chained(count: int, *, backwards: bool = False, circle: bool = False) -> list[Report]:
+    """Updates, each of the one before; in a circle the first one refers to the last."""
+    found = [
+        report(
+            identifier=str(number),
+            hours=number,
+            action=Action.UPDATE if number else Action.ALERT,
+            references=((SOURCE, str((number - 1) % count)),) if number or circle else (),
+        )
+        for number in range(count)
+    ]
+    return found[::-1] if backwards else found
+
+
+@pytest.mark.parametrize("shape", [{}, {"backwards": True}, {"circle": True}])
+def test_a_thousand_updates_of_each_other_are_one_disruption_with_one_last_word(shape: dict[str, bool]) -> None:
+    gathering = Gathering()
+    for one in chained(MAX_REPORTS, **shape):
+        gathering.take(one, A)
+    (found,) = gathering.disruptions
+    assert [one.identifier for one in found.latest] == [str(MAX_REPORTS - 1)]
+    with pytest.raises(MalformedFact, match="begin another one"):
+        gathering.take(report(identifier="more", references=((SOURCE, "0"),)), A)
+    gathering.take(report(identifier="more", references=((SOURCE, "0"),)), B)  # nobody fills it up for others
+
+
+def test_nobody_owns_a_name_by_stating_it_first() -> None:
+    gathering = Gathering()
+    gathering.take(report(event="nothing at all"), B)
+    gathering.take(report(), A)
+    (found,) = gathering.disruptions
+    assert {(one.event, *members) for one, members in found.words} == {("nothing at all", B), ("storm", A)}
+    assert found.is_disputed
+    gathering.take(CANCEL, B)
+    (found,) = gathering.disruptions
+    assert [(one.event, *members) for one, members in found.words] == [("storm", A)]
+    gathering.take(UPDATE, A)  # what B has taken back A may go on with
+    gathering.take(replace(CANCEL, identifier="9", sent=NOON + timedelta(hours=5)), A)
+    assert gathering.disruptions[0].is_cancelled
+
+
+def test_an_exercise_does_not_take_the_name_of_what_is_actual() -> None:
+    gathering = Gathering()
+    gathering.take(report(status=Status.EXERCISE), B)
+    gathering.take(report(), A)
+    assert [(one.status, one.is_disputed) for one in gathering.disruptions] == [
+        (Status.ACTUAL, False), (Status.EXERCISE, False)
+    ]  # fmt: skip
+
+
+def test_a_member_passes_on_a_few_sources_of_one_disruption() -> None:
+    gathering = Gathering()
+    for number in range(MAX_SOURCES):
+        gathering.take(report(sender=f"s{number}", key="k"), A)
+    with pytest.raises(MalformedFact, match="that is enough"):
+        gathering.take(report(sender="one more", key="k"), A)
+    gathering.take(report(sender="s0", identifier="2", key="k"), A)
+    gathering.take(report(sender="one more", key="k"), B)

@@ -24,7 +24,7 @@ from risk.disruption import (
     gather,
 )
 from risk.facts import Known
-from risk.hits import ASSUMED_DAYS, CLOSED_DAYS, Places, hits, told
+from risk.hits import AREAS_AT_ONCE, ASSUMED_DAYS, CLOSED_DAYS, NAMES_AT_ONCE, Places, hits, strike, told
 from risk.network import Calendar, Lead, Line, Site, SupplyLink, SupplyNetwork
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, LinkHit, Source
@@ -396,7 +396,41 @@ def test_places_find_what_every_area_covers() -> None:
             for one in around
             if one.latitude is not None and one.longitude is not None and area.covers(one.latitude, one.longitude)
         }
-        assert set(places.covered(area)) == wanted
+        assert {places.keys[at] for at in places.covered(area).tolist()} == wanted
+
+
+def storms(count: int, *areas: Area, **details: Any) -> list[Disruption]:
+    """Warnings of their own, one an hour, passed on by one member."""
+    hour = datetime(2026, 10, 12, tzinfo=UTC)
+    reports = [
+        alert(*areas, identifier=str(number), sent=hour + timedelta(hours=number), event=str(number), **details)
+        for number in range(count)
+    ]
+    return gather(reports, [BUYER] * count)
+
+
+def test_several_disruptions_do_what_each_of_them_does() -> None:
+    places = Places(known(route=SEA))
+    some = [*storms(3), joined(word(MAKER, "ningbo")), *gather([alert(identifier="x")], [STRANGER])]
+    assert strike(some, places) == [hit for one in some for hit in hits(one, places.known)]
+
+
+def test_nobody_is_heard_at_one_place_more_often_than_that() -> None:
+    """The last ones sent count, and the words of others are not crowded out."""
+    places = Places(known(route=SEA))
+    many = storms(50)
+    found = strike([*many, *gather([alert(identifier="x")], [STRANGER])], places)
+    for name in ("ningbo", "zhoushan"):
+        of = [one.cause for one in found if isinstance(one, Hit) and one.site.endswith(name)]
+        assert of == ["47", "48", "49", "tropical cyclone"], name
+    assert len([one for one in found if isinstance(one, LinkHit)]) == AREAS_AT_ONCE + 1
+    names = gather([word(BUYER, "ningbo", identifier=str(number), references=()) for number in range(50)], [BUYER] * 50)
+    assert len(strike(names, places)) == NAMES_AT_ONCE
+    ports = storms(50, Named(Place.PORT, "CNNGB"))
+    assert len(strike(ports, places)) == AREAS_AT_ONCE
+    parts = gather([word(MAKER, "ningbo", identifier=str(number), references=(), parts=(("MG-1", "AL-2")[number % 2],))
+                    for number in range(60)], [MAKER] * 60)  # fmt: skip
+    assert len(strike(parts, places)) == 2 * NAMES_AT_ONCE
 
 
 def test_a_disruption_with_no_report_left_hits_nothing() -> None:
