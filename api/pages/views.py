@@ -290,6 +290,7 @@ def _facts(frame: Frame, offered: Offered) -> Element:
         (say("from"), _with_place(offered.giver, despatch.ship_from)),
         (say("to"), _with_place(offered.taker, despatch.ship_to)),
         (say("despatched"), moment(despatch.despatched_at)),
+        *([] if despatch.arrives is None else [(say("arrives"), despatch.arrives.isoformat())]),
         (say("answer_by"), moment(despatch.deadline)),
     ]
     if despatch.carrier is not None:

@@ -50,6 +50,7 @@ class DespatchNote:
             "shipFrom": identifier(despatch.ship_from) if despatch.ship_from else "",
             "shipTo": identifier(despatch.ship_to) if despatch.ship_to else "",
             "despatchedAt": time_text(despatch.despatched_at)[:16],
+            "arrives": despatch.arrives.isoformat() if despatch.arrives else "",
             "deadline": time_text(despatch.deadline)[:16],
             "carrier": plain(despatch.carrier or ""),
             "carrierFor": "" if despatch.carrier_for is None else self._member(despatch.carrier_for)["name"],

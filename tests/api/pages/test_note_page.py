@@ -45,6 +45,12 @@ def test_the_paper_shows_what_is_on_it_and_answers_nothing(telephone: Telephone)
     assert "Nothing was sent" in telephone.last.text
 
 
+def test_the_paper_says_when_the_goods_arrive_where_the_giver_says_so(service: House) -> None:
+    arrives = clock_text(service.clock.now + DAY)
+    telephone = Telephone(service, note(service, offer(service, arrives=arrives)))
+    assert f"<dt>Arrives</dt><dd>{arrives[:10]}</dd>" in telephone.get().text
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_says_demo_in_every_language_and_needs_nothing_from_elsewhere(
     telephone: Telephone, language: str
