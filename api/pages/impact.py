@@ -1,4 +1,4 @@
-"""The impact report as a page: one HTML file that needs nothing else, for screen, telephone and printer. Pure.
+"""A report as a page, of impact or a stress test: one HTML file that needs nothing else, for screen and printer. Pure.
 
 It has no scripts and loads nothing. All that others wrote is put in as text. Drawings come twice, for wide sheets and
 for narrow ones; the style sheet shows one of them.
@@ -22,7 +22,7 @@ from api.drawing.blocks import (
     Tile,
     Words,
 )
-from api.drawing.telling import Telling
+from api.drawing.told import Told
 from api.pages.markup import Child, Element, e
 
 _STYLE = (Path(__file__).parent / "impact.css").read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ _LONG = 24
 """Letters of a figure that may be broken over lines."""
 
 
-def page(telling: Telling) -> str:
+def page(telling: Told) -> str:
     """The report as one HTML file; the same report is the same text."""
     title = f"{', '.join(one.name for one in telling.banners)}{' · ' if telling.banners else ''}{telling.title}"
     head = e(
@@ -91,17 +91,17 @@ class _Raw(Element):
         return str(self.children[0])
 
 
-def _section(telling: Telling, section: Section) -> Element:
+def _section(telling: Told, section: Section) -> Element:
     return e(
         "section",
         e("h2", section.title, id=f"{section.id}-title"),
-        [child for block in section.blocks for child in _block(telling, block)],
+        [child for block in section.blocks for child in _block(telling, block, f"{section.id}-title")],
         id=section.id,
         aria_labelledby=f"{section.id}-title",
     )
 
 
-def _block(telling: Telling, block: Block) -> Iterable[Child]:
+def _block(telling: Told, block: Block, title: str) -> Iterable[Child]:
     match block:
         case Sentence(words, tone):
             style = tone if tone == "quiet" else f"tone-{tone}" if tone else False
@@ -118,10 +118,12 @@ def _block(telling: Telling, block: Block) -> Iterable[Child]:
             if shown:
                 yield e("figure", shown)
         case Table():
-            yield from _table(telling, block)
+            yield from _table(telling, block, title)
 
 
-def _table(telling: Telling, table: Table) -> Iterable[Child]:
+def _table(telling: Told, table: Table, title: str) -> Iterable[Child]:
+    """`title` is the id of what names a table that has no caption of its own."""
+
     def style(column: int) -> str | bool:
         return "number" if column in table.numbers else False
 
@@ -137,20 +139,22 @@ def _table(telling: Telling, table: Table) -> Iterable[Child]:
         )
         for row in table.rows
     ]
+    is_closed_or_bare = table.is_closed or not table.caption
     # On a telephone rows are laid out as cards; the roles keep them a table for those who hear it.
     made = e(
         "table",
-        e("caption", table.caption) if table.caption and not table.is_closed else None,
+        None if is_closed_or_bare else e("caption", table.caption),
         e("thead", e("tr", head, role="row"), role="rowgroup"),
         e("tbody", rows, role="rowgroup"),
         class_="stack wide-table" if len(table.head) > 7 else "stack few" if len(table.head) < 5 else "stack",
         role="table",
+        aria_labelledby=title if is_closed_or_bare else False,
     )
     more = e("p", telling.voice.text("more", count=str(table.more)), class_="quiet") if table.more else None
     if table.is_closed:
-        yield e("details", e("summary", table.caption), made, more)
+        yield e("details", e("summary", table.caption), made, more, class_="printed" if table.on_paper else False)
     else:
-        yield e("div", made, more, class_="table")
+        yield e("div", made, more, class_="table" if table.on_paper is not False else "table shortened")
 
 
 def _fact(name: str, said: Words) -> Iterable[Element]:
