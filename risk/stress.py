@@ -54,7 +54,7 @@ ASSUMPTIONS = (
     "What would come where a link is closed takes a second route, where that is one of the mitigations.",
     "In a draw each site recovers after its own time, triangular from the least to the most; the likely case is none.",
     "A region or a port fails with those sites of it that the reader may place there, and with no others.",
-    "What is lost if unplaced sites fail too: all sites before the reader whose place it may not know, wherever.",
+    "What is lost if unplaced sites fail too: all sites before the reader whose place it does not know, wherever.",
     "A share of a need that nobody has named comes as planned.",
     "Customers order as planned, and are served in proportion when there is too little.",
     "The least loss is what the best reaction of all together, for this reader alone, would still lose.",

@@ -120,6 +120,9 @@ def stress_report(
     home: Home = HOME,
     out: Out = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row for each scenario to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page that needs nothing else to this file.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write it as PDF to this file.")] = None,
+    language: Annotated[str, typer.Option(help="Of the page and the PDF: en or de.")] = "en",
     url: Url = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -127,17 +130,34 @@ def stress_report(
     """Show one of our reports of stress tests, held to its signature.
 
     With --out its canonical JSON is written: `risk view --like` fetches the view that it was made of, and
-    `risk recompute` makes it again from that.
+    `risk recompute` makes it again from that. Page and PDF are made here of the report alone.
     """
+    from api.drawing.language import LANGUAGES
+
+    if language not in LANGUAGES:
+        raise WrongUsage(f"a report speaks one of {', '.join(LANGUAGES)}, not {language!r}")
     with Gateway(home, passphrase_file).client(url) as client:
-        content = client.stress_statement(_id(digest, "the report's id"))
+        content, member = client.stress_statement(_id(digest, "the report's id")), client.member
+        is_demo = client.is_demo()
+    if html is not None or pdf is not None:
+        from api.drawing.stressed import StressTelling
+        from api.network import Directory
+        from api.pages.impact import page
+        from api.paper.impact import ImpactPaper
+
+        name = Directory.read(home / "members.json").name(member)
+        telling = StressTelling(content, name, digest, is_demo=is_demo, language=language)
+        if html is not None:
+            html.write_text(page(telling), encoding="utf-8", newline="")
+        if pdf is not None:
+            pdf.write_bytes(ImpactPaper(telling).pdf())
     if out is not None:
         out.write_bytes(_canonical(content))
     if csv_file is not None:
         _write_csv(csv_file, content)
     if as_json:
         say_json(content)
-    elif out is None and csv_file is None:
+    elif (out, csv_file, html, pdf) == (None, None, None, None):
         _say_test(content)
 
 

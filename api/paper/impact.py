@@ -72,8 +72,7 @@ class ImpactPaper:
                 drawn = self.telling.drawing(name, _WIDE)
                 return [] if drawn is None else [{"type": "picture", "svg": drawn.svg(alt), "alt": alt}]
             case Table():
-                is_there = not block.is_closed if block.on_paper is None else block.on_paper
-                return [_table(block, self.telling)] if is_there else []
+                return [] if block.is_closed else [_table(block, self.telling)]
 
 
 def _table(table: Table, telling: Told) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.app import ROUTERS
+from api.drawing.stressed import StressTelling
 from api.drawing.telling import Telling
 from api.pages.impact import page
 from api.paper.impact import ImpactPaper
@@ -375,6 +376,12 @@ def ask_for_everything(world: World, reader: str) -> None:
     made = ask("stress report", "POST", "/v1/risk/stress/reports", json=STRESS).json()
     ask("stress reports", "GET", "/v1/risk/stress/reports")
     ask("one stress report", "GET", f"/v1/risk/stress/reports/{made['digest']}")
+    tested = StressTelling(made["content"], reader, made["digest"], is_demo=True)
+    path = f"/v1/risk/stress/reports/{made['digest']}"
+    assert ask("stress page", "GET", f"{path}/html").text == page(tested)
+    assert ask("no stress report", "GET", f"/v1/risk/stress/reports/{NOTHING}/pdf").status_code == 404
+    if reader == PRINTED:
+        assert world.house.get(reader, f"{path}/pdf").content == ImpactPaper(tested).pdf()
     ask("stress view", "GET", "/v1/risk/stress/view")
     ask("exposure", "GET", "/v1/risk/exposure")
     for name in ("notices", "statements", "streams", "findings", "webhooks"):

@@ -75,6 +75,8 @@ POLICY: dict[tuple[str, str], set[str]] = {
     ("POST", "/v1/risk/stress/reports"): ALL,
     ("GET", "/v1/risk/stress/reports"): ALL,
     ("GET", "/v1/risk/stress/reports/{digest}"): set(),
+    ("GET", "/v1/risk/stress/reports/{digest}/html"): set(),
+    ("GET", "/v1/risk/stress/reports/{digest}/pdf"): set(),
     ("GET", "/v1/risk/stress/view"): ALL,
     ("GET", "/v1/risk/exposure"): ALL,
     ("POST", "/v1/operator/stress"): OPERATOR,
