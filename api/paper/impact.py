@@ -72,7 +72,8 @@ class ImpactPaper:
                 drawn = self.telling.drawing(name, _WIDE)
                 return [] if drawn is None else [{"type": "picture", "svg": drawn.svg(alt), "alt": alt}]
             case Table():
-                return [] if block.is_closed else [_table(block, self.telling)]
+                is_there = not block.is_closed if block.on_paper is None else block.on_paper
+                return [_table(block, self.telling)] if is_there else []
 
 
 def _table(table: Table, telling: Told) -> dict[str, Any]:
