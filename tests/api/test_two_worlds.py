@@ -5,6 +5,7 @@ SECRETS; the differences that are allowed are listed in `two_worlds_allowed.json
 sight by that list, and by nothing else. A route of `/v1/risk` that is not asked here fails the test.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +17,15 @@ from zipfile import ZipFile
 import orjson
 import pytest
 from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
 
 from api.app import ROUTERS
 from api.drawing.stressed import StressTelling
 from api.drawing.telling import Telling
 from api.pages.impact import page
 from api.paper.impact import ImpactPaper
+from api.service import Service
+from api.webhooks import Outcome
 from ledger_service.keys import to_hex
 from tests.api.house import House, still
 from tests.consortium import member_id
@@ -32,7 +36,7 @@ HOUR, DAY = 3_600_000, 86_400_000
 READERS = {f"reader-{level}": level for level in LEVELS}
 OTHERS = ("nordrand", "lariana", "yongjiang", "gannan", "vltava", "echizen", "pannon", "office", "plant-other")
 NAMES = (*READERS, *OTHERS)
-AXLE = "did:web:nordrand.example.org/part/axle"
+AXLE, HOUSING = "did:web:nordrand.example.org/part/axle", "did:web:pannon.example.org/part/housing"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ SECRETS = {
         Secret("a threshold of another"),
         Secret("questions of others"),
         Secret("a disruption elsewhere"),
+        Secret("a warning that others dispute"),
+        Secret("a fact that changes meanwhile"),
         Secret("a stress test of another"),
         Secret("a plan of others"),
         Secret("amounts behind the first tier", below="named"),
@@ -175,7 +181,6 @@ def facts(secrets: frozenset[str], now: int) -> Facts:
         f"did:web:{owner}.example.org/part/{'x' if far else ''}{part}"
         for owner, part in (("lariana", "rotor"), ("yongjiang", "magnet"), ("gannan", "alloy"))
     )
-    housing = "did:web:pannon.example.org/part/housing"
     nordrand = all_.site("nordrand", region="Home", latitude="51.5", longitude="9.9", recoveryDays=_recovery(7))
     lariana = all_.site("lariana", "lariana" + "-works" * far, region=tiers[0], latitude=f"45.{moved}", longitude="9.4",
                         recoveryDays=_recovery(14))  # fmt: skip
@@ -187,7 +192,7 @@ def facts(secrets: frozenset[str], now: int) -> Facts:
     echizen = all_.site("echizen", region="Far East")
     pannon = all_.site("pannon", region="Home", latitude="-33.8", longitude="151.2", recoveryDays=_recovery(28))
     say("nordrand", "part", part=AXLE, name="E-axle", uom="H87")
-    all_.makes("nordrand", nordrand, AXLE, "60", "72", {rotor: str(many), housing: "1"})
+    all_.makes("nordrand", nordrand, AXLE, "60", "72", {rotor: str(many), HOUSING: "1"})
     for name in (*READERS, "plant-other"):
         all_.link(name, nordrand, place(name), AXLE, days=1, level="impact-only", levels=False)
     all_.stock("nordrand", nordrand, rotor, str(120 * many))
@@ -209,9 +214,9 @@ def facts(secrets: frozenset[str], now: int) -> Facts:
         expires=_later(now, 300), firstArrivalDays=14, extraMinorUnits=2)  # fmt: skip
     say("vltava", "qualification", supplier=echizen, part=magnet, customer=vltava, scope="all",
         expires=_later(now, 300), firstArrivalDays=14)  # fmt: skip
-    all_.makes("pannon", pannon, housing, "60", "60", {})
+    all_.makes("pannon", pannon, HOUSING, "60", "60", {})
     if has("a withheld link more"):
-        all_.link("nordrand", pannon, nordrand, housing, days=2, levels=False)
+        all_.link("nordrand", pannon, nordrand, HOUSING, days=2, levels=False)
     else:
         all_.fill()
     secretly("another name for a part", "vltava", "part", part="did:web:aaa.example.org/part/axis", uom="H87",
@@ -299,6 +304,9 @@ def play(world: World, readers: Collection[str]) -> None:
     """Facts, a storm and a fire; days later what others do; then each reader asks for everything there is."""
     house = world.house
     start = house.clock.now
+    for reader in READERS:  # before anything differs that is drawn at random
+        hooked = house.post(reader, "/v1/webhooks", json={"url": f"https://{reader}.example.org/hook"})
+        assert hooked.status_code == 201, hooked.text
     for member, kind, content in facts(world.secrets, start).said:
         world.state(member, kind, content)
     for reader in READERS:
@@ -318,8 +326,15 @@ def play(world: World, readers: Collection[str]) -> None:
         "questions of others", lambda: world.state("nordrand", "fact-request", _question("RQ-8", later), ("lariana",))
     )
     world.go_on(later + HOUR)
-    world.either("a disruption elsewhere", lambda: report(world, "pannon", FIRE | _by("pannon", "P-1") | _times(later)))
+    fire = FIRE | _by("pannon", "P-1") | _times(later) | {"parts": [HOUSING]}
+    world.either("a disruption elsewhere", lambda: report(world, "pannon", fire))
     world.either("a disruption elsewhere", lambda: report(world, "pannon", ELSEWHERE | _times(later)))
+    world.either(
+        "a warning that others dispute", lambda: report(world, "vltava", STORM | NOWHERE | _times(start + DAY))
+    )
+    changed = {"asOf": clock_text(later), "document": {"type": "list", "number": "2"}, "uom": "H87", "planned": "50"}
+    housing = {"site": place("pannon"), "part": HOUSING, "most": "50"}
+    world.either("a fact that changes meanwhile", lambda: world.state("pannon", "capacity", changed | housing))
     world.go_on(start + 5 * DAY)
     if "a stress test of another" in world.secrets:
         house.post("vltava", "/v1/risk/stress", json=STRESS)
@@ -335,12 +350,14 @@ def ask_for_everything(world: World, reader: str) -> None:
     def ask(name: str, method: str, path: str, **given: Any) -> Any:
         return world.ask(reader, name, method, path, **given)
 
+    directory = world.house.network.directory
+    called = {to_hex(one): directory.name(one) for one in directory.by_id}
     for status in ("Actual", "Exercise"):
         ask(f"view {status}", "GET", "/v1/risk/view", params={"status": status})
         made = ask(f"assess {status}", "POST", "/v1/risk/assess", json={"status": status})
         digest = made.json()["digest"]
         found = ask(f"report {status}", "GET", f"/v1/risk/reports/{digest}").json()
-        told = Telling(found["content"], reader, digest, is_demo=True)
+        told = Telling(found["content"], reader, digest, is_demo=True, members=called)
         assert ask(f"page {status}", "GET", f"/v1/risk/reports/{digest}/html").text == page(told)
         if reader == PRINTED:
             # It follows from the report, which is compared; what is packed cannot be put out of sight in part.
@@ -386,6 +403,66 @@ def ask_for_everything(world: World, reader: str) -> None:
     ask("exposure", "GET", "/v1/risk/exposure")
     for name in ("notices", "statements", "streams", "findings", "webhooks"):
         ask(name, "GET", f"/v1/{name}")
+    follow(world, reader)
+    receive(world, reader)
+
+
+def follow(world: World, reader: str) -> None:
+    """Remember the live feed from the beginning up to the last notice, as the route sends it."""
+    service: Service = world.house.app.state.service
+    start = service.cursors.seal(member_id(reader), "feed", 0, 0, 0)
+    last = b'"id":"notice/%d"' % service.notices.last(member_id(reader))
+    headers = {"authorization": f"Bearer {world.house.token(reader)}", "last-event-id": start, "host": "127.0.0.1:8440"}
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": "/v1/feed", "raw_path": b"/v1/feed", "query_string": b"", "root_path": "", "client": ("127.0.0.1", 5),
+        "server": ("127.0.0.1", 8440), "headers": [(name.encode(), one.encode()) for name, one in headers.items()],
+    }  # fmt: skip
+    answer = Answer(0, {}, b"")
+
+    async def read() -> None:
+        is_over = asyncio.Event()
+        requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+        async def ask() -> Any:
+            for one in requests:
+                return one
+            await is_over.wait()
+            return {"type": "http.disconnect"}
+
+        async def heard(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+                answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+            answer.body += message.get("body", b"")
+            if last in answer.body:
+                is_over.set()
+
+        await world.house.app(scope, ask, heard)
+
+    client = world.house.anyone
+    assert isinstance(client, TestClient)
+    assert client.portal is not None
+    client.portal.call(read)
+    assert answer.status == 200
+    world.answers[reader]["feed"] = answer
+
+
+def receive(world: World, reader: str) -> None:
+    """Remember all that is brought to the reader's webhook, in order."""
+    webhooks, now = world.house.app.state.service.webhooks, world.house.clock.now
+    (one,) = webhooks.listed(member_id(reader))
+    count = 0
+    while messages := webhooks.next(one.id, now):
+        for message in messages:
+            headers = webhooks.headers(message, now)
+            # In front of the body, as what may differ is put out of sight in bodies alone.
+            signed = headers.pop("webhook-signature").encode()
+            answer = Answer(200, headers | {"content-type": "application/json"}, signed + b"\n" + message.body)
+            world.answers[reader][f"webhook {count}"] = answer
+            webhooks.record(message, Outcome.TAKEN, None, now)
+            count += 1
+    assert count == len(world.house.get(reader, "/v1/notices").json()["items"])
 
 
 PRINTED = "reader-tier"
@@ -417,7 +494,7 @@ STRESS: dict[str, Any] = {"every": ["site", "region", "port"], "scenarios": [{"n
 
 FIRE: dict[str, Any] = {
     "action": "Alert", "cause": "production-incident", "certainty": "Observed", "event": "fire", "format": "form",
-    "severity": "Severe", "status": "Actual", "text": "A fire",
+    "parts": [AXLE], "severity": "Severe", "status": "Actual", "text": "A fire",
 }  # fmt: skip
 ELSEWHERE = STORM | {
     "areas": [{"circle": {"latitude": "-33.8", "longitude": "151.2", "radiusKm": "150"}}], "identifier": "TC-9",
@@ -425,6 +502,7 @@ ELSEWHERE = STORM | {
     "references": [{"identifier": "TC-1", "sender": "warnings@weather.example.org"}],
 }  # fmt: skip
 """Another warning of the same storm, which covers a site of one's own and nothing else that is here."""
+NOWHERE: dict[str, Any] = {"areas": [{"circle": {"latitude": "0", "longitude": "-140", "radiusKm": "1"}}]}
 
 
 def _by(member: str, number: str) -> dict[str, Any]:
@@ -488,6 +566,7 @@ def hide(answers: Mapping[str, Answer]) -> dict[str, tuple[int, list[tuple[str, 
     def hidden(data: bytes) -> bytes:
         data = values.sub(lambda match: long[match.group()], data)
         for rule in ALLOWED:
+            data = re.sub(rule.get("left_out", "(?!)").encode(), b"", data)
             for match in reversed(list(re.finditer(rule.get("pattern", "(?!)").encode(), data))):
                 start, end = match.span(1)
                 data = data[:start] + _stand_in(rule, data[start:end]) + data[end:]
