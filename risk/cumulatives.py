@@ -14,17 +14,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from risk.network import totals
+from risk.network import Arrays, totals
 from risk.propagation import Shape
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 Thing = tuple[Literal["stock", "finished", "capacity"], int]
 """The stock of a bin, the finished stock or the capacity of a line, by their places in the shape."""
 
 _NOTHING = 1e-9
 """Amounts below this share of all that comes are rounding."""
+_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,77 @@ def _is_same(shape: Shape, one: Best, other: Best) -> bool:
         abs(one.saved.get(thing, 0.0) - other.saved.get(thing, 0.0)) <= _NOTHING * most
         for thing in one.saved.keys() | other.saved.keys()
     )
+
+
+def longest(arrays: Arrays, products: Index, is_out: Mask, most_days: float) -> float | None:
+    """For how many days all `products` can be made as planned without the lines that are out, `most_days` at most, if
+    nothing takes time; None where only a program can say it.
+    """
+    found = [_Bucket(arrays, is_planned=one).longest(products, is_out, most_days) for one in (False, True)]
+    return found[0] if found[0] - found[1] <= _NOTHING * found[0] else None
+
+
+class _Bucket:
+    """What a network can make in one bucket of time, however long: of what several want each may have all of it, or
+    with `is_planned` its planned part.
+    """
+
+    def __init__(self, arrays: Arrays, *, is_planned: bool) -> None:
+        self.arrays = arrays
+        count, bins = len(arrays.lines), len(arrays.bins)
+        self.inbound = arrays.inbound + arrays.on_the_way
+        self.unnamed = arrays.usage * arrays.outside
+        """what comes a day of whom nobody has named"""
+        of_link, of_need = np.ones(len(arrays.link_line)), np.ones(len(arrays.need_line))
+        if is_planned:
+            asked = arrays.share * arrays.usage[arrays.link_bin] + _NOTHING
+            of_link = asked / totals(arrays.link_line, asked, count)[arrays.link_line]
+            used = arrays.need_amount * arrays.per_day[arrays.need_line] + _NOTHING
+            of_need = used / totals(arrays.need_bin, used, bins)[arrays.need_bin]
+        level = arrays.level[arrays.need_line]
+        first = np.full(bins, np.iinfo(np.int64).max)
+        np.minimum.at(first, arrays.need_bin, level)
+        of_links = first[arrays.link_bin]
+        self.steps = []
+        """by levels: links, their parts of what their lines have; needs, what one of their bins is enough for; where
+        the needs of each line begin, and these lines"""
+        for one in np.unique(level).tolist():
+            links, needs = np.flatnonzero(of_links == one), np.flatnonzero(level == one)
+            starts = np.flatnonzero(np.diff(arrays.need_line[needs], prepend=-1))
+            lines = arrays.need_line[needs[starts]]
+            self.steps.append((links, of_link[links], needs, of_need[needs] / arrays.need_amount[needs], starts, lines))
+
+    def longest(self, products: Index, is_out: Mask, most_days: float) -> float:
+        """Newton's way down: what can be made grows ever more slowly with time, so no step leads too far."""
+        days = most_days
+        per_day = self.arrays.per_day[products]
+        for _ in range(_STEPS):
+            made, grows = self._made(is_out, days)
+            ahead, falls = (made + self.arrays.finished)[products] - per_day * days, per_day - grows[products]
+            is_short = ahead < -_NOTHING * (1 + per_day * days)
+            if not is_short.any():
+                return days
+            days = max(float(np.min(days + ahead[is_short] / falls[is_short])), 0.0)
+        return float("nan")  # equal to nothing
+
+    def _made(self, is_out: Mask, days: float) -> tuple[Vector, Vector]:
+        """What each line can make in so many days, and how much more on one day more."""
+        arrays, bins = self.arrays, len(self.inbound)
+        grows = np.where(is_out, 0.0, arrays.capacity)
+        made = grows * days
+        there, comes = self.inbound + self.unnamed * days, self.unnamed.copy()
+        for links, of_link, needs, of_need, starts, lines in self.steps:
+            suppliers, into, uses = arrays.link_line[links], arrays.link_bin[links], arrays.need_bin[needs]
+            there += totals(into, of_link * (made + arrays.finished)[suppliers], bins)
+            comes += totals(into, of_link * grows[suppliers], bins)
+            enough = of_need * there[uses]
+            least = np.minimum.reduceat(enough, starts)
+            is_least = enough <= np.repeat(least, np.diff(starts, append=len(needs)))
+            slowest = np.minimum.reduceat(np.where(is_least, of_need * comes[uses], np.inf), starts)
+            is_less = least < made[lines]
+            made[lines] = np.where(is_less, least, made[lines])
+            grows[lines] = np.where(is_less, slowest, grows[lines])
+        return made, grows
 
 
 class _Cumulatives:

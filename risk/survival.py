@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from risk.cumulatives import best
+from risk.cumulatives import best, longest
 from risk.errors import MalformedFact, RiskError
 from risk.network import Arrays, SupplyNetwork, totals
 from risk.propagation import Closure, Outage, Shape, shape_of
@@ -120,9 +120,32 @@ def time_to_survive(
     """Working days that `sites`, and `lines` (site, part) elsewhere, can be out, at zero lead times, before a product
     must be lost; at most `most_days`.
     """
+    arrays, out, out_lines = network.arrays, set(sites), set(lines)
+    _check_known(network, out)
+    is_out = np.zeros(len(arrays.lines), bool)
+    is_out[arrays.of_sites(out)] = True
+    is_out[[arrays.line_index[one] for one in out_lines if one in arrays.line_index]] = True
+    found = longest(arrays, np.array(_products(arrays), np.int64), is_out, most_days)
+    return time_by_program(network, out, lines=out_lines, most_days=most_days) if found is None else found
+
+
+def time_by_program(
+    network: SupplyNetwork,
+    sites: Iterable[str],
+    *,
+    lines: Iterable[tuple[str, str]] = (),
+    most_days: float = 3650,
+) -> float:
+    """The same as `time_to_survive` by the linear program alone: slower, and what it is held to."""
     program, days, _, _ = _one_bucket(network, set(sites), None, most_days, set(lines))
     _, values, _, _ = program.solve()
     return float(values[days])
+
+
+def _check_known(network: SupplyNetwork, sites: Collection[str]) -> None:
+    unknown = set(sites) - network.sites.keys()
+    if unknown:
+        raise MalformedFact("nobody has described this site", min(unknown))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +186,7 @@ def _one_bucket(
     out_lines: Collection[tuple[str, str]] = (),
 ) -> tuple[_Program, int, list[int], list[int]]:
     """The TTR program for `days`, or the TTS program (None), as the paper has them, with stock on either side."""
-    unknown = out - network.sites.keys()
-    if unknown:
-        raise MalformedFact("nobody has described this site", min(unknown))
+    _check_known(network, out)
     arrays = network.arrays
     program = _Program()
     count, links = len(arrays.lines), len(arrays.link_line)

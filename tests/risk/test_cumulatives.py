@@ -15,7 +15,7 @@ from benchmarks.tiers import MONDAY, site_key, tiers
 from risk.cumulatives import best
 from risk.network import SupplyNetwork
 from risk.propagation import Closure, Outage, shape_of
-from risk.survival import Plan, plan, plan_by_program
+from risk.survival import Plan, plan, plan_by_program, time_by_program, time_to_survive
 from tests.risk.test_survival import DAY, line, link, network, random_network
 
 NETWORKS = [tiers(240, seed) for seed in range(2)]
@@ -87,6 +87,22 @@ def test_what_one_more_is_worth_is_what_it_saves_also_where_several_things_run_s
         more = plan(made.with_changes(lines=[replace(two, capacity=two.capacity + step)]), hits, days=25, of={"P0"})
         saved = (before.cents - more.cents) / float(step)
         assert capacity.get((two.site, two.part), 0.0) == pytest.approx(saved, abs=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["R0", "M0", "P0"]))
+def test_time_to_survive_is_what_the_program_says(seed: int, hit: str) -> None:
+    made = random_network(seed)
+    for sites in ([hit], [], [hit, "R0"]):
+        assert time_to_survive(made, sites) == pytest.approx(time_by_program(made, sites), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_time_to_survive_is_what_the_program_says_in_a_chain_of_many(seed: int) -> None:
+    made, random = NETWORKS[seed], Random(seed)
+    for _ in range(8):
+        hit = [site_key(random.randrange(5), random.randrange(40)) for _ in range(3)]
+        assert time_to_survive(made, hit) == pytest.approx(time_by_program(made, hit), rel=1e-6)
 
 
 def test_what_two_want_of_what_is_scarce_is_left_to_the_program() -> None:
