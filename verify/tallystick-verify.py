@@ -1837,6 +1837,18 @@ def _read_despatch(reader: Reader, paper: Paper) -> None:
     for name in ("shipFrom", "shipTo"):
         if reader.has(name):
             read_place(reader.any(name), name)
+    if reader.has("arrives"):
+        _read_arrival(read_text(reader.any("arrives"), "arrives", 40), paper.time)
+
+
+def _read_arrival(text: str, despatched_at: int) -> None:
+    """A day, or a time of which the day counts as it is written."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        if read_time(text, "arrives") < despatched_at:
+            raise Malformed("it arrives before the despatch")
+    day = read_time(f"{text[:10]}T00:00:00Z", "arrives") // 86_400_000
+    if not -1 <= day - despatched_at // 86_400_000 <= 366:
+        raise Malformed("it arrives before the despatch, or in years")
 
 
 def _read_gate_arrival(reader: Reader, paper: Paper) -> None:

@@ -179,15 +179,15 @@ class Records:
                 units = tuple(one.key for one in Receipt.parse(orjson.loads(row.content)).units)
                 return Received(issuer, registered, units)
             sent = Despatch.parse(orjson.loads(row.content))
-        except MalformedInput:
-            return None  # an earlier version took it
+            leaves = datetime.fromtimestamp(sent.despatched_at / 1000, UTC).date()
+        except (MalformedInput, ValueError, OverflowError):
+            return None  # an earlier version took it, or it left before our era
         if sent.ship_from is None or sent.ship_to is None:
             return None
         lines = tuple(
             (unit.id.key, line.part, line.quantity, line.uom) for unit in sent.units for line in unit.contents
         )
         corrects = None if sent.corrects is None else to_hex(sent.corrects)
-        leaves = datetime.fromtimestamp(sent.despatched_at / 1000, UTC).date()
         return Despatched(to_hex(row.digest), issuer, registered, leaves, sent.ship_from, sent.ship_to, lines, corrects,
                           sent.arrives)  # fmt: skip
 

@@ -165,10 +165,12 @@ VALUES: list[Any] = [
     "geo:1,2", "(01)09521004100011", "(414)9521002000016", "1JUN049505160A1B2C3", "did:web:x.org/part/P/serial/1",
     "did:web:x.org/part/P", "KGM", "H87", "kg", "short", "damaged", "wrong-part", "late", "accepted", "refused",
     "x" * 36, "x" * 71, "\u00a0x", "https://id.gs1.org/00/395210040009260175", "urn:epc:id:sgtin:4012345.011111.9876",
+    "2026-09-22", "2026-09-17", "2026-09-16", "2027-09-19", "2027-09-20", "2026-09-18T08:00:00-12:00", "0000-01-01",
     "gap", f"{ID}#1", f"{ID}#01", [f"{ID}#1", ID], "1" * 41,
 ]  # fmt: skip
 MEMBERS = ["corrects", "replaces", "seal", "units", "text", "line", "batch", "contents", "continues", "chain", "found",
-    "reason", "automatic", "discrepancies", "from", "carrier", "legs", "part", "quantity", "uom", "colour"]  # fmt: skip
+    "reason", "automatic", "discrepancies", "from", "carrier", "legs", "part", "quantity", "uom", "colour",
+    "arrives"]  # fmt: skip
 
 
 def changed(content: Any, rng: random.Random) -> Any:

@@ -193,6 +193,15 @@ def test_goods_come_on_the_day_that_their_despatch_says(consortium: Consortium) 
     assert one.in_transit == {arrival(one.lead, Calendar(), day): 5, arrives: 7}
 
 
+def test_goods_that_left_before_our_era_are_not_on_their_way(consortium: Consortium) -> None:
+    shared = SharedNetwork(consortium.ledger, KEY)
+    times = {"despatchedAt": "0001-01-01T00:00:00+14:00", "deadline": "0001-01-01T00:00:00Z"}
+    consortium.register(*linked(consortium), handed_over(consortium, 1, 5, **times))
+    consortium.publish()
+    (one,) = shared.at(None, today(consortium)).known.network.links
+    assert not one.in_transit
+
+
 def test_a_number_below_a_member_s_domain_is_its_own(consortium: Consortium) -> None:
     """Duero describes nordrand's number first, to have it for one of its own; nordrand's word ends that."""
     theirs, own = "did:web:nordrand.example.org/part/AX-9", "did:web:duero.example.org/part/D-9"
