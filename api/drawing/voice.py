@@ -60,7 +60,8 @@ class Voice:
         shown = found if len(found) <= most else found[: most - 1]
         for part, amount in shown:
             words += [", "] if words else []
-            words += [self.number(amount), f" {self.language.several(self.reading.name(part), amount)}"]
+            name = self.language.several(self.reading.name(part), amount)
+            words += [self.number(amount), ("\u00a0" if name.startswith("×") else " ") + name]
         rest = len(found) - len(shown)
         if rest:
             words.append(self.text("losses.more", count=str(rest)))

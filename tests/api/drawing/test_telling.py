@@ -19,7 +19,7 @@ YEAR = 2026
 
 
 def said(words: Words) -> str:
-    return "".join(one if isinstance(one, str) else one.shown for one in words)
+    return "".join(one if isinstance(one, str) else one.shown for one in words).replace("\u00a0", " ")
 
 
 def headline(content: Any) -> str:
