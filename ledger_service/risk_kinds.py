@@ -830,6 +830,10 @@ def _share_as_written(reader: Reader, name: str) -> str:
     return reader.text(name, MAX_DIGITS)
 
 
+MAX_OUTLINE = 1_000
+"""Corners of one polygon."""
+
+
 def _area(value: Any, where: str) -> CircleArea | PolygonArea | NamedArea:
     if not isinstance(value, dict) or len(value) != 1:
         raise MalformedInput("an area is one circle, polygon, region, site, port or lane", where)
@@ -843,6 +847,11 @@ def _area(value: Any, where: str) -> CircleArea | PolygonArea | NamedArea:
             raise MalformedInput("a radius is at most half way round the earth", circle.at("radiusKm"))
         return CircleArea(latitude, longitude, radius)
     if sort == "polygon":
+        if isinstance(value[sort], list) and len(value[sort]) > MAX_OUTLINE:
+            raise MalformedInput(
+                f"an outline has at most {MAX_OUTLINE:,} corners, not {len(value[sort]):,}: give a simpler one",
+                reader.at("polygon"),
+            )
         points = []
         for at, item in reader.items("polygon", least=4):
             if not isinstance(item, list) or len(item) != 2:

@@ -1,5 +1,6 @@
 """What a member tries by false facts and disruptions against the figures and the secrets of others."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from api.feed import iso
 from api.impact import stress
 from ledger_service.keys import to_hex
+from risk.hits import AREAS_AT_ONCE
 from tests.api.house import House, still
 from tests.api.impact.flood import AXLE, AXLES, CASTINGS, HOUSING, OTHER, chain, flood, state, today
 from tests.consortium import member_id
@@ -176,6 +178,107 @@ def test_a_member_that_cannot_be_assessed_keeps_nobody_else_waiting(tmp_path: Pa
         for path, asked in (("assess", {}), ("stress", {"every": ["site"]})):
             answer = service.post("oderland", f"/v1/risk/{path}", json=asked)
             assert answer.status_code < 500, answer.text
+
+
+def settled(service: House) -> None:
+    """Let the service do all there is to do about alerts."""
+    service.anchor()
+    while service.app.state.service.alerts.raise_new(service.clock.now):
+        service.anchor()
+
+
+def told(service: House, who: str) -> list[str]:
+    items = service.get(who, "/v1/notices").json()["items"]
+    return [one["kind"] for one in items if one["kind"].startswith("impact")]
+
+
+EVERYWHERE = {"areas": [{"circle": {"latitude": "41", "longitude": "0", "radiusKm": "3000"}}]}
+
+
+def test_whoever_states_warnings_without_end_is_heard_a_few_times_and_keeps_nobody_else_waiting(
+    tmp_path: Path,
+) -> None:
+    with still(tmp_path) as service:
+        chain(service)
+        for number in range(60):
+            assert (
+                report(service, "oderland", identifier=str(number), event=f"Flood {number}", **EVERYWHERE).status_code
+                == 201
+            )
+        settled(service)
+        hits = service.get("duero", "/v1/risk/view").json()["hits"]
+        assert Counter(one["site"] for one in hits)[CASTINGS] == AREAS_AT_ONCE
+        before = [len(told(service, who)) for who in ("havelmark", "nordrand", "duero")]
+        flood(service, "1", until=iso(service.clock.now + 90 * 86_400_000))
+        settled(service)
+        assert [len(told(service, who)) for who in ("havelmark", "nordrand", "duero")] == [one + 1 for one in before]
+        hits = service.get("duero", "/v1/risk/view").json()["hits"]
+        assert Counter(one["site"] for one in hits)[CASTINGS] == AREAS_AT_ONCE + 1, "who it belongs to is heard"
+        listed = service.get("oderland", "/v1/risk/disruptions", limit=10)
+        assert (listed.status_code, len(listed.json()["items"]), listed.json()["more"]) == (200, 10, True)
+
+
+@pytest.mark.parametrize("is_circle", [False, True], ids=["a chain", "a circle"])
+def test_updates_of_updates_are_one_disruption(tmp_path: Path, is_circle: bool) -> None:
+    with still(tmp_path) as service:
+        chain(service)
+        for number in range(40):
+            before = {"sender": "office@weather.example.org", "identifier": str((number - 1) % 40)}
+            said: dict[str, Any] = {"references": [before], "action": "Update"} if number or is_circle else {}
+            sent = iso(service.clock.now - 3_600_000 + number)
+            assert report(service, "oderland", identifier=str(number), sent=sent, **said).status_code == 201
+        settled(service)
+        (one,) = service.get("oderland", "/v1/risk/disruptions").json()["items"]
+        assert (len(one["reports"]), one["isDisputed"]) == (40, False)
+        assert len(told(service, "duero")) == 1
+
+
+def test_an_outline_of_ten_thousand_corners_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with still(tmp_path) as service:
+        chain(service)
+        ring = [["41", f"{number / 10_000}"] for number in range(10_000)]
+        form = {"number": "1", "status": "Actual", "what": "flood", "sure": "Likely", "from": iso(service.clock.now),
+                "where": {"polygons": [[*ring, ring[0]]]}}  # fmt: skip
+        answer = service.post("oderland", "/v1/risk/disruptions/read", json=form, params={"format": "form"})
+        assert (answer.status_code, answer.json()["where"]) == (400, "/content/areas/0/polygon")
+        assert "give a simpler one" in answer.json()["detail"]
+
+
+def test_hundreds_of_sites_of_one_member_in_a_storm_show_nothing_to_others(tmp_path: Path) -> None:
+    with still(tmp_path) as service:
+        chain(service)
+        for number in range(100):
+            state(service, "oderland", "site", site=f"https://oderland.example.org/site/{number}", region="Iberia",
+                  latitude="41.6", longitude=f"-4.{number}1")  # fmt: skip
+        before = service.get("havelmark", "/v1/risk/view")
+        assert report(service, "oderland", **EVERYWHERE).status_code == 201
+        settled(service)
+        assert told(service, "duero") == ["impact-alert"]
+        view = service.get("havelmark", "/v1/risk/view").json()
+        assert (len(view["sites"]), len(view["hits"])) == (3, 2), before.status_code
+        assert told(service, "oderland") == [], "its own sites make nothing"
+
+
+def test_whoever_passes_a_warning_on_first_does_not_own_it(tmp_path: Path) -> None:
+    with still(tmp_path) as service:
+        chain(service)
+        nowhere = {"areas": [{"circle": {"latitude": "0", "longitude": "-140", "radiusKm": "1"}}]}
+        assert report(service, "oderland", **nowhere).status_code == 201
+        settled(service)
+        assert told(service, "duero") == []
+        assert report(service, "havelmark").status_code == 201
+        settled(service)
+        assert told(service, "duero") == ["impact-alert"]
+        ref = [{"sender": "office@weather.example.org", "identifier": "1"}]
+        cancel = {"action": "Cancel", "references": ref, "identifier": "2", "areas": []}
+        assert report(service, "oderland", **cancel).status_code == 201
+        settled(service)
+        assert told(service, "duero") == ["impact-alert"], "nobody takes back what another passes on"
+        disputed = service.get("havelmark", "/v1/risk/disruptions").json()
+        assert any("disputed" in one["what"] for one in disputed["told"])
+        assert report(service, "havelmark", **cancel).status_code == 201
+        settled(service)
+        assert told(service, "duero") == ["impact-alert", "impact-cleared"]
 
 
 def test_a_member_has_one_stress_test_at_a_time_so_that_others_have_theirs(tmp_path: Path) -> None:
