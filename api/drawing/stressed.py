@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ class StressTelling:
                 chance: Words = (
                     (self._known("notKnown", even["notKnown"]),)
                     if even["chanceAYear"] is None
-                    else (voice.percent(even["chanceAYear"]),)
+                    else (self._chance(even["chanceAYear"]),)
                     if Fraction(even["chanceAYear"]) <= 1
                     else (voice.text("stress.never"),)
                 )
@@ -202,9 +203,7 @@ class StressTelling:
                     (
                         (self._called(one),),
                         (self._named(after["mitigation"]),),
-                        self._losses(one["effect"]) or (voice.text("nothing"),),
-                        self._losses(after) or (voice.text("nothing"),),
-                        self._losses(after["saved"]) or (voice.text("nothing"),),
+                        *(self._worth(each) for each in (one["effect"], after, after["saved"])),
                         chance,
                     )
                 )
@@ -316,6 +315,16 @@ class StressTelling:
         return self.voice.losses({part: Fraction(amount) for part, amount in lost.items()}, None, most=2) or (
             self.voice.text("nothing"),
         )
+
+    def _chance(self, chance: str) -> Figure:
+        """A chance from which on something pays: small ones count, and are rounded up to the thousandth of a per cent."""
+        thousandths = Fraction(ceil(Fraction(chance) * 100_000), 1_000)
+        return Figure(self.voice.text("format.percent", amount=self.reading.language.amount(thousandths)), chance)
+
+    def _worth(self, effect: Mapping[str, Any]) -> Words:
+        """What is lost or saved in money, in units where there is no price."""
+        cents = effect["revenueCents"]
+        return self._units(effect["lost"]) if cents is None else self._money(cents)
 
     def _money(self, cents: int | None) -> Words:
         return (self.voice.text("unknown"),) if cents is None else (self.voice.money(cents),)
