@@ -18,15 +18,16 @@ from ledger_service import keys
 from ledger_service.chain.port import FirstKey
 from ledger_service.evidence import Bundle, verify_bundle
 from ledger_service.handoffs import HandOff, Opening, verify_sequence
+from ledger_service.instants import clock_text
 from ledger_service.keys import from_hex, to_hex
 from ledger_service.store.tables import statement
-from tests.api.gateways import Yard, plate, yard
+from tests.api.gateways import DAY, Yard, plate, yard
 from tests.api.house import PASSPHRASE, House, plan, served
 from tests.api.pages.notes import Telephone, note, set_pin
 from tests.consortium import Clock, key, member_id
 
 CSV, XLSX = "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-HEADING = ("document", "taker", "unit", "part", "batch", "quantity", "uom")
+HEADING = ("document", "taker", "unit", "part", "batch", "quantity", "uom", "arrives")
 KEPT = {"kleinwerk": "kept", "oderland": "kept for oderland"}
 """Members whose key the service keeps, and the names of these keys."""
 
@@ -137,7 +138,11 @@ CUSTODIAL = "signed with a custodial key: the operator keeps it for the member"
 
 def test_what_a_spreadsheet_says_is_offered_printed_taken_over_and_on_the_chain(partners: Yard) -> None:
     house, nordrand = partners.house, partners.gateway("nordrand")
-    (despatch,) = offered(upload(house, table(row("K-1", "nordrand", 1), row("K-1", "nordrand", 2))))
+    arrives = clock_text(house.clock.now + 2 * DAY)[:10]
+    rows = [row("K-1", "nordrand", number, arrives=arrives) for number in (1, 2)]
+    (despatch,) = offered(upload(house, table(*rows)))
+    said = house.get("nordrand", f"/v1/statements/{to_hex(despatch)}").json()["content"]
+    assert said["arrives"] == arrives
     printed = house.post("kleinwerk", "/v1/custody/notes", json={"despatch": to_hex(despatch)})
     assert printed.content.startswith(b"%PDF-")
     nordrand.accept(despatch, basis="scanned")
