@@ -1,5 +1,6 @@
 """The page behind the code on a despatch note: for a person with a telephone, in plain HTML."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -35,7 +36,7 @@ MAX_FORM_BYTES = 1 << 20
 MAX_FIELDS = 20_000
 COOKIE = "tallystick_note"
 _STYLE = (Path(pages.__file__).parent / "page.css").read_bytes()
-_STYLE_PATH = f"/o/page.css?v={sha256(_STYLE).hexdigest()[:12]}"
+STYLE_PATH = f"/o/page.css?v={sha256(_STYLE).hexdigest()[:12]}"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -81,11 +82,7 @@ async def sign_in(token: str, request: Request, caller: Caller = asks(Action.ANS
 async def leave(token: str, request: Request, caller: Caller = asks(Action.ANSWER_NOTE)) -> Response:
     """End the session."""
     visit = await run_in_threadpool(_visit, caller.service, token, request)
-    if isinstance(visit, Response):
-        return visit
-    answer = go_to(visit.frame.here())
-    answer.delete_cookie(COOKIE, path=visit.frame.address)
-    return answer
+    return visit if isinstance(visit, Response) else visit.leave()
 
 
 @router.post("/{token}/answer")
@@ -127,7 +124,7 @@ async def answer(token: str, request: Request, caller: Caller = asks(Action.ANSW
     return go_to(visit.frame.here())
 
 
-class PageVisit:
+class PageVisit(ABC):
     """One call of a page behind a token: the note it stands on, the frame around it, and whose session it is, which the
     browser keeps as `cookie` for this token's pages alone.
     """
@@ -140,6 +137,43 @@ class PageVisit:
         self.note = note
         self.frame = frame
         self.session = session
+
+    @property
+    @abstractmethod
+    def door(self) -> tuple[bytes, str | None]:
+        """Whose PIN opens a session, and that of which of its sites."""
+
+    @abstractmethod
+    def page(self, form: Form | None = None, problem: str = "", status: int = 200) -> Response:
+        """The page as it stands, with the forms that this reader may use."""
+
+    def is_open(self) -> bool:
+        """Whether the session was opened by the PIN that counts now."""
+        pin = self.notes.pin_for(*self.door)
+        return self.session is not None and pin is not None and self.session.pin_set_at == pin.set_at
+
+    def sign_in(self, token: str, fields: Mapping[str, str]) -> Response:
+        """Open a session where the PIN is right; say how many tries are left where it is not."""
+        if not self.is_ours(fields):
+            return self.message("stale", 403)
+        now = self.service.now()
+        pin = self.notes.try_pin(self.note, *self.door, fields.get("pin", "")[:12], now)
+        if pin is not None:
+            answer = go_to(self.frame.here())
+            self.keep(answer, self.notes.begin(now, pin))
+            return answer
+        tried = self.notes.find(token)
+        assert tried is not None, "it was there a moment ago"
+        self.note = tried
+        left = TRIES_IN_A_ROW - tried.tries % TRIES_IN_A_ROW
+        is_blocked = tried.is_dead or tried.blocked_until > now
+        return self.page(problem=self.frame.say("pin_wrong", count=str(left)), status=429 if is_blocked else 403)
+
+    def leave(self) -> Response:
+        """End the session."""
+        answer = go_to(self.frame.here())
+        answer.delete_cookie(self.cookie, path=self.frame.address)
+        return answer
 
     def is_ours(self, fields: Mapping[str, str]) -> bool:
         """Whether a form came from a page of this session."""
@@ -193,10 +227,9 @@ class Visit(PageVisit):
     def desk(self) -> Desk:
         return self.service.desk
 
-    def is_open(self) -> bool:
-        """Whether the session was opened by the PIN that counts now."""
-        pin = self.notes.pin_for(self.found.view.taker, self.found.despatch.ship_to)
-        return self.session is not None and pin is not None and self.session.pin_set_at == pin.set_at
+    @property
+    def door(self) -> tuple[bytes, str | None]:
+        return self.found.view.taker, self.found.despatch.ship_to
 
     def filled(self, fields: Mapping[str, str]) -> FilledIn:
         """What the fields say, of the units that nobody has answered."""
@@ -224,7 +257,6 @@ class Visit(PageVisit):
         return told
 
     def page(self, form: Form | None = None, problem: str = "", status: int = 200) -> Response:
-        """The page as it stands, with the forms that this reader may use."""
         session = self.session
         if session is None:
             session = self.notes.begin(self.service.now())
@@ -256,7 +288,7 @@ class Visit(PageVisit):
     def _pin_form(self, session: Session, problem: str) -> Element:
         say, now = self.frame.say, self.service.now()
         names = {"taker": self.offered.taker, "giver": self.offered.giver}
-        if self.notes.pin_for(self.found.view.taker, self.found.despatch.ship_to) is None:
+        if self.notes.pin_for(*self.door) is None:
             return e("p", _say(self.frame, "pin_none", names), class_="state fair", role="status")
         if self.note.is_dead:
             return e("p", _say(self.frame, "pin_dead", names), class_="state bad", role="alert")
@@ -282,10 +314,10 @@ def _visit(service: Service, token: str, request: Request) -> Visit | Response:
     """The visit, or the page that says why there is none."""
     asked = request.query_params.get("lang")
     say = languages.words(languages.chosen(asked, request.headers.get("accept-language", "")[:1000]))
-    frame = Frame(say, f"/o/{token}", _STYLE_PATH, service.network.is_demo)
+    frame = Frame(say, f"/o/{token}", STYLE_PATH, service.network.is_demo)
     note = service.desk.notes.find(token)
     if note is None:
-        nowhere = Frame(say, "/o/-", _STYLE_PATH, service.network.is_demo)
+        nowhere = Frame(say, "/o/-", STYLE_PATH, service.network.is_demo)
         return Visit.html(views.message(nowhere, say("unknown_title"), say("unknown_text")), 404)
     now = service.now()
     found = None if note.is_over(now) else service.desk.standing(note)
@@ -302,22 +334,7 @@ def _show(service: Service, token: str, request: Request) -> Response:
 
 def _sign_in(service: Service, token: str, request: Request, fields: Mapping[str, str]) -> Response:
     visit = _visit(service, token, request)
-    if isinstance(visit, Response):
-        return visit
-    if not visit.is_ours(fields):
-        return visit.message("stale", 403)
-    now, notes, found = service.now(), service.desk.notes, visit.found
-    pin = notes.try_pin(visit.note, found.view.taker, found.despatch.ship_to, fields.get("pin", "")[:12], now)
-    if pin is not None:
-        answer = go_to(visit.frame.here())
-        visit.keep(answer, notes.begin(now, pin))
-        return answer
-    tried = notes.find(token)
-    assert tried is not None, "it was there a moment ago"
-    visit.note = tried
-    left = TRIES_IN_A_ROW - tried.tries % TRIES_IN_A_ROW
-    is_blocked = tried.is_dead or tried.blocked_until > now
-    return visit.page(problem=visit.frame.say("pin_wrong", count=str(left)), status=429 if is_blocked else 403)
+    return visit if isinstance(visit, Response) else visit.sign_in(token, fields)
 
 
 async def form_fields(request: Request) -> dict[str, str]:

@@ -1,27 +1,24 @@
 """The page behind the link to a request for facts: for a supplier without software, in plain HTML."""
 
 from collections.abc import Mapping
-from hashlib import sha256
-from pathlib import Path
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api import pages
 from api.impact import answering
 from api.impact.answering import Filled
 from api.impact.requests import Standing
 from api.pages import languages, question_views, views
 from api.pages.answers import Mistake
 from api.pages.markup import Element, e
-from api.pages.notes import TRIES_IN_A_ROW, Note, Session
+from api.pages.notes import Note, Session
 from api.pages.question_views import Sides, day_text
 from api.pages.questions import Case, FactDesk, read_answer, read_declining, read_passing_on
 from api.pages.requests import AlreadyAsked, AnsweredMeanwhile, RequestState
 from api.pages.views import Banner, Form, Frame, moment
 from api.problems import kind_of
-from api.routes.pages import PageVisit, form_fields, go_to
+from api.routes.pages import STYLE_PATH, PageVisit, form_fields, go_to
 from api.service import Caller, Service, asks
 from api.texts import plain
 from api.visibility import Action
@@ -30,7 +27,6 @@ from ledger_service.risk_kinds import SharingLevel
 
 router = APIRouter(prefix="/q", include_in_schema=False)
 COOKIE = "tallystick_request"
-_STYLE_PATH = f"/o/page.css?v={sha256((Path(pages.__file__).parent / 'page.css').read_bytes()).hexdigest()[:12]}"
 _TONES = {
     Standing.OPEN: "",
     Standing.FORWARDED: "fair",
@@ -58,11 +54,7 @@ async def sign_in(token: str, request: Request, caller: Caller = asks(Action.ANS
 async def leave(token: str, request: Request, caller: Caller = asks(Action.ANSWER_FACT_PAGE)) -> Response:
     """End the session."""
     visit = await run_in_threadpool(_visit, caller.service, token, request)
-    if isinstance(visit, Response):
-        return visit
-    answer = go_to(visit.frame.here())
-    answer.delete_cookie(COOKIE, path=visit.frame.address)
-    return answer
+    return visit if isinstance(visit, Response) else visit.leave()
 
 
 @router.post("/{token}/answer")
@@ -110,10 +102,9 @@ class Visit(PageVisit):
     def desk(self) -> FactDesk:
         return self.service.fact_desk
 
-    def is_open(self) -> bool:
-        """Whether the session was opened by the PIN that counts now."""
-        pin = self.notes.pin_for(self.case.question.said.asked, None)
-        return self.session is not None and pin is not None and self.session.pin_set_at == pin.set_at
+    @property
+    def door(self) -> tuple[bytes, str | None]:
+        return self.case.question.said.asked, None
 
     def read(self, fields: Mapping[str, str]) -> tuple[Filled | None, tuple[Mistake, ...]]:
         """What the fields say, or what is wrong with them."""
@@ -142,7 +133,6 @@ class Visit(PageVisit):
         return told
 
     def page(self, form: Form | None = None, problem: str = "", status: int = 200) -> Response:
-        """The page as it stands, with the forms that this reader may use."""
         session = self.session
         if session is None:
             session = self.notes.begin(self.service.now())
@@ -184,7 +174,7 @@ class Visit(PageVisit):
 
     def _pin_form(self, session: Session, problem: str) -> Element:
         say, now = self.frame.say, self.service.now()
-        if self.notes.pin_for(self.case.question.said.asked, None) is None:
+        if self.notes.pin_for(*self.door) is None:
             return e("p", say("ask_pin_none", asked=self.sides.asked), class_="state fair", role="status")
         if self.note.is_dead:
             return e("p", say("ask_pin_dead", asker=self.sides.asker), class_="state bad", role="alert")
@@ -208,10 +198,10 @@ def _visit(service: Service, token: str, request: Request) -> Visit | Response:
     """The visit, or the page that says why there is none."""
     accepted = request.headers.get("accept-language", "")[:1000]
     say = languages.question_words(languages.chosen(request.query_params.get("lang"), accepted))
-    frame = Frame(say, f"/q/{token}", _STYLE_PATH, service.network.is_demo)
+    frame = Frame(say, f"/q/{token}", STYLE_PATH, service.network.is_demo)
     note = service.fact_desk.notes.find(token)
     if note is None:
-        nowhere = Frame(say, "/q/-", _STYLE_PATH, service.network.is_demo)
+        nowhere = Frame(say, "/q/-", STYLE_PATH, service.network.is_demo)
         return Visit.html(views.message(nowhere, say("unknown_title"), say("ask_unknown_text")), 404)
     now = service.now()
     case = None if note.is_over(now) else service.fact_desk.case(note.about)
@@ -228,19 +218,4 @@ def _show(service: Service, token: str, request: Request) -> Response:
 
 def _sign_in(service: Service, token: str, request: Request, fields: Mapping[str, str]) -> Response:
     visit = _visit(service, token, request)
-    if isinstance(visit, Response):
-        return visit
-    if not visit.is_ours(fields):
-        return visit.message("stale", 403)
-    now, notes = service.now(), service.fact_desk.notes
-    pin = notes.try_pin(visit.note, visit.case.question.said.asked, None, fields.get("pin", "")[:12], now)
-    if pin is not None:
-        answer = go_to(visit.frame.here())
-        visit.keep(answer, notes.begin(now, pin))
-        return answer
-    tried = notes.find(token)
-    assert tried is not None, "it was there a moment ago"
-    visit.note = tried
-    left = TRIES_IN_A_ROW - tried.tries % TRIES_IN_A_ROW
-    is_blocked = tried.is_dead or tried.blocked_until > now
-    return visit.page(problem=visit.frame.say("pin_wrong", count=str(left)), status=429 if is_blocked else 403)
+    return visit if isinstance(visit, Response) else visit.sign_in(token, fields)
