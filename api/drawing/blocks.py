@@ -139,7 +139,8 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """What must be known before anything else."""
+    """What must be known before anything else; `status` is how serious it is meant, in CAP's words, if it is that."""
 
     name: str
     text: str
+    status: str = ""

@@ -68,7 +68,7 @@ class Telling:
         status = self.reading.status
         if status not in (None, "Actual"):
             known = f"status.{status}" if f"status.{status}" in self.reading.language.texts else "status"
-            found.append(Banner(text(f"{known}.name", status=str(status).upper()), text(known)))
+            found.append(Banner(text(f"{known}.name", status=str(status).upper()), text(known), str(status)))
         return tuple(found)
 
     @property

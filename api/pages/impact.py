@@ -5,11 +5,12 @@ for narrow ones; the style sheet shows one of them.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from api.drawing.blocks import (
+    Banner,
     Block,
     Commands,
     Facts,
@@ -34,6 +35,8 @@ POLICY = (
 _WIDE, _NARROW = 752.0, 358.0
 _LONG = 24
 """Letters of a figure that may be broken over lines."""
+_STATUS = frozenset({"exercise", "test", "draft", "system"})
+"""What is not actual, as the style sheet has words for it; all else that is not is `unreal`."""
 
 
 def page(telling: Told) -> str:
@@ -77,8 +80,16 @@ def page(telling: Told) -> str:
             "footer",
             e("p", telling.voice.text("page.foot")),
         ),
+        class_=_sheet(telling.banners) or False,
     )
     return f"<!doctype html>{e('html', head, body, lang=telling.language)}"
+
+
+def _sheet(banners: Sequence[Banner]) -> str:
+    """Which of the style sheet's printed pages it is: each sheet of it says what its banners say."""
+    status = next((one.status.lower() for one in banners if one.status), "")
+    named = status if status in _STATUS else "unreal" if status else ""
+    return "-".join(filter(None, ["demo" if any(one.name == "DEMO" for one in banners) else "", named]))
 
 
 class _Raw(Element):

@@ -15,6 +15,7 @@ from api.drawing.blocks import Figure
 from api.drawing.canvas import ROLES
 from api.drawing.telling import Telling
 from api.pages.impact import POLICY, page
+from risk.disruption import Status
 from tests.api.drawing.contents import CASES, EACH, HOSTILE, many, typhoon
 from tests.api.drawing.test_telling import all_words
 
@@ -138,6 +139,21 @@ def test_demo_and_exercise_come_before_everything() -> None:
     plain = made(typhoon(status="Actual")).text
     assert "DEMO" not in plain
     assert "EXERCISE" not in plain
+
+
+@pytest.mark.parametrize("status", [*Status, "Alarm"])
+@pytest.mark.parametrize("is_demo", [True, False])
+def test_every_printed_sheet_of_a_demo_or_an_exercise_says_so(status: str, is_demo: bool) -> None:
+    found = page(Telling({**typhoon(), "status": str(status)}, is_demo=is_demo))
+    body = Page(found).of("body")[0].get("class")
+    if status == Status.ACTUAL and not is_demo:
+        assert body is None
+        return
+    (rule,) = re.findall(rf"@page {body} {{(.*)}}\n", found)
+    assert f"body.{body} {{ page: {body}; }}" in found
+    assert ('"DEMO"' in rule) == is_demo
+    assert ("@top-right" in rule) == (status != Status.ACTUAL)
+    assert status not in ("Exercise", "Test", "Draft") or status.upper() in rule
 
 
 def test_the_same_report_is_the_same_page() -> None:
