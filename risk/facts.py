@@ -102,7 +102,8 @@ class Known:
     """What the records of a checkpoint come to. `aged` are statements older than agreed, with their age in days.
 
     `site_names` are what sites are called by their owners, `part_names` what parts are called: (part, member) → name.
-    `part_numbers` are what members write for parts that go by several numbers: (part, member) → the first of its own.
+    `part_numbers` are what members write for parts that go by several numbers: (part, member) → the first of its own;
+    `own_numbers` are all of its own.
     """
 
     network: SupplyNetwork
@@ -117,6 +118,7 @@ class Known:
     site_names: Mapping[str, str] = field(default_factory=dict)
     part_names: Mapping[tuple[str, str], str] = field(default_factory=dict)
     part_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    own_numbers: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def inconsistencies_of(self, member: str) -> tuple[Inconsistency, ...]:
         """What `member` should put right; nobody else is told."""
@@ -259,12 +261,13 @@ class _Reading:
             (self.name(one.fact.part), one.issuer): one.fact.name for one in of["part"] if one.fact.name is not None
         }
         self.several = {self.name(one) for one in self.parts}
-        self.part_numbers: dict[tuple[str, str], str] = {}
+        self.own_numbers: dict[tuple[str, str], frozenset[str]] = {}
         for one in self.current.values():
             for part in _numbers(one):
                 here = (self.name(part), one.issuer)
                 if here[0] in self.several:
-                    self.part_numbers[here] = min(part, self.part_numbers.get(here, part))
+                    self.own_numbers[here] = self.own_numbers.get(here, frozenset()) | {part}
+        self.part_numbers = {here: min(numbers) for here, numbers in self.own_numbers.items()}
         self.by_age = {
             kind: Ordered(sorted(map(_as_of, of.get(kind, ()))), _itself) for kind in sorted(self.agreed_days)
         }
@@ -351,6 +354,7 @@ class _Reading:
             site_names=self.site_names,
             part_names=self.part_names,
             part_numbers=self.part_numbers,
+            own_numbers=self.own_numbers,
         )
 
     def _is_renamed(self, part: str, issuer: str, after: Record | None) -> bool:

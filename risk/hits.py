@@ -145,14 +145,12 @@ class Places:
             parts = self._gets.get((site, member), set())
         return {one for one in parts if name in self._numbers(one, member, site)}
 
-    def _numbers(self, part: str, member: str, site: str) -> tuple[str, ...]:
+    def _numbers(self, part: str, member: str, site: str) -> set[str]:
         """What `member` calls a part; what only others call it is no number of its own."""
-        numbers = self.known.part_numbers
+        numbers = self.known.own_numbers
         goes_by_several = (part, self.sites[site].owner) in numbers
-        own = numbers.get((part, member)) if goes_by_several else part
-        if own is None:
-            return ()
-        return own, own.replace("/", ":").rpartition(":")[2]
+        own = numbers.get((part, member), frozenset()) if goes_by_several else frozenset({part})
+        return {*own, *(one.replace("/", ":").rpartition(":")[2] for one in own)}
 
     def sites_of(self, member: str) -> list[str]:
         """The sites that a member owns, in no order."""

@@ -109,6 +109,7 @@ def test_each_member_is_known_to_write_its_own_number_for_a_part() -> None:
     root = found.network.links[0].part
     # The buyer says SAME in its bill and SHAFT in its link; whoever made it and whoever could make it say SHAFT.
     assert found.part_numbers == {(root, A): min(SHAFT, SAME), (root, B): SHAFT, (root, C): SHAFT}
+    assert {here: min(some) for here, some in found.own_numbers.items()} == found.part_numbers
     assert read(without="part").part_numbers == {}
 
 

@@ -57,7 +57,7 @@ def known(
     assert network.inconsistencies == ()
     fields: dict[str, Any] = dict.fromkeys(Known.__dataclass_fields__, ())
     days = {f"urn:site:{name}": days for name, days in (recovery or {}).items()}
-    maps: dict[str, Any] = {key: {} for key in ("exceptions", "doubts", "aged", "part_numbers")}
+    maps: dict[str, Any] = {key: {} for key in ("exceptions", "doubts", "aged", "own_numbers")}
     return Known(**(fields | maps | {"network": network, "recovery_days": days}))
 
 
@@ -231,8 +231,14 @@ def test_a_word_that_names_parts_stops_their_lines_and_no_others(
 
 def test_only_own_numbers_of_a_part_name_it() -> None:
     """Who could name it by the number of another would find out that both are the same."""
-    by = replace(known(), part_numbers={(MAGNET, MAKER): MAGNET, (MAGNET, BUYER): "did:web:lecco.example.org/part/7"})
-    for member, number, hit in ((BUYER, "7", ONE), (BUYER, "MG-1", []), (MAKER, "MG-1", ONE), (MAKER, "7", [])):
+    numbers = {
+        (MAGNET, MAKER): frozenset({MAGNET, "did:web:ningbo.example.org/part/MG-1B"}),
+        (MAGNET, BUYER): frozenset({"did:web:lecco.example.org/part/7"}),
+    }
+    by = replace(known(), own_numbers=numbers)
+    for member, number, hit in (
+        (BUYER, "7", ONE), (BUYER, "MG-1", []), (MAKER, "MG-1", ONE), (MAKER, "MG-1B", ONE), (MAKER, "7", []),
+    ):  # fmt: skip
         assert lines(struck(word(member, "ningbo", parts=(number,)), by=by)) == hit, (member, number)
 
 
