@@ -119,6 +119,7 @@ class Metrics:
         for name, text, read in (
             ("tallystick_statements", "Statements registered in this log.", lambda: ledger.size),
             ("tallystick_backlog", "Statements that wait for the chain.", lambda: ledger.waiting),
+            ("tallystick_unindexed", "Statements that the index of trails has to read.", lambda: service.unindexed),
             ("tallystick_inside", "Statements being examined or stored.", lambda: service.door.inside),
             ("tallystick_feed_readers", "Readers of the feed.", lambda: service.feed.readers),
             ("tallystick_publish_failures", "Failed attempts in a row.", lambda: service.publisher.condition.failures),
@@ -289,6 +290,11 @@ class Service:
         add("reviews of changed facts", self.reviews.review)
         add("summaries of risk", self.alerts.summarise)
         add("reminders of alerts", self.alerts.remind)
+
+    @property
+    def unindexed(self) -> int:
+        """How many statements the index of trails has still to read."""
+        return max(self.ledger.size - self.trails.indexed, 0)
 
     def start(self) -> None:
         self.examiners.warm_up()

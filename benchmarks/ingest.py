@@ -44,7 +44,8 @@ def run(*, quick: bool) -> Iterator[Figure]:
                 "parse + field tree + digest + recover on one process",
                 f"{events:,} events on {CONNECTIONS} connections in {found.seconds:.2f} s, "
                 f"of {rounds} rounds the one that other processes disturbed least;\n"
-                f"processor time per event: {found.shares}",
+                f"processor time per event: {found.shares};\n"
+                f"the index of trails had {found.unindexed:,} of the events to read at the end",
             )
         server.settle()
 
@@ -72,6 +73,7 @@ class Streamed:
     client_cpu: float
     server_cpu: dict[str, float]
     others_cpu: float
+    unindexed: int
 
     @property
     def rate(self) -> float:
@@ -131,4 +133,5 @@ def stream(server: Service, bodies: list[tuple[int, bytes]], connections: int = 
         client,
         {"server": main, "examiners": sum(used.values())},
         others,
+        server.unindexed,
     )

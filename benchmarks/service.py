@@ -126,12 +126,23 @@ class Service:
         connection.close()
         return int(orjson.loads(data)["backlog"])
 
-    def settle(self, seconds: float = 60) -> None:
-        """Wait until everything registered is anchored."""
+    @property
+    def unindexed(self) -> int:
+        """Statements that the index of trails has still to read."""
+        connection = Connection(self, "")
+        _, data = connection.get("/metrics")
+        connection.close()
+        values = (line.split() for line in data.decode().splitlines() if line.startswith("tallystick_unindexed "))
+        return int(float(next(values)[1]))
+
+    def settle(self, seconds: float = 300) -> None:
+        """Wait until everything registered is anchored and read by the index of trails."""
         end = time.monotonic() + seconds
-        while self.backlog:
+        while (waiting := self.backlog) or (unread := self.unindexed):
             if time.monotonic() > end:
-                raise ServerFailed(f"{self.backlog} statements were still not anchored after {seconds:.0f} s")
+                raise ServerFailed(
+                    f"{waiting or unread} statements were still not anchored or read after {seconds:.0f} s"
+                )
             time.sleep(0.05)
 
     def cpu_seconds(self) -> dict[int, float]:
