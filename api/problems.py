@@ -21,6 +21,7 @@ from api.backup import CannotWrite, FolderNotEmpty
 from api.impact.alerts import NothingToAcknowledge, UnknownAlert
 from api.impact.disruptions import CountsForNothing, UnknownDisruption
 from api.impact.reports import NoSites
+from api.impact.shared import FactsBeingRead
 from api.impact.stress import TestsRunning
 from api.impact.table import UnfitTable
 from api.pages.notes import UnfitPin
@@ -244,6 +245,7 @@ KINDS: dict[type[Exception], Kind] = {
     RiskError: Kind("risk-refused", 422, "This cannot be assessed"),
     TooMuchAsked: Kind("too-much-asked", 422, "More than goes into one test"),
     TestsRunning: Kind("tests-running", 503, "As many tests run as may"),
+    FactsBeingRead: Kind("facts-being-read", 503, "The facts are being read"),
     NoSites: Kind("no-sites", 409, "No site of the network is yours"),
     UnknownDisruption: Kind("not-found", 404, "Nothing here"),
     UnknownAlert: Kind("not-found", 404, "Nothing here"),
@@ -265,6 +267,7 @@ KINDS: dict[type[Exception], Kind] = {
 
 _RETRY_SECONDS = {
     TestsRunning: 10,
+    FactsBeingRead: 5,
     Busy: 1,
     StorageUnavailable: 30,
     bundle.NotYetAnchored: 1,

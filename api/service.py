@@ -7,6 +7,7 @@ import time
 from collections import Counter as Counted
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -217,6 +218,7 @@ class Service:
         self.trails = Trails(self.ledger, self.relaying.taken, keys.derive("index of trails"))
         self.trails.follow(self._indexed)
         self._index_saw = self.ledger.size
+        self._facts_read: date | None = None
         self.ledger.thing_mac = self.trails.mac
         self.impact = Impact(network, self._registered)
         self.fact_desk = FactDesk(
@@ -286,6 +288,7 @@ class Service:
         add("notices of contested units", of_record.contested, on=[News.INDEXED], every=SAFETY_SECONDS)
         add("notices of findings", of_record.findings, on=[News.INDEXED, News.STEPS], every=SAFETY_SECONDS)
         add("findings of dates", of_record.findings_of_dates)
+        add("facts of the day", self._read_ahead, every=SAFETY_SECONDS)
         add("alerts of disruptions", self.alerts.raise_new, on=[News.ANCHORED], every=SAFETY_SECONDS)
         add("reviews of changed facts", self.reviews.review)
         add("summaries of risk", self.alerts.summarise)
@@ -342,6 +345,14 @@ class Service:
             self.rounds.nudge(News.STEPS)
         self.metrics.custody_steps.inc(len(taken))
         return bool(taken)
+
+    def _read_ahead(self, at: int) -> bool:
+        """Have the facts of a new day read before anybody asks for them, after a start too."""
+        day = datetime.fromtimestamp(at / 1000, UTC).date()
+        if day != self._facts_read:
+            self._facts_read = day
+            self.impact.shared.read_ahead(day)
+        return False
 
     def _index(self, _now: int) -> bool:
         """Bring the index of trails on. While statements stream in it reads a batch and rests, so that it takes a few

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from api.impact.disruptions import Disruptions, Stated
 from api.impact.issuing import Reported
 from api.impact.reports import Reports
-from api.impact.shared import Checkpointed, SharedNetwork
+from api.impact.shared import Checkpointed, FactsBeingRead, SharedNetwork
 from api.notices import Notices, Told, Writing, keep_place, place_of
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
@@ -285,7 +285,7 @@ class Alerts:
             return None
         try:
             at = self._shared.at(None, _day(fresh))
-        except (UnknownCheckpoint, NotYetAnchored):
+        except (UnknownCheckpoint, NotYetAnchored, FactsBeingRead):
             return None
         if at.size <= fresh[-1].position:
             return None

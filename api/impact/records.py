@@ -28,6 +28,7 @@ LAST_FEW = 8
 GOODS_DAYS = 180
 """How long goods are taken to be on their way at most."""
 _KINDS = {"risk": IS_RISK, "goods": IS_GOODS}
+_INDEX = {kind: f"INDEXED BY ix_statement_{kind}" for kind in _KINDS}
 
 
 class Records:
@@ -93,11 +94,21 @@ class Records:
             self.read = end
         return is_anew
 
-    def known(self, size: int, registered: datetime, day: date) -> Known:
-        """What the statements below a checkpoint's `size`, the last one `registered` then, come to on `day`."""
-        since, as_of = _goods_since(registered), max(registered, datetime.combine(day, time(), UTC))
-        if self.last is not None and self.last >= size:
-            return self._known_then(size, since, as_of, day)
+    def are_any(self) -> bool:
+        """Whether the ledger has any statement that risk is made of, goods apart."""
+        with self._ledger.store.read() as connection:
+            some = sa.select(statement.c.position).where(IS_RISK).limit(1)
+            return connection.execute(some.with_hint(statement, _INDEX["risk"], "sqlite")).first() is not None
+
+    def are_past(self, size: int) -> bool:
+        """Whether statements that risk is made of came after a checkpoint of `size`."""
+        return self.last is not None and self.last >= size
+
+    def known(self, registered: datetime, day: date) -> Known:
+        """What all that was read comes to on `day`, by a checkpoint whose last statement was `registered` then; none
+        that risk is made of may have come after it (`are_past`).
+        """
+        since, as_of = _goods_since(registered), _as_of(registered, day)
         if self._facts is None or since != self._since:
             first = self._first(since)
             with self._ledger.store.read() as connection:
@@ -112,15 +123,18 @@ class Records:
         """The facts of a member that are kept, those first that were registered first."""
         return sorted((one for one in self._kept if one.issuer == member), key=lambda one: one.registered)
 
-    def _known_then(self, size: int, since: datetime, as_of: datetime, day: date) -> Known:
-        kept = _Kept()
+    def known_then(self, size: int, registered: datetime, day: date) -> Known:
+        """What the statements below a checkpoint's `size`, the last one `registered` then, come to on `day`, read from
+        the store alone; in any thread.
+        """
+        kept, since = _Kept(), _goods_since(registered)
         with self._ledger.store.read() as connection:
             for row in self._rows(connection, "risk", 0, size):
                 one = self._record(row)
                 if one is not None:
                     kept.take(row.position, one)
             goods = self._goods_between(connection, self._first(since), size)
-        return known(kept, as_of, day, goods=goods.values(), owner_of=self._owner_of)
+        return known(kept, _as_of(registered, day), day, goods=goods.values(), owner_of=self._owner_of)
 
     # -- the store -----------------------------------------------------------------------------------------------------
 
@@ -132,7 +146,7 @@ class Records:
                 .where(_KINDS[which], statement.c.position >= start, statement.c.position < end)
                 .order_by(statement.c.position)
                 .limit(self._batch)
-                .with_hint(statement, f"INDEXED BY ix_statement_{which}", "sqlite")
+                .with_hint(statement, _INDEX[which], "sqlite")
             ).all()
             yield from rows
             start = rows[-1].position + 1 if len(rows) == self._batch else end
@@ -223,6 +237,11 @@ class _Kept:
 
 def _registered(row: Any) -> datetime:
     return datetime.fromtimestamp(row.registered_at / 1000, UTC)
+
+
+def _as_of(registered: datetime, day: date) -> datetime:
+    """As of when facts count: the time of the checkpoint, or the beginning of `day` if that is later."""
+    return max(registered, datetime.combine(day, time(), UTC))
 
 
 def _goods_since(registered: datetime) -> datetime:

@@ -6,7 +6,7 @@ whatever crashed before, it is asked for (`issuing`).
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from api.impact.disruptions import Disruptions
@@ -43,6 +43,8 @@ class Reports:
         self._issuing = issuing
         self._lane = threading.Lock()
         self._assessments: OrderedDict[str, Assessment] = OrderedDict()
+        self._drafts_at: Checkpointed | None = None
+        self._drafts: dict[Hashable, Draft | None] = {}
 
     def view(self, reader: bytes, disruptions: Sequence[Disruption], *, at: Checkpointed) -> View:
         """What `reader` may see of the network and of what `disruptions` do in it; raises NoSites."""
@@ -62,6 +64,8 @@ class Reports:
     ) -> bool:
         """Whether `reader` can see anything of what `now` has otherwise than `before`."""
         if reader not in at.owners or list(before) == list(now):
+            return False
+        if not any(self._shared.sees(reader, at, hits) for hits in (before, now)):
             return False
         one, other = (self._view(reader, hits, at) for hits in (before, now))
         return (one.hits, one.link_hits) != (other.hits, other.link_hits)
@@ -84,10 +88,7 @@ class Reports:
         """Work out ahead what `assess_all` will say to `reader`; nothing is registered. Raises what that would raise
         for this reader, so that it can leave out whom nothing can be signed for.
         """
-        hits = self._disruptions.hits(disruptions, at)
-        view = self._seen(reader, hits, at)
-        if view is not None:
-            self._drafted(view)
+        self._prepared(reader, self._disruptions.hits(disruptions, at), at)
 
     def assess_all(
         self, readers: Sequence[bytes], disruptions: Sequence[Disruption], *, at: Checkpointed, now: int
@@ -97,8 +98,8 @@ class Reports:
         A member who sees nothing hit gets none: that there is one would tell it that something happened.
         """
         hits = self._disruptions.hits(disruptions, at)
-        told = {one: view for one in readers if (view := self._seen(one, hits, at)) is not None}
-        return dict(zip(told, self._issuing.issue(list(map(self._drafted, told.values())), now), strict=True))
+        drafts = {one: draft for one in readers if (draft := self._prepared(one, hits, at)) is not None}
+        return dict(zip(drafts, self._issuing.issue(list(drafts.values()), now), strict=True))
 
     def page(self, reader: bytes, after: int, limit: int) -> list[Reported]:
         """Up to `limit` reports for `reader` with numbers above `after`, the oldest first."""
@@ -115,8 +116,21 @@ class Reports:
 
     def _seen(self, reader: bytes, hits: Sequence[Hit | LinkHit], at: Checkpointed) -> View | None:
         """What `reader` may see, if anything of it is hit."""
-        view = self._view(reader, hits, at) if reader in at.owners else None
-        return view if view is not None and (view.hits or view.link_hits) else None
+        if reader not in at.owners or not self._shared.sees(reader, at, hits):
+            return None
+        return self._view(reader, hits, at)
+
+    def _prepared(self, reader: bytes, hits: Sequence[Hit | LinkHit], at: Checkpointed) -> Draft | None:
+        """The report of what `reader` sees of `hits`; those of the last checkpoint are kept, as views are large."""
+        key = (reader, tuple(hits), self._requests.open_requests(reader, at.size))
+        with self._lane:
+            if self._drafts_at is not at or len(self._drafts) > KEPT_ASSESSMENTS:
+                self._drafts_at, self._drafts = at, {}
+            drafts = self._drafts
+        if key not in drafts:
+            view = self._seen(reader, hits, at)
+            drafts[key] = None if view is None else self._drafted(view)
+        return drafts[key]
 
     def _drafted(self, view: View) -> Draft:
         """The report that comes of a view; raises MalformedInput for one that cannot be signed."""

@@ -19,7 +19,7 @@ from api.impact.alerts import PLACE as ALERTED
 from api.impact.alerts import effect_of, history, loudest, settle, wishes_of
 from api.impact.disruptions import Disruptions
 from api.impact.reports import Reports
-from api.impact.shared import Checkpointed, SharedNetwork
+from api.impact.shared import Checkpointed, FactsBeingRead, SharedNetwork
 from api.notices import Notices, Writing, keep_place, place_of
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
@@ -87,7 +87,10 @@ class Reviews:
                 self._point = point
             if point <= self._point:
                 return False
-            work = self._begin(datetime.fromtimestamp(point * self._every / 1000, UTC).date())
+            try:
+                work = self._begin(datetime.fromtimestamp(point * self._every / 1000, UTC).date())
+            except FactsBeingRead:
+                return False
             self._point, self._under_way = point, work
             return work is not None
         some, work.to_come = work.to_come[:AT_ONCE], work.to_come[AT_ONCE:]

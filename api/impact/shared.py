@@ -1,27 +1,32 @@
 """The network that all members share, as it stood at a checkpoint, and each member's view of it.
 
 Facts are read from the ledger once, as checkpoints come to cover them (`records`): a newer checkpoint costs what is new
-in it, a restart reads all facts again. What was void or withheld never counted; what was erased counts no more.
+in it, a restart and a new day read all facts again. That may take minutes, so threads of their own do it; whoever asks
+meanwhile waits a moment and is then asked to come again. What was void or withheld never counted; what was erased
+counts no more.
 """
 
 import math
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from api.impact.records import Records
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
+from ledger_service.errors import LedgerError
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger
 from ledger_service.store.tables import anchor, checkpoint
+from ledger_service.uncollected import UNCOLLECTED
 from risk.facts import Known, OwnerOf, anybody
 from risk.network import Inconsistency
 from risk.sharing import Hit, LinkHit, View
@@ -31,7 +36,18 @@ BATCH = 5_000
 """Facts that are read at once."""
 KEPT_SITES = 400_000
 """Sites in all the networks that are kept in memory, in all sights of members, and in all views."""
+PATIENCE_SECONDS = 5.0
+"""How long whoever asks waits for facts that are being read."""
+IDLE_SECONDS = 10.0
+"""How long a thread that reads stays, should there be more to read."""
 Kept = TypeVar("Kept")
+
+
+class FactsBeingRead(LedgerError):
+    """The facts of all members are being read, after a start or for another day."""
+
+    def __init__(self) -> None:
+        super().__init__("the facts of all members are being read: ask again in some seconds")
 
 
 @dataclass(frozen=True)
@@ -88,50 +104,113 @@ class SharedNetwork:
     def __init__(self, ledger: Ledger, view_key: bytes, *, batch: int = BATCH, owner_of: OwnerOf = anybody) -> None:
         self._ledger = ledger
         self._view_key = view_key
-        self._lane = threading.RLock()
         self._records = Records(ledger, batch, owner_of)
-        self._networks: _Shelf[Checkpointed] = _Shelf(KEPT_SITES)
+        self._now, self._then = _Reader("facts"), _Reader("facts of then")
+        self._lane = threading.Lock()
+        """for what is kept"""
+        self._drawing = threading.Lock()
+        self._erasures = self._drawn_at = 0
         self._drawn_from: tuple[Checkpointed, Sights] | None = None
+        self._networks: _Shelf[Checkpointed] = _Shelf(KEPT_SITES)
         self._sights: _Shelf[Sight] = _Shelf(KEPT_SITES)
         self._views: _Shelf[View] = _Shelf(KEPT_SITES)
 
-    def at(self, size: int | None, day: date) -> Checkpointed:
+    def at(self, size: int | None, day: date, *, patience: float | None = PATIENCE_SECONDS) -> Checkpointed:
         """The network on `day` at the anchored checkpoint of `size`.
 
         By default the one that first covers the last statement that risk is made of, so that whatever else is
         registered changes nothing. Facts grow older until `day`, also where nothing new was stated. Raises
-        UnknownCheckpoint, and NotYetAnchored: until then a statement in it may turn out void.
+        UnknownCheckpoint, and NotYetAnchored: until then a statement in it may turn out void; FactsBeingRead where that
+        takes longer than `patience` (s), None: however long it takes.
         """
-        with self._lane:
-            if self._records.follow():
-                self._drawn_from = None
-                for kept in (self._networks, self._sights, self._views):
-                    kept.clear()
-            size, root, registered = self._checkpoint(size)
-            return self._networks.get(
-                (size, day), lambda: self._known(size, root, registered, day), lambda one: len(one.known.network.sites)
-            )
+        found = self._now.answer((size, day), lambda: self._current(size, day), patience)
+        if isinstance(found, Checkpointed):
+            return found
+        return self._then.answer(found, lambda: self._past(*found, day), patience)
+
+    def read_ahead(self, day: date) -> None:
+        """Begin to read the facts of `day`, if there are any, without waiting for them."""
+        self._now.ask(("ahead", day), lambda: self._current(None, day) if self._records.are_any() else None)
 
     def view(self, reader: bytes, at: Checkpointed, hits: Iterable[Hit | LinkHit] = (), requests: int = 0) -> View:
         """What the member `reader` may see of it and of `hits`, while `requests` of its questions are open."""
-        happening, whose = tuple(hits), (reader, at.size, at.day)
-        with self._lane:
-            if not self._networks.holds((at.size, at.day), at):
-                return self._sight(reader, at).view(happening, requests)  # overtaken by an erasure: not to be kept
-            sight = self._sights.get(whose, lambda: self._sight(reader, at), lambda one: one.sites)
-            return self._views.get(
-                (*whose, happening, requests), lambda: sight.view(happening, requests), lambda one: len(one.seen)
-            )
+        happening = tuple(hits)
+        key = (reader, at.size, at.day, happening, requests)
+        with self._drawing, UNCOLLECTED:
+            is_held = self._holds(at)
+            kept = self._views.find(key) if is_held else None
+            if kept is not None:
+                return kept
+            view = self._sight(reader, at).view(happening, requests)
+            if is_held:
+                self._views.put(key, view, len(view.seen))
+            return view
+
+    def sees(self, reader: bytes, at: Checkpointed, hits: Iterable[Hit | LinkHit]) -> bool:
+        """Whether the member `reader` can see anything of `hits`; that needs no view."""
+        with self._drawing:
+            return self._sight(reader, at).sees(hits)
 
     def aged(self, member: bytes, at: Checkpointed) -> list[Aged]:
-        """Which facts of `member` are older than agreed, those first that were registered first."""
+        """Which facts of `member` are older than agreed, those first that were registered first.
+
+        Raises FactsBeingRead.
+        """
         name, days = to_hex(member), at.known.aged
-        with self._lane:
-            own = [one for one in self._records.of(name) if one.statement in days]
+        stated = self._now.answer(("of", name), lambda: self._records.of(name), PATIENCE_SECONDS)
+        own = [one for one in stated if one.statement in days]
         return [Aged(one.statement, one.kind, days[one.statement]) for one in own]
 
+    # -- reading, in the threads for that ------------------------------------------------------------------------------
+
+    def _current(self, size: int | None, day: date) -> "Checkpointed | tuple[int, str, datetime, int]":
+        """The network on `day`; of a checkpoint that facts came after, what it takes to read that one anew."""
+        if self._records.follow():
+            with self._lane:
+                self._erasures += 1
+                self._networks.clear()
+        number = self._erasures
+        size, root, registered = self._checkpoint(size)
+        with self._lane:
+            kept = self._networks.find((size, day))
+        if kept is not None:
+            return kept
+        if self._records.are_past(size):
+            return size, root, registered, number
+        return self._kept(size, root, registered, day, self._records.known(registered, day), number)
+
+    def _past(self, size: int, root: str, registered: datetime, number: int, day: date) -> Checkpointed:
+        return self._kept(size, root, registered, day, self._records.known_then(size, registered, day), number)
+
+    def _kept(self, size: int, root: str, registered: datetime, day: date, known: Known, number: int) -> Checkpointed:
+        """The network of what is known, to be found again unless something was erased meanwhile."""
+        made = Checkpointed(f"{self._ledger.origin} {size} {root}", size, registered, day, known)
+        with self._lane:
+            if self._erasures == number:
+                self._networks.put((size, day), made, len(known.network.sites))
+        return made
+
+    # -- drawing, one at a time ----------------------------------------------------------------------------------------
+
+    def _holds(self, at: Checkpointed) -> bool:
+        """Whether it is kept: not overtaken by an erasure. What was drawn before one goes with it."""
+        with self._lane:
+            number, is_held = self._erasures, self._networks.find((at.size, at.day)) is at
+        if number != self._drawn_at:
+            self._drawn_at, self._drawn_from = number, None
+            self._sights.clear()
+            self._views.clear()
+        return is_held
+
     def _sight(self, reader: bytes, at: Checkpointed) -> Sight:
-        return self._of_all(at).of(to_hex(reader))
+        if not self._holds(at):
+            return self._of_all(at).of(to_hex(reader))
+        key = (reader, at.size, at.day)
+        kept = self._sights.find(key)
+        if kept is None:
+            kept = self._of_all(at).of(to_hex(reader))
+            self._sights.put(key, kept, kept.sites)
+        return kept
 
     def _of_all(self, at: Checkpointed) -> Sights:
         """What the sights of all readers have in common; of the checkpoint before it what has not changed."""
@@ -180,9 +259,51 @@ class SharedNetwork:
         assert registered is not None, "a checkpoint covers what is registered"
         return row.size, row.root.hex(), datetime.fromtimestamp(registered / 1000, UTC)
 
-    def _known(self, size: int, root: str, registered: datetime, day: date) -> Checkpointed:
-        found = self._records.known(size, registered, day)
-        return Checkpointed(f"{self._ledger.origin} {size} {root}", size, registered, day, found)
+
+class _Reader:
+    """A thread that does one thing after the other, while there is any to do."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._changed = threading.Condition()
+        self._is_running = False
+        self._asked: dict[Hashable, Future[Any]] = {}
+        self._waiting: deque[tuple[Hashable, Callable[[], Any], Future[Any]]] = deque()
+
+    def ask(self, key: Hashable, work: Callable[[], Kept]) -> "Future[Kept]":
+        """What `work` will give; whoever asks for the same `key` before it is begun gets the same."""
+        with self._changed:
+            future = self._asked.get(key)
+            if future is None:
+                future = self._asked[key] = Future()
+                self._waiting.append((key, work, future))
+                self._changed.notify()
+            if not self._is_running:
+                self._is_running = True
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            return future
+
+    def answer(self, key: Hashable, work: Callable[[], Kept], patience: float | None) -> Kept:
+        """What `work` gives, in time; raises FactsBeingRead, and what it raises."""
+        try:
+            return self.ask(key, work).result(patience)
+        except TimeoutError:
+            raise FactsBeingRead from None
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._waiting and not self._changed.wait_for(lambda: bool(self._waiting), IDLE_SECONDS):
+                    self._is_running = False
+                    return
+                key, work, future = self._waiting.popleft()
+                del self._asked[key]
+            try:
+                with UNCOLLECTED:
+                    found = work()
+                future.set_result(found)
+            except Exception as error:  # noqa: BLE001 - it is for whoever asked
+                future.set_exception(error)
 
 
 class _Shelf(Generic[Kept]):
@@ -193,20 +314,19 @@ class _Shelf(Generic[Kept]):
         self._held = 0
         self._things: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
 
-    def holds(self, key: Hashable, thing: Kept) -> bool:
-        return key in self._things and self._things[key][0] is thing
-
-    def get(self, key: Hashable, make: Callable[[], Kept], weigh: Callable[[Kept], int]) -> Kept:
-        """What `make` gives, or gave for the same key; `weigh` says how many sites are in it."""
+    def find(self, key: Hashable) -> Kept | None:
         if key not in self._things:
-            made = make()
-            weight = max(weigh(made), 1)
-            self._things[key] = made, weight
-            self._held += weight
-            while self._held > self._most and len(self._things) > 1:
-                self._held -= self._things.popitem(last=False)[1][1]
+            return None
         self._things.move_to_end(key)
         return self._things[key][0]
+
+    def put(self, key: Hashable, thing: Kept, sites: int) -> None:
+        """Keep `thing`, in which there are so many sites."""
+        _, before = self._things.pop(key, (thing, 0))
+        self._things[key] = thing, max(sites, 1)
+        self._held += max(sites, 1) - before
+        while self._held > self._most and len(self._things) > 1:
+            self._held -= self._things.popitem(last=False)[1][1]
 
     def clear(self) -> None:
         self._things.clear()

@@ -15,7 +15,7 @@ from api import problems
 from api.impact.disruptions import UnknownDisruption
 from api.impact.issuing import Reported
 from api.impact.reports import NoSites
-from api.impact.shared import Checkpointed, short_as_planned
+from api.impact.shared import Checkpointed, FactsBeingRead, short_as_planned
 from api.problems import NotThere, documented
 from api.routes import examples
 from api.routes.bodies import gives, json_body, json_object, text
@@ -42,8 +42,8 @@ _STATUS = Query(None, description="Actual by default; exercises, tests and draft
 SIZE = Query(None, ge=1, le=2**53 - 1, description="By what is known at this checkpoint; by default at the newest.")
 ON = Query(None, alias="day", description="On which day, as 2026-10-12; today by default.")
 _ERRORS = (
-    problems.Unauthenticated, NoSites, UnknownDisruption, UnknownCheckpoint, NotYetAnchored, MalformedFact,
-    MalformedInput, RequestValidationError,
+    problems.Unauthenticated, NoSites, UnknownDisruption, UnknownCheckpoint, NotYetAnchored, FactsBeingRead,
+    MalformedFact, MalformedInput, RequestValidationError,
 )  # fmt: skip
 
 
@@ -135,8 +135,9 @@ def read_view(
 @router.get(
     "/network",
     responses=gives(examples.NETWORK_STANDING, "`coverage` is null while no site is yours.")
-    | documented(problems.Unauthenticated, UnknownCheckpoint, NotYetAnchored, MalformedInput, RequestValidationError),
-)
+    | documented(problems.Unauthenticated, UnknownCheckpoint, NotYetAnchored, FactsBeingRead, MalformedInput,
+                 RequestValidationError),
+)  # fmt: skip
 def read_network(size: int | None = SIZE, day: str | None = ON, caller: Caller = asks(Action.READ_VIEW)) -> Response:
     """How your part of the network stands: what is known of it, and which of your facts do not fit or are old.
 

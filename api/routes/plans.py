@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from api import problems
+from api.impact.shared import FactsBeingRead
 from api.problems import documented
 from api.routes import examples
 from api.routes.bodies import gives
@@ -25,7 +26,14 @@ router = APIRouter(prefix="/v1/risk", tags=["risk"])
 @router.get(
     "/plans",
     responses=gives({"items": [examples.PLAN]}, "In the order of their names.")
-    | documented(problems.Unauthenticated, UnknownCheckpoint, NotYetAnchored, MalformedInput, RequestValidationError),
+    | documented(
+        problems.Unauthenticated,
+        UnknownCheckpoint,
+        NotYetAnchored,
+        FactsBeingRead,
+        MalformedInput,
+        RequestValidationError,
+    ),
 )
 def list_plans(size: int | None = SIZE, day: str | None = ON, caller: Caller = asks(Action.READ_PLANS)) -> Response:
     """The plans that name you, and those that you have stated: in force once all whom they name have agreed.

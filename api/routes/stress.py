@@ -11,6 +11,7 @@ from starlette.responses import Response
 from api import problems
 from api.impact.issuing import Reported
 from api.impact.reports import NoSites
+from api.impact.shared import FactsBeingRead
 from api.impact.stress import NAMES, TestsRunning, as_file, read_question, set_in
 from api.problems import documented
 from api.routes import examples
@@ -29,7 +30,8 @@ from risk.stress import StressTest, TooMuchAsked
 router = APIRouter(prefix="/v1", tags=["risk"])
 _ASKED = (*NAMES, "day", "scenarioSet", "size", "withView")
 _ERRORS = (
-    NoSites, UnknownCheckpoint, NotYetAnchored, MalformedFact, MalformedInput, TooMuchAsked, TestsRunning,
+    NoSites, UnknownCheckpoint, NotYetAnchored, FactsBeingRead, MalformedFact, MalformedInput, TooMuchAsked,
+    TestsRunning,
 )  # fmt: skip
 
 

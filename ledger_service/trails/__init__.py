@@ -4,13 +4,11 @@ An index in the store follows the log at its own pace and says how far it has co
 are gathered, and only these are folded. Everything in it follows from the statements: it can be made again at any time.
 """
 
-import gc
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from heapq import nsmallest
-from threading import Lock
 from typing import Any
 
 import orjson
@@ -32,6 +30,7 @@ from ledger_service.trails.graph import Graph, Visible, is_substance
 from ledger_service.trails.holding import Held, Holdings, Shipment
 from ledger_service.trails.index import Index
 from ledger_service.trails.reading import ThingSort
+from ledger_service.uncollected import UNCOLLECTED
 
 __all__ = [
     "Conflict",
@@ -54,33 +53,6 @@ MAX_RECORDS = 50_000
 MAX_HEADERS = 200_000
 _ROUNDS = 4
 _DEFAULTS = Policy()
-
-
-class _Uncollected:
-    """No search for reference cycles within: of rows by the hundred thousand, all of which stay and hold none, it
-    takes as long as the answer itself. Threads may be within at the same time.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._within = 0
-        self._was_on = False
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._within:
-                self._was_on = gc.isenabled()
-                gc.disable()
-            self._within += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._within -= 1
-            if not self._within and self._was_on:
-                gc.enable()
-
-
-_UNCOLLECTED = _Uncollected()
 
 Taken = Callable[[Sequence[bytes]], Mapping[bytes, Sequence[TakenStep]]]
 """The steps that the chain took of units."""
@@ -376,7 +348,7 @@ class Trails:
 
         A plain record is told from the index; every other one is folded.
         """
-        with _UNCOLLECTED:
+        with UNCOLLECTED:
             return self._recall(tuple(dict.fromkeys(things)), sight, at, policy)
 
     def _recall(self, asked: tuple[str, ...], sight: Sight | None, at: int, policy: Policy) -> Recall:
