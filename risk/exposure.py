@@ -42,14 +42,16 @@ SMALL = 1e-6
 NEVER = 3650
 LONGEST = 120
 """Days of the longest outage that is tried."""
+FURTHEST = 730
+"""Days that are walked at most: who states that it recovers in ten years does not keep others' cores busy."""
 LOOKS_ON = 90
 """Days after the end of an outage for which it is walked on: what it costs may come late."""
 RESTS_ON = {
-    "exposureIndex": "`atRisk` is what you lose if the site stops today and comes back after its likely time, day by "
-    "day with leads, stocks and spare capacity; `exposureIndex` is that over the largest of these losses, as the risk "
-    "exposure index of Simchi-Levi et al. (2014, 2015) is: 1 is the site that costs you most, 0 one that costs you "
-    "nothing while it recovers. Where your products have prices in several currencies or none it is of units; null "
-    "where what is lost has no price and other products have one.",
+    "exposureIndex": "`atRisk` is what you lose within two years if the site stops today and comes back after its "
+    "likely time, day by day with leads, stocks and spare capacity; `exposureIndex` is that over the largest of these "
+    "losses, as the risk exposure index of Simchi-Levi et al. (2014, 2015) is: 1 is the site that costs you most, 0 "
+    "one that costs you nothing while it recovers. Where your products have prices in several currencies or none it is of "
+    "units; null where what is lost has no price and other products have one.",
     "isCovered": "Nothing of yours is lost while it recovers: you survive without it (time to survive) for as long as "
     "it likely takes to come back (time to recover). `gapDays` is by how many days of the calendar you do not.",
     "oneBucket": "The published programs of Simchi-Levi et al. (2015): one bucket of time, working days and no lead "
@@ -274,7 +276,7 @@ class _Exposure:
         """The stops of the reader's own lines that count, if the site is out for so many days from today."""
         first = self.network.day
         out = [Outage(site, ((first, 0.0), (first + timedelta(days=days), 1.0)))]
-        impact = propagate(self.network, out, days=max(days, LONGEST) + LOOKS_ON)
+        impact = propagate(self.network, out, days=min(max(days, LONGEST) + LOOKS_ON, FURTHEST))
         return [one for one in impact.stops if (one.site, one.part) in self.products and one.shortfall > SMALL]
 
     def _at_risk(self, site: str) -> _AtRisk:

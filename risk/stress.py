@@ -42,6 +42,8 @@ FORMAT = "tallystick-stress/1"
 MOST_SCENARIOS, MOST_MITIGATIONS, MOST_WORST, MOST_DRAWS, MOST_DAYS = 200, 10, 50, 500, 730
 MOST_WALKS = 2_000
 """Walks through the network in one test; a walk takes milliseconds where there are 10,000 sites."""
+MOST_WORK = 600_000_000
+"""Walks times days times lines of the network in one test: a few minutes, so that nobody keeps a core for an hour."""
 MOST_PROGRAMS = 12
 """Linear programs in one test; a scenario that gets none says so."""
 LARGEST_PROGRAM, LARGEST_CHAIN = 3_000, 400
@@ -258,8 +260,9 @@ class _Test:
         cleared = [one for one in rows if one.screened is not None and not one.screened.products]
         few = sum(min(sum(one.of == kind for one in flagged), question.worst) for kind in question.every)
         walks = (few + sum(one.of == "set" for one in flagged)) * (1 + len(self.variants)) * (1 + question.draws) + few
-        if walks > MOST_WALKS:
-            raise TooMuchAsked("walks (scenarios, times variants, times draws)", walks, MOST_WALKS)
+        most = min(MOST_WALKS, MOST_WORK // (question.days * max(len(view.network.lines), 1)))
+        if walks > most:
+            raise TooMuchAsked("walks (scenarios, times variants, times draws)", walks, most)
         chosen = self._chosen(flagged)
         tested = [self._tested(one) for one in chosen]
         tested.sort(key=lambda one: _worst_first(one[1]))

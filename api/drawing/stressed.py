@@ -317,7 +317,7 @@ class StressTelling:
         )
 
     def _chance(self, chance: str) -> Figure:
-        """A chance from which on something pays: small ones count, and are rounded up to the thousandth of a per cent."""
+        """A chance from which on something pays: small ones count, rounded up to the thousandth of a per cent."""
         thousandths = Fraction(ceil(Fraction(chance) * 100_000), 1_000)
         return Figure(self.voice.text("format.percent", amount=self.reading.language.amount(thousandths)), chance)
 

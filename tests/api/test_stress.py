@@ -229,6 +229,42 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "nothing a day": (
         {"every": ["site"], "mitigations": [{"cost": COST, "kind": "capacity", "name": "x", "part": CAR,
                                              "perDay": "0", "site": PLANT}]}, 400, "/mitigations/0/perDay"),
+    "a seed with a point": ({"every": ["site"], "seed": 1.5}, 400, "/seed"),
+    "a seed that is true": ({"every": ["site"], "seed": True}, 400, "/seed"),
+    "a seed beyond JSON": ({"every": ["site"], "seed": 2**53}, 400, "/seed"),
+    "no days": ({"every": ["site"], "days": 0}, 400, "/days"),
+    "ten years of days": ({"every": ["site"], "days": 3650}, 400, "/days"),
+    "none of the worst": ({"every": ["site"], "worst": 0}, 400, "/worst"),
+    "a scenario years from now": ({"scenarios": [{**OUT, "afterDays": 10**9}]}, 400, "/scenarios/0/afterDays"),
+    "a recovery of a million days": (
+        {"scenarios": [{**OUT, "days": {"least": 1, "likely": 2, "most": 10**6}}]}, 400, "/scenarios/0/days/most"),
+    "a recovery backwards": (
+        {"scenarios": [{**OUT, "days": {"least": 9, "likely": 2, "most": 10}}]}, 400, "/scenarios/0/days"),
+    "a chance of two": ({"scenarios": [{**OUT, "chanceAYear": "2"}]}, 400, "/scenarios/0/chanceAYear"),
+    "a chance with an exponent": ({"scenarios": [{**OUT, "chanceAYear": "1e-999999"}]}, 400,
+                                  "/scenarios/0/chanceAYear"),
+    "more than all is left": ({"scenarios": [{**OUT, "left": "1.1"}]}, 400, "/scenarios/0/left"),
+    "a scenario without a name": ({"scenarios": [{**OUT, "name": ""}]}, 400, "/scenarios/0/name"),
+    "a name of a thousand letters": ({"scenarios": [{**OUT, "name": "x" * 1_000}]}, 400, "/scenarios/0/name"),
+    "ten thousand sites in one": ({"scenarios": [{**OUT, "sites": [f"{PLANT}{n}" for n in range(10_000)]}]}, 400,
+                                  "/scenarios/0/sites"),
+    "scenarios in an object": ({"scenarios": {"0": OUT}}, 400, "/scenarios"),
+    "mitigations in a text": ({"every": ["site"], "mitigations": "all"}, 400, "/mitigations"),
+    "a mitigation that is a list": ({"every": ["site"], "mitigations": [[STOCK]]}, 400, "/mitigations/0"),
+    "a cost spread over a million years": (
+        {"every": ["site"], "mitigations": [{**STOCK, "cost": {**COST, "years": 10**6}}]}, 400,
+        "/mitigations/0/cost/years"),
+    "a cost in a text": (
+        {"every": ["site"], "mitigations": [{**STOCK, "cost": {**COST, "onceCents": "5"}}]}, 400,
+        "/mitigations/0/cost/onceCents"),
+    "stock at a site that we cannot see": (
+        {"every": ["site"], "mitigations": [{**STOCK, "site": CASTINGS}]}, 422, "Axles"),
+    "a supplier whom we cannot see": (
+        {"every": ["site"], "mitigations": [{"cost": COST, "customer": CASTINGS, "kind": "supplier", "leadDays": 1,
+                                             "name": "x", "part": AXLE, "perDay": "1", "supplier": OTHER}]}, 422, "x"),
+    "a part of more digits than there are": (
+        {"every": ["site"], "mitigations": [{"cost": COST, "kind": "capacity", "name": "x", "part": CAR,
+                                             "perDay": "9" * 50, "site": PLANT}]}, 400, "/mitigations/0/perDay"),
     "a view perhaps": ({"every": ["site"], "withView": "perhaps"}, 400, "/withView"),
     "a day years away": ({"every": ["site"], "day": "2036-01-01"}, 400, "/day"),
     "a checkpoint that is none": ({"every": ["site"], "size": 999_999}, 404, ""),
@@ -242,6 +278,38 @@ def test_what_is_wrong_is_said_with_its_place(service: House, name: str) -> None
     problem = asked(service, "havelmark", status, **question)
     assert problem.get("where", "") == where, problem
     assert problem["detail"]
+
+
+def test_what_cannot_be_seen_is_refused_as_what_is_not_there(service: House) -> None:
+    """A mitigation at a site that the asker cannot see says no more of it than one at a site that nobody has."""
+    for kind in ({**STOCK}, {"cost": COST, "kind": "capacity", "name": "Axles", "part": AXLE, "perDay": "1"}):
+        hidden, none = (
+            asked(service, "havelmark", 422, every=["site"], mitigations=[kind | {"site": site}])
+            for site in (CASTINGS, f"{CASTINGS}-none")
+        )
+        for problem in (hidden, none):
+            problem.pop("instance", None)
+        said = [str(problem).replace(site, "?") for problem, site in ((hidden, CASTINGS), (none, f"{CASTINGS}-none"))]
+        assert said[0] == said[1]
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(service: House) -> None:
+    many = [{**OUT, "name": f"{number:0>70}"} for number in range(20_000)]
+    assert asked(service, "havelmark", 413, scenarios=many)["detail"]
+    for route in ("/v1/risk/stress", "/v1/risk/stress/reports"):
+        deep = b'{"every":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+        answer = service.post("havelmark", route, content=deep, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400, answer.text
+
+
+def test_sums_that_no_statement_can_hold_are_refused_and_nothing_is_kept(fresh: House) -> None:
+    chain(fresh)
+    state(fresh, "havelmark", "product-price", site=PLANT, part=CAR, minorUnits=10**15, currency="EUR")
+    fresh.anchor()
+    answer = fresh.post("havelmark", "/v1/risk/stress/reports", json={"scenarios": [OUT]})
+    assert answer.status_code == 400, answer.text
+    assert fresh.get("havelmark", "/v1/risk/stress/reports").json()["items"] == []
+    assert fresh.get("havelmark", "/v1/risk/exposure").status_code in (200, 400)
 
 
 def test_a_member_without_the_right_is_never_shown_anothers_result(service: House) -> None:

@@ -90,6 +90,19 @@ def test_both_alternatives_of_the_story_leave_800_vehicles() -> None:
     assert one["effect"]["lost"] == {"vehicle": "800"}
 
 
+def test_a_test_that_would_keep_a_core_for_an_hour_is_refused_before_it_is_walked() -> None:
+    large = whole(tiers(4_000), "log 7 aa", {})
+    with pytest.raises(TooMuchAsked, match=r"320 walks .* at most 20\d go into one test"):
+        stress_test(large, Question(every=(Every.SITE,), draws=30, days=730))
+
+
+def test_who_says_that_it_recovers_in_ten_years_is_walked_for_two() -> None:
+    told = exposure(seen(serial(), "C", {"A": (3_650, 3_650, 3_650)})).content
+    (one,) = [each for each in told["sites"] if each["where"] == {"site": "A"}]
+    assert (one["isCovered"], one["recoverDays"]["likely"]) == (False, 3_650)
+    assert Fraction(next(iter(one["atRisk"]["lost"].values()))) < 730 * 30
+
+
 def test_in_a_row_survival_and_exposure_are_those_of_the_programs() -> None:
     """T1 of the vectors: 9, 7 and 4 days; out for 12 days A costs 60, B 100 and C 160."""
     told = exposure(seen(serial(), "C", dict.fromkeys("ABC", (12, 12, 12)))).content
