@@ -16,10 +16,11 @@ from ledger_service.keys import to_hex
 from risk.disruption import Action, Area, Certainty, Circle, Named, Place, Polygon, Report, Severity, Status
 from risk.messages import read_alert, write_alert
 from tests.api.house import House, still
-from tests.api.impact.flood import CASTINGS, DAY, chain
+from tests.api.impact.flood import CASTINGS, DAY, HOUSING, chain, state
 from tests.consortium import key, member_id
 
 MEDIA = {"cap": "application/cap+xml", "gdacs": "application/rss+xml"}
+OTHER_PART = "did:web:duero.example.org/part/2"
 CX_SITE = "urn:bpn:BPNS7588787849VQ"
 
 
@@ -263,6 +264,35 @@ def test_what_a_stranger_says_of_a_site_counts_for_nothing_and_only_it_is_told(s
     assert assessed(service, "havelmark")["origins"] == before == []
     report(service, "nordrand", "form", form(service, "7"))
     assert assessed(service, "havelmark")["origins"], "its customer may"
+
+
+def test_the_materials_of_a_notification_stop_their_lines_and_show_their_numbers_to_those_who_know_them(
+    service: House,
+) -> None:
+    """Of a notification without sites they are all lines of its sender that make them."""
+    state(service, "duero", "capacity", to=("nordrand",), site=CASTINGS, part=OTHER_PART, planned="5", most="5",
+          uom="H87")  # fmt: skip
+    begins = iso(service.clock.now + DAY)
+    notification = {
+        "affectedSitesRecipient": [], "contentChangedAt": iso(service.clock.now - DAY), "effect": "capacity-reduction",
+        "leadingRootCause": "production-incident", "materialsAffected": [{"materialNumberSupplier": "1"}],
+        "notificationId": "urn:uuid:d9452f24-3bf3-4134-b3eb-68858f1b2362", "startDateOfEffect": begins,
+        "sourceDisruptionId": "urn:uuid:c69cb3e4-16ad-43c3-82b9-0deac75ecf9e", "status": "open", "text": "Furnace 2",
+    }  # fmt: skip
+    answer = read(service, "duero", "cx-0146", json.dumps(notification)).json()
+    assert (len(answer["contents"]), answer["told"]) == (1, [])
+    report(service, "duero", "cx-0146", json.dumps(notification))
+    (own,) = service.get("duero", "/v1/risk/view").json()["hits"]
+    assert (own["site"], own["part"]) == (CASTINGS, HOUSING)
+    (theirs,) = service.get("havelmark", "/v1/risk/view").json()["hits"]
+    assert theirs["part"].startswith("part-")
+    (origin,) = assessed(service, "duero")["origins"]
+    assert origin["part"] == HOUSING
+    assert [one["part"] for one in assessed(service, "duero")["effect"]["stops"]] == [HOUSING]
+    unknown = notification | {"materialsAffected": [{"materialNumberSupplier": "XX-9"}]}
+    (told_before,) = read(service, "duero", "cx-0146", json.dumps(unknown | {
+        "notificationId": "urn:uuid:d9452f24-3bf3-4134-b3eb-68858f1b2363"})).json()["told"]  # fmt: skip
+    assert "none of its issuer's sites makes" in told_before["what"]
 
 
 NOBODYS = "https://nobody.example.org/site/1"
