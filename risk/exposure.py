@@ -50,8 +50,8 @@ RESTS_ON = {
     "exposureIndex": "`atRisk` is what you lose within two years if the site stops today and comes back after its "
     "likely time, day by day with leads, stocks and spare capacity; `exposureIndex` is that over the largest of these "
     "losses, as the risk exposure index of Simchi-Levi et al. (2014, 2015) is: 1 is the site that costs you most, 0 "
-    "one that costs you nothing while it recovers. Where your products have prices in several currencies or none it is of "
-    "units; null where what is lost has no price and other products have one.",
+    "one that costs you nothing while it recovers. It is of units where your products have prices in several "
+    "currencies or none, and null where what is lost has no price and other products have one.",
     "isCovered": "Nothing of yours is lost while it recovers: you survive without it (time to survive) for as long as "
     "it likely takes to come back (time to recover). `gapDays` is by how many days of the calendar you do not.",
     "oneBucket": "The published programs of Simchi-Levi et al. (2015): one bucket of time, working days and no lead "
