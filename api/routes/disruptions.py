@@ -85,7 +85,7 @@ async def read_disruption(
     """Read a message about a disruption into what you can sign. Nothing is kept.
 
     What would count for nothing altogether is refused here: an update of what its source had cancelled, another wording
-    of a report that was stated before, a report in the name of another member; of a feed it is among the `unread`. What
+    of a report that you stated before, a report in the name of another member; of a feed it is among the `unread`. What
     you have stated already is left out, so that a feed may be sent as often as one likes. `told` says which sites and
     parts you may not speak for; what you sign of them all the same is passed on, and stops nothing.
     """
