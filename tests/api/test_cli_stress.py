@@ -72,6 +72,9 @@ def test_a_result_is_stated_and_made_again_from_the_view_that_the_reader_downloa
     site.run("Nordrand", "risk", "stress-report", digest, "--out", report)
     site.run("Nordrand", "risk", "view", "--like", report, "--out", view)
     assert "to the byte" in site.bare("risk", "recompute", view, report)
+    html = tmp_path / "worst.html"
+    site.run("Nordrand", "risk", "stress-report", digest, "--html", html, "--language", "de")
+    assert '<html lang="de">' in html.read_text(encoding="utf-8")
     said = json.loads(report.read_bytes())
     assert said["question"]["seed"] == 11
     listed = json.loads(site.run("Nordrand", "risk", "stress-reports", "--json"))
