@@ -1,6 +1,9 @@
 """Stress tests and exposure over HTTP: a member's own view, sets that members agree on, and what is refused."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from tests.api.house import House, still
 from tests.api.impact.flood import AXLE, AXLES, CAR, CASTINGS, HOUSING, OTHER, PLANT, chain, state
 from tests.consortium import member_id
 
+ROOT = Path(__file__).parents[2]
 COST = {"centsAYear": 100_000, "currency": "EUR", "onceCents": 500_000, "years": 5}
 STOCK = {"cost": COST, "days": 5, "kind": "stock", "name": "Axles", "part": AXLE, "site": PLANT}
 OUT = {"days": {"least": 14, "likely": 28, "most": 42}, "name": "Axles out", "sites": [AXLES]}
@@ -86,6 +90,23 @@ def test_what_came_of_a_test_is_a_statement_that_only_its_reader_has(service: Ho
     assert service.get("nordrand", f"/v1/risk/stress/reports/{digest}").status_code == 404
     assert service.get("havelmark", f"/v1/risk/reports/{digest}").status_code == 404, "it is no impact report"
     assert service.get("nordrand", "/v1/risk/stress/reports").json()["items"] == []
+
+
+def test_both_verifiers_take_the_bundle_of_a_stress_report(service: House, tmp_path: Path) -> None:
+    made = service.post("havelmark", "/v1/risk/stress/reports", json={"every": ["site"], "seed": 9}).json()
+    service.anchor()
+    stream = service.get("havelmark", f"/v1/statements/{made['digest']}").json()["header"]["stream"]
+    assert service.get("havelmark", f"/v1/statements/{made['digest']}/receipt").status_code == 200
+    bundle = service.post("havelmark", "/v1/bundles", json={"streams": [{"stream": stream}]})
+    assert bundle.status_code == 200, bundle.text
+    (tmp_path / "bundle.json").write_bytes(bundle.content)
+    (tmp_path / "trust.json").write_text(service.anyone.get("/v1/trust", headers=service.headers("havelmark")).text)
+    for program in (["-m", "api.cli", "verify"], [str(ROOT / "verify" / "tallystick-verify.py")]):
+        done = subprocess.run(
+            [sys.executable, *program, str(tmp_path / "bundle.json"), "--trust", str(tmp_path / "trust.json")],
+            capture_output=True, text=True, cwd=ROOT, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_report_without_its_question_wants_the_one_that_was_asked(service: House) -> None:
