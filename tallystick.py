@@ -211,7 +211,8 @@ def run(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",  # what pip quotes need not be text
         pass_fds=(lock,),
     ) as process:
         for line in process.stdout or ():
