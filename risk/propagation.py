@@ -176,8 +176,8 @@ class Case:
     of: Collection[str] | None = None
     happens: bool = True
 
-    def shape(self, days: int) -> "Shape | None":
-        """What is walked of it; None where nothing is."""
+    def shape(self, days: int, like: "Shape | None" = None) -> "Shape | None":
+        """What is walked of it; None where nothing is. What it has in common with `like` is taken from there."""
         network = self.network
         hit = _hit_lines(network, network.arrays, self.outages)
         closed, diverted = _closed_links(network, self.closures), _diverted_links(network, self.diversions)
@@ -187,12 +187,14 @@ class Case:
             return None
         if not self.happens:
             hit, closed, diverted = {}, {}, {}
-        return Shape(network, hit, days, inner, closed, diverted, told=told)
+        return Shape(network, hit, days, inner, closed, diverted, told=told, like=like)
 
 
 def propagate_all(cases: Sequence[Case], *, days: int = 180) -> list[Impact]:
     """What `propagate` says of each case, all walked side by side: a day costs little more for all than for one."""
-    shapes = [one.shape(days) for one in cases]
+    shapes: list[Shape | None] = []
+    for one in cases:
+        shapes.append(one.shape(days, shapes[0] if shapes else None))
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, shape in enumerate(shapes):
         if shape is not None:
@@ -446,13 +448,20 @@ class Shape:
         diverted: Mapping[int, Sequence[tuple[int, Diversion]]] | None = None,
         leading_to: Index | None = None,
         told: Index | None = None,
+        like: "Shape | None" = None,
     ) -> None:
         arrays = network.arrays
         self.closed, self.diverted = closed or {}, diverted or {}
         self.network = network
         self.days = days_from(network.day, days)
         self.arrays = arrays
-        cone = arrays.reach([*hit, *_beyond(arrays, [*self.closed, *self.diverted])]) if inner is None else inner
+        if like is not None and inner is not None and like.is_ground_of(self, inner):
+            self.__dict__.update({name: one for name, one in vars(like).items() if name not in vars(self)})
+            self._fill(hit, told)
+            return
+        self.cone = cone = (
+            arrays.reach([*hit, *_beyond(arrays, [*self.closed, *self.diverted])]) if inner is None else inner
+        )
         need, bins, link, lines = _extent(arrays, cone)
         usage = totals(arrays.need_bin[need], arrays.need_amount[need] * arrays.per_day[arrays.need_line[need]],
                        len(arrays.bins))  # fmt: skip
@@ -472,28 +481,44 @@ class Shape:
         line_at[lines] = np.arange(len(lines))
         self.lines, self.bins, self.links = lines, bins, link
         self.is_inner = in_cone[lines]
-        self.told = self.is_inner if told is None else self.is_inner & np.isin(lines, told)
         self.need_line, self.need_bin = line_at[arrays.need_line[need]], bin_at[arrays.need_bin[need]]
         self.need_amount = arrays.need_amount[need]
         self.link_line, self.link_bin = line_at[arrays.link_line[link]], bin_at[arrays.link_bin[link]]
         self.share = arrays.share[link]
         self.plan = arrays.per_day[lines]
-        self.finished = arrays.finished[lines].copy()
-        self.inbound = arrays.inbound[bins].copy()
         self.open = self._calendars()
         self.elsewhere = elsewhere[lines]
-        self.capacity = np.repeat(arrays.capacity[lines][:, None], days, axis=1) * self.open
-        for index, profiles in hit.items():
-            if line_at[index] < 0:  # nothing is lost there
-                continue
-            for profile in profiles:
-                self.capacity[line_at[index]] *= _profile(profile, self.days)
         self._prepare_links()
         levels = np.unique(arrays.level[lines]).tolist()
         is_same_day = np.any(self.arrival == np.arange(days))
         # Only what arrives on the day it leaves has to be there before others go on.
         self.phases = tuple(levels) if is_same_day else ()
         """the levels of lines that make and ship one after the other on each day; none: all do at once"""
+        self.kinds = self._kinds_of_days()
+        self._fill(hit, told)
+
+    def is_ground_of(self, other: "Shape", cone: Index) -> bool:
+        """Whether `other`, of these lines, differs in nothing but stocks and what is hit."""
+        return (
+            self.network.sites is other.network.sites
+            and self.network.lines is other.network.lines
+            and self.network.links is other.network.links
+            and (self.closed, self.diverted) == (other.closed, other.diverted)
+            and np.array_equal(self.cone, cone)
+        )
+
+    def _fill(self, hit: Mapping[int, list[tuple[tuple[date, float], ...]]], told: Index | None) -> None:
+        """What lies where, and how much of what can be made is left."""
+        arrays = self.arrays
+        self.told = self.is_inner if told is None else self.is_inner & np.isin(self.lines, told)
+        self.finished = arrays.finished[self.lines].copy()
+        self.inbound = arrays.inbound[self.bins].copy()
+        self.capacity = arrays.capacity[self.lines][:, None] * self.open
+        for index, profiles in hit.items():
+            at = int(np.searchsorted(self.lines, index))
+            if at < len(self.lines) and self.lines[at] == index:  # else nothing is lost there
+                for profile in profiles:
+                    self.capacity[at] *= _profile(profile, self.days)
 
     def _calendars(self) -> Vector:
         kinds: dict[Calendar, int] = {}
@@ -508,14 +533,14 @@ class Shape:
         self._calendar_days = tables.reshape(len(kinds), len(self.days))
         return self._calendar_days[rows]
 
-    def kind_of_day(self, t: int) -> tuple[bytes, ...]:
-        """What orders follow from on day `t`: they are the same on days of one kind."""
-        return (
-            self._calendar_days[:, t].tobytes(),
-            bytes(int(one <= t) for one in self._sinces),
-            self.carry[self._closed_at, t].tobytes(),
-            self.shares[:, t].tobytes() if self.diverted else b"",
-        )
+    def _kinds_of_days(self) -> Index:
+        """Days with one number have the same orders."""
+        said = [self._calendar_days.T, (np.unique(self.since)[:, None] <= np.arange(len(self.days))).T]
+        if self.closed:
+            said.append(self.carry[[place for place, at in enumerate(self.links.tolist()) if at in self.closed]].T)
+        if self.diverted:
+            said.append(self.shares.T)
+        return np.unique(np.concatenate(said, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 
     def _prepare_links(self) -> None:
         days, arrays = len(self.days), self.arrays
@@ -527,7 +552,6 @@ class Shape:
         for place in np.flatnonzero(arrays.waits[self.links]).tolist():
             since = self.network.links[int(self.links[place])].since
             self.since[place] = 0 if since is None else (since - self.network.day).days
-        self._sinces = np.unique(self.since).tolist()
         self.arriving = np.zeros((days + 1, len(self.bins)))
         coming: list[tuple[int, int, float]] = []
         for at, bin_ in zip(self.links.tolist(), self.link_bin.tolist(), strict=True):
@@ -541,9 +565,6 @@ class Shape:
         self.carry = np.broadcast_to(self.most[:, None], (len(self.links), days))
         self.late: Vector | None = None
         self.late_arrival = self.arrival
-        self._closed_at = np.array(
-            [place for place, at in enumerate(self.links.tolist()) if at in self.closed], np.int64
-        )
         if self.closed:
             self._close()
         self.shares = np.broadcast_to(self.share[:, None], (len(self.links), days))
@@ -759,7 +780,8 @@ class _Walk:
         self.usage = totals(self.need_bin, self.need_amount * self.plan[self.need_line], self.bins)
         levels = np.concatenate([one.arrays.level[one.lines] for one in shapes])
         self.phases = [levels == one for one in shapes[0].phases] or [np.ones(len(levels), bool)]
-        self._orders: dict[tuple[tuple[bytes, ...], ...], _Orders] = {}
+        self.kinds = [tuple(one) for one in np.stack([one.kinds for one in shapes], axis=1).tolist()]
+        self._orders: dict[tuple[int, ...], _Orders] = {}
 
     def run(self) -> list[Impact]:
         """What happens in each of the shapes."""
@@ -784,7 +806,7 @@ class _Walk:
         return [self._told(number) for number in range(len(self.shapes))]
 
     def _orders_of(self, t: int) -> _Orders:
-        key = tuple(one.kind_of_day(t) for one in self.shapes)
+        key = self.kinds[t]
         if key not in self._orders:
             is_open, in_force = self.open[t], self.since <= t
             plan = totals(self.need_bin, self.need_amount * (self.plan * is_open)[self.need_line], self.bins)
