@@ -17,8 +17,10 @@ MAX_UNPACKED_BYTES = 64 << 20
 """Of all parts of a workbook together: a small file can unpack into one that fills the memory."""
 MAX_FILLED_BYTES = 24 << 20
 """The same for workbooks that people fill in: many times what they come to."""
-MAX_FILLED_ROW = 200_000
-"""Whatever stands further down was not filled in by hand; each row in between takes time to skip."""
+MAX_ROW = 200_000
+"""Whatever stands further down nobody has put there; each row in between takes time to skip."""
+MAX_FILLED_ROW = 30_000
+"""The same for workbooks that people fill in."""
 MAX_CELL_TAGS = 2_500_000
 """Of the XML of rows, cells and their texts, four for a cell: to read as many takes seconds."""
 MAX_OTHER_TAGS = 100_000
@@ -32,10 +34,12 @@ TOO_LONG = "\N{WARNING SIGN} number of more than 15 digits"
 """Stands for a number that Excel has cut: no reader takes it for an identifier or a quantity."""
 FORMULA = "\N{WARNING SIGN} formula"
 """Stands for a formula: what it last came to need not be what it comes to on another machine."""
-_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z0-9:]{1,20})"')
+_MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z0-9:]{1,20})["']""")
+_FAR_RIGHT = re.compile(rb"""\sr=["'][A-Z]{3}""")
+"""A cell for which openpyxl would make thousands of empty ones to its left."""
 _ROW = re.compile(rb"<(?:\w+:)?row(?:\s([^>]*?))?/?>")
-_ROW_NUMBER = re.compile(rb'(?:^|\s)r="(\d{1,9})"')
-_IS_HIDDEN = re.compile(rb'(?:^|\s)hidden="(?:1|true|on)"')
+_ROW_NUMBER = re.compile(rb"""(?:^|\s)r=["'](\d{1,9})["']""")
+_IS_HIDDEN = re.compile(rb"""(?:^|\s)hidden=["'](?:1|true|on)["']""")
 _OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """Begins what Excel wrote before 2007, and a workbook of today that opens by a password."""
 _OPEN_DOCUMENT = b"mimetypeapplication/vnd.oasis.opendocument"
@@ -113,6 +117,8 @@ def _hold_to_tags(archive: zipfile.ZipFile) -> None:
         if name.casefold().endswith("sharedstrings.xml"):
             first, last = 0, len(source)
         inside = source.count(b"<", first, last) if first >= 0 else 0
+        if inside and _FAR_RIGHT.search(source):
+            raise UnreadableWorkbook("a sheet goes on beyond column ZZ: delete what is right of your columns")
         cells += inside
         others += source.count(b"<") - inside
     if cells > MAX_CELL_TAGS:
@@ -178,11 +184,13 @@ def _rows(sheet: Any, text: Callable[[Any], str]) -> Iterator[tuple[int, list[st
     # What the sheet says of its own size may be anything.
     sheet.reset_dimensions()
     for number, row in enumerate(sheet.iter_rows(), 1):
-        cells = [text(one) for one in row[: MAX_COLUMNS + 1]]
+        if number > MAX_ROW:
+            raise UnreadableWorkbook(f"the sheet goes on beyond row {MAX_ROW}: delete what is below your rows")
+        if len(row) > MAX_COLUMNS and any(one.value is not None for one in row[MAX_COLUMNS:]):
+            raise UnreadableWorkbook(f"row {number} has more than {MAX_COLUMNS} cells")
+        cells = [text(one) for one in row[:MAX_COLUMNS]]
         while cells and not cells[-1]:
             cells.pop()
-        if len(cells) > MAX_COLUMNS:
-            raise UnreadableWorkbook(f"row {number} has more than {MAX_COLUMNS} cells")
         yield number, cells
 
 

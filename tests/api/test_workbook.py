@@ -127,12 +127,20 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: within(b"&a;", b'<!ENTITY a SYSTEM "file:///etc/hostname">'),
         "no Excel workbook that can be read",
     ),
-    "a quarter of a million empty rows": (lambda: below(b"<row/>" * 250_000), "sheet Stock goes on beyond row 200000"),
+    "empty rows without end": (lambda: below(b"<row/>" * 40_000), "sheet Stock goes on beyond row 30000"),
     "a million cells": (lambda: below((b"<row>" + b"<c><v>1</v></c>" * 200 + b"</row>") * 5000), "too many cells"),
     "a million merged cells": (
         lambda: edited(_STOCK, lambda data: data.replace(
             b"</sheetData>", b"</sheetData><mergeCells>" + b'<mergeCell ref="A1:B2"/>' * 900_000 + b"</mergeCells>")),
         "too many merged cells",
+    ),
+    "a cell far to the right": (
+        lambda: below(b'<row><c r="XFD7"><v>1</v></c></row>' * 9),
+        "a sheet goes on beyond column ZZ",
+    ),
+    "a cell right of all columns": (
+        lambda: with_stock(lambda book: book["Stock"].cell(6, 300, "x")),
+        "row 6 has more than 200 cells",
     ),
     "a row that comes twice": (
         lambda: below(b'<row r="6"><c r="B6" t="inlineStr"><is><t>x</t></is></c></row>'),
@@ -140,7 +148,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "another word for merged cells": (
         lambda: edited(_STOCK, lambda data: data.replace(
-            b"</sheetData>", b'</sheetData><mergeCells count="1"><mergeCell  ref="B6:B7" /></mergeCells>')),
+            b"</sheetData>", b"</sheetData><mergeCells count='1'><mergeCell  ref='B6:B7' /></mergeCells>")),
         "sheet Stock: the cells B6:B7 are merged",
     ),
     "a hidden sheet": (lambda: with_stock(hide("hidden")), "sheet Stock: is hidden, and what stands there"),

@@ -363,7 +363,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "a cell at the end of the world": (
         filled({"stock": [STOCK]}, change=lambda book: book["Stock"].cell(1_000_000, 3, "x")),
-        "goes on beyond row 200000",
+        "goes on beyond row 30000",
     ),
     "a CSV file of no stated kind": (b"site,part\n", "of a CSV file say of which kind it is"),
     "bytes": (b"\xd0\xcf\x12\xe0", "of a CSV file say of which kind it is"),
@@ -426,3 +426,14 @@ def test_a_changed_fact_is_said_anew_and_corrects_what_is_no_older() -> None:
     assert said(as_of="2026-10-12") == [None], "counted anew, and the same"
     assert said(as_of="2026-10-10") == ["0x" + "01" * 32], "or the one that is newer would hold"
     assert said(part="9521004100028") == [None]
+
+
+def test_of_what_goes_into_one_somebody_may_say_whether_it_can_be_done_without() -> None:
+    """Empty says nothing, and is no `no`."""
+    row = {"site": SITE, "part": PART, "needs_quantity": 1, "needs_uom": "pcs"}
+    parts = ("09521006000019", "09521006000026", "09521006000033")
+    rows = [
+        row | {"needs_part": part, "needs_essential": said} for part, said in zip(parts, ("no", "yes", ""), strict=True)
+    ]
+    needs = content(filled({"bill-of-material": rows}))["needs"]
+    assert [one.get("essential") for one in needs] == [False, True, None]
