@@ -466,17 +466,21 @@ class _Group:
                 row.complain(column.name, f"is not what row {told[0].number} says of the same")
         return first
 
-    def lists(self, *names: str) -> list[tuple[Any, ...]]:
-        """What the rows say in columns that go together; rows in which all of them are empty say nothing."""
+    def lists(self, *names: str, optional: str | None = None) -> list[tuple[Any, ...]]:
+        """What the rows say in columns that go together; rows in which all of them are empty say nothing.
+
+        What an `optional` column says beside them comes last, None where it says nothing.
+        """
         found = []
+        columns = (*names, *(() if optional is None else (optional,)))
         for row in self.rows:
-            if not any(row.text(name) for name in names):
+            if not any(row.text(name) for name in columns):
                 continue
-            values = tuple(row.value(self.sheet.column(name)) for name in names)
-            for name, value in zip(names, values, strict=True):
+            values = tuple(row.value(self.sheet.column(name)) for name in columns)
+            for name, value in zip(names, values, strict=False):
                 if value is None and not row.text(name):
                     row.complain(name, "is empty, and what stands beside it needs it")
-            if None not in values:
+            if None not in values[: len(names)]:
                 found.append(values)
         return found
 
@@ -514,10 +518,13 @@ def _build(group: _Group, values: Mapping[str, Any], content: dict[str, Any]) ->
 
 def _build_bill(group: _Group, values: Mapping[str, Any], content: dict[str, Any]) -> None:
     _build(group, values, content)
-    needs = group.lists("needs_part", "needs_quantity", "needs_uom")
+    needs = group.lists("needs_part", "needs_quantity", "needs_uom", optional="needs_essential")
     if not needs and not group.reading.problems:
         group.complain("needs_part", "is empty")
-    content["needs"] = [dict(zip(("part", "quantity", "uom"), one, strict=True)) for one in needs]
+    content["needs"] = [
+        {"part": part, "quantity": quantity, "uom": uom} | ({} if essential is None else {"essential": essential})
+        for part, quantity, uom, essential in needs
+    ]
 
 
 def _build_stock(group: _Group, values: Mapping[str, Any], content: dict[str, Any]) -> None:

@@ -167,6 +167,8 @@ SHEETS = (
                    is_needed=True, repeats=True, asks=True),
             Column("needs_uom", Sort.UNIT, "/needs", "pcs", "Unit of that", "Einheit davon", is_needed=True,
                    repeats=True, asks=True),
+            Column("needs_essential", Sort.YES, "/needs", "", "Is nothing made without it?",
+                   "Wird ohne es nichts gefertigt?", repeats=True),
             *_STATED,
         ),
     ),
