@@ -262,7 +262,7 @@ def _records(network: SupplyNetwork, at: datetime) -> Iterator[Record]:
                      most=line.capacity, is_offered=False)  # fmt: skip
         if line.needs:
             needs = tuple((part, amount, "H87") for part, amount in line.needs.items())
-            yield record("bill-of-material", owner[line.site], line.site, **here, needs=needs)
+            yield record("bill-of-material", owner[line.site], line.site, **here, needs=needs, essential=())
     coming: dict[tuple[str, str], list[tuple[str, date, Fraction]]] = defaultdict(list)
     for link in network.links:
         yield record("supply-link", owner[link.customer], link.key, supplier=link.supplier, customer=link.customer,
