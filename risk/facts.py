@@ -42,6 +42,7 @@ _SPEAKS = {"bill-of-material": "site", "stock": "site", "capacity": "site", "pro
 """Whose site a fact must be about to count."""
 _CHANGES = ("capacity", "product-price", "stock", "supply-link", "qualification", "route-qualification")
 """What changes from day to day: one of these has only what hangs on it read again."""
+_LEVELS = {str(level): level for level in Level}
 _COUNTS = ("capacity", "stock", "supply-link", "route-qualification")
 """Kinds that count one part in a unit; a bill of material counts several."""
 
@@ -690,9 +691,10 @@ class _Reading:
         """
         supplier, customer, part = place
         stated = self.there["supply-link"].get(place, [])
-        self._say("link", place, [wrong for one in stated for wrong in self._misfit(one)])
+        told = [wrong for one in stated for wrong in self._misfit(one)]
+        self._say("link", place, told)
         self._say("late", place, [])
-        facts = [one for one in stated if not self._misfit(one)]
+        facts = [one for one in stated if not self._misfit(one)] if told else stated
         if not facts:
             return None
         for end in _ends(place):
@@ -702,17 +704,18 @@ class _Reading:
                 return None
         fact = next((one for one in facts if one.issuer == self.sites[customer].owner), facts[0]).fact
         key = _link_key(place)
-        level = min((Level(one.fact.level) for one in facts), key=lambda one: one.rank)
+        level = min((_LEVELS[one.fact.level] for one in facts), key=lambda one: one.rank)
         exceptions = []
         for member in {member for one in facts for member, _ in one.fact.levels}:
-            each = [Level(dict(one.fact.levels).get(member, one.fact.level)) for one in facts]
+            each = [_LEVELS[dict(one.fact.levels).get(member, one.fact.level)] for one in facts]
             exceptions.append(((key, _hex(member)), min(each, key=lambda one: one.rank)))
-        coming: dict[date, Fraction] = defaultdict(Fraction)
+        coming: dict[date, Fraction] = {}
         stock = self._last("stock", (customer, part))
         if stock is not None and not self._misfit(stock):
             for source, arrives, amount in stock.fact.on_the_way:
                 if source == supplier:
-                    coming[max(arrives, self.day)] += amount
+                    due = max(arrives, self.day)
+                    coming[due] = coming[due] + amount if due in coming else amount
         sails = None if fact.sails is None else frozenset(day - 1 for day in fact.sails)
         lead = Lead(fact.lead_days, fact.is_working_days, sails)
         late = []
@@ -724,9 +727,9 @@ class _Reading:
                 late.append(Inconsistency(one.issuer, f"despatch {one.statement}", wrong))
                 wrong = f"goods from {supplier} should have come on {was}, and are taken to come on {due}: receive them"
                 late.append(Inconsistency(self.sites[customer].owner, f"site {customer}", wrong))
-            coming[due] += amount
+            coming[due] = coming[due] + amount if due in coming else amount
         self._say("late", place, late)
-        link = SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, dict(coming), fact.since,
+        link = SupplyLink(key, supplier, customer, part, fact.share, lead, fact.most_per_day, coming, fact.since,
                           str(level), _route(fact.route))  # fmt: skip
         return link, exceptions
 
@@ -830,9 +833,13 @@ class _Doubts(Mapping[tuple[str, str], Fraction]):
 
     def __init__(self, counts: Table[tuple[str, str], int], at: datetime, agreed: Fraction) -> None:
         self._counts, self._at, self._agreed = counts, at, agreed
+        self._by_count: dict[int, Fraction] = {}
 
     def __getitem__(self, place: tuple[str, str]) -> Fraction:
-        return doubt(_age(self._counts[place], self._at), self._agreed)
+        count = self._counts[place]
+        if count not in self._by_count:
+            self._by_count[count] = doubt(_age(count, self._at), self._agreed)
+        return self._by_count[count]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._counts)

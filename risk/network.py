@@ -21,6 +21,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse import csgraph
 
 from risk.digest import FactDigests
 from risk.errors import MalformedFact
@@ -350,9 +351,12 @@ class _Assembly:
         wanted = {(line.site, part) for line in lines.values() for part in line.needs}
         links: list[SupplyLink] = []
         keys: set[str] = set()
-        shares: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+        shares: dict[tuple[str, str], Fraction] = {}
         for link in self.links:
             about = f"link {link.key}"
+            share = link.share
+            if (link.customer, link.part) in shares:
+                share += shares[link.customer, link.part]
             if not self.is_known(link.supplier, about, link.customer):
                 continue
             if not self.is_known(link.customer, about, link.supplier):
@@ -364,11 +368,11 @@ class _Assembly:
                 self.tell(self.sites[link.supplier].owner, about, f"{link.supplier} is not said to make {link.part}")
             elif (link.customer, link.part) not in wanted:
                 self.tell(owner, about, f"{link.customer} makes nothing of {link.part}")
-            elif shares[link.customer, link.part] + link.share > 1:
+            elif share > 1:
                 self.tell(owner, about, f"the shares of {link.part} at {link.customer} come to more than 1")
             else:
                 keys.add(link.key)
-                shares[link.customer, link.part] += link.share
+                shares[link.customer, link.part] = share
                 links.append(link)
         return links
 
@@ -386,20 +390,23 @@ class _Assembly:
 
     def without_cycles(self, lines: Mapping[tuple[str, str], Line], links: list[SupplyLink]) -> list[SupplyLink]:
         """Leave out the links by which a part would be made of itself."""
-        graph = nx.DiGraph()
-        by_edge: dict[tuple[tuple[str, str], tuple[str, str]], list[SupplyLink]] = defaultdict(list)
-        users: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        number = {place: at for at, place in enumerate(lines)}
+        users: dict[tuple[str, str], list[int]] = defaultdict(list)
         for place, line in lines.items():
             for part in line.needs:
-                users[line.site, part].append(place)
-        for link in links:
-            for user in users[link.customer, link.part]:
-                graph.add_edge((link.supplier, link.part), user)
-                by_edge[(link.supplier, link.part), user].append(link)
-        circular: set[str] = set()
-        for ring in nx.strongly_connected_components(graph):
-            if len(ring) > 1:  # nobody supplies itself, so one alone is no circle
-                circular.update(link.key for edge in graph.subgraph(ring).edges for link in by_edge[edge])
+                users[line.site, part].append(number[place])
+        edges = [
+            (at, number[link.supplier, link.part], user)
+            for at, link in enumerate(links)
+            for user in users[link.customer, link.part]
+        ]
+        if not edges:
+            return links
+        which, makers, takers = np.array(edges, np.int64).T
+        goes_to = sparse.csr_array((np.ones(len(makers), np.int8), (makers, takers)), shape=(len(lines), len(lines)))
+        # Nobody supplies itself, so a link within one of these lies on a circle.
+        _, ring = csgraph.connected_components(goes_to, connection="strong")
+        circular = {links[at].key for at in which[ring[makers] == ring[takers]].tolist()}
         for link in links:
             if link.key in circular:
                 self.tell(self.sites[link.customer].owner, f"link {link.key}", CIRCLE)

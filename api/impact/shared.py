@@ -8,17 +8,17 @@ counts no more.
 
 import math
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
+from api.impact.lane import Lane
 from api.impact.records import Records
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
@@ -38,8 +38,6 @@ KEPT_SITES = 400_000
 """Sites in all the networks that are kept in memory, in all sights of members, and in all views."""
 PATIENCE_SECONDS = 5.0
 """How long whoever asks waits for facts that are being read."""
-IDLE_SECONDS = 10.0
-"""How long a thread that reads stays, should there be more to read."""
 Kept = TypeVar("Kept")
 
 
@@ -105,7 +103,7 @@ class SharedNetwork:
         self._ledger = ledger
         self._view_key = view_key
         self._records = Records(ledger, batch, owner_of)
-        self._now, self._then = _Reader("facts"), _Reader("facts of then")
+        self._now, self._then = Lane("facts"), Lane("facts of then")
         self._lane = threading.Lock()
         """for what is kept"""
         self._drawing = threading.Lock()
@@ -123,10 +121,10 @@ class SharedNetwork:
         UnknownCheckpoint, and NotYetAnchored: until then a statement in it may turn out void; FactsBeingRead where that
         takes longer than `patience` (s), None: however long it takes.
         """
-        found = self._now.answer((size, day), lambda: self._current(size, day), patience)
+        found = _answer(self._now, (size, day), lambda: self._current(size, day), patience)
         if isinstance(found, Checkpointed):
             return found
-        return self._then.answer(found, lambda: self._past(*found, day), patience)
+        return _answer(self._then, found, lambda: self._past(*found, day), patience)
 
     def read_ahead(self, day: date) -> None:
         """Begin to read the facts of `day`, if there are any, without waiting for them."""
@@ -157,7 +155,7 @@ class SharedNetwork:
         Raises FactsBeingRead.
         """
         name, days = to_hex(member), at.known.aged
-        stated = self._now.answer(("of", name), lambda: self._records.of(name), PATIENCE_SECONDS)
+        stated = _answer(self._now, ("of", name), lambda: self._records.of(name), PATIENCE_SECONDS)
         own = [one for one in stated if one.statement in days]
         return [Aged(one.statement, one.kind, days[one.statement]) for one in own]
 
@@ -260,50 +258,11 @@ class SharedNetwork:
         return row.size, row.root.hex(), datetime.fromtimestamp(registered / 1000, UTC)
 
 
-class _Reader:
-    """A thread that does one thing after the other, while there is any to do."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._changed = threading.Condition()
-        self._is_running = False
-        self._asked: dict[Hashable, Future[Any]] = {}
-        self._waiting: deque[tuple[Hashable, Callable[[], Any], Future[Any]]] = deque()
-
-    def ask(self, key: Hashable, work: Callable[[], Kept]) -> "Future[Kept]":
-        """What `work` will give; whoever asks for the same `key` before it is begun gets the same."""
-        with self._changed:
-            future = self._asked.get(key)
-            if future is None:
-                future = self._asked[key] = Future()
-                self._waiting.append((key, work, future))
-                self._changed.notify()
-            if not self._is_running:
-                self._is_running = True
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
-            return future
-
-    def answer(self, key: Hashable, work: Callable[[], Kept], patience: float | None) -> Kept:
-        """What `work` gives, in time; raises FactsBeingRead, and what it raises."""
-        try:
-            return self.ask(key, work).result(patience)
-        except TimeoutError:
-            raise FactsBeingRead from None
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._waiting and not self._changed.wait_for(lambda: bool(self._waiting), IDLE_SECONDS):
-                    self._is_running = False
-                    return
-                key, work, future = self._waiting.popleft()
-                del self._asked[key]
-            try:
-                with UNCOLLECTED:
-                    found = work()
-                future.set_result(found)
-            except Exception as error:  # noqa: BLE001 - it is for whoever asked
-                future.set_exception(error)
+def _answer(lane: Lane, key: Hashable, work: Callable[[], Kept], patience: float | None) -> Kept:
+    try:
+        return lane.ask(key, work).result(patience)
+    except TimeoutError:
+        raise FactsBeingRead from None
 
 
 class _Shelf(Generic[Kept]):
