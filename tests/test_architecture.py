@@ -23,9 +23,11 @@ def tracked_texts(root: Path) -> dict[str, str]:
     texts = {}
     for name in filter(None, listed.split("\0")):
         path = root / name
-        if path.suffix in {".lock", ".json", ".png", ".pdf"} or not path.is_file():
+        if path.suffix in {".lock", ".json"} or not path.is_file():
             continue
-        texts[name] = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        if b"\0" not in data:  # else a picture, a workbook, a page of paper
+            texts[name] = data.decode()
     return texts
 
 
