@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -759,17 +760,8 @@ class _Walk:
         self.elsewhere = np.concatenate([one.elsewhere for one in shapes])
         self.outside = np.concatenate([one.outside for one in shapes])
         self.since = np.concatenate([one.since for one in shapes])
-        self.open, self.capacity, self.carry, self.shares = (
-            np.concatenate([getattr(one, name).T for one in shapes], axis=1)
-            for name in ("open", "capacity", "carry", "shares")
-        )
-        self.arrival = np.concatenate([one.arrival.T for one in shapes], axis=1)
-        self.late: Vector | None = None
-        if any(one.late is not None for one in shapes):
-            self.late = np.concatenate(
-                [np.zeros(one.arrival.T.shape) if one.late is None else one.late.T for one in shapes], axis=1
-            )
-            self.late_arrival = np.concatenate([one.late_arrival.T for one in shapes], axis=1)
+        self.capacity = np.concatenate([one.capacity.T for one in shapes], axis=1)
+        self.is_late = any(one.late is not None for one in shapes)
         self.finished = np.concatenate([one.finished for one in shapes])
         self.inbound = np.concatenate([one.inbound for one in shapes])
         self.arriving = np.concatenate([one.arriving for one in shapes], axis=1)
@@ -787,7 +779,7 @@ class _Walk:
         """What happens in each of the shapes."""
         self.made = np.zeros((self.days, self.lines))
         self.scarce = np.full((self.days, self.lines), -1, np.int64)
-        is_working = [bool(day.any()) for day in self.open]
+        is_working = [any(day) for day in zip(*(one.open.any(axis=0).tolist() for one in self.shapes), strict=True)]
         tiny = _NOTHING * (1 + self.target)
         for t in range(self.days):
             self.inbound += self.arriving[t]
@@ -808,11 +800,11 @@ class _Walk:
     def _orders_of(self, t: int) -> _Orders:
         key = self.kinds[t]
         if key not in self._orders:
-            is_open, in_force = self.open[t], self.since <= t
+            is_open, in_force, most = self._on(t, "open"), self.since <= t, self._on(t, "carry")
             plan = totals(self.need_bin, self.need_amount * (self.plan * is_open)[self.need_line], self.bins)
             named = plan * self.outside
             use = plan * (1 - self.outside)
-            share = self.shares[t] * in_force
+            share = self._on(t, "shares") * in_force
             total = totals(self.link_bin, share, self.bins)
             weights = np.divide(share, total[self.link_bin], out=np.zeros(len(share)), where=total[self.link_bin] > 0)
             due, asked, wanted, can_carry = [], [], [], []
@@ -823,7 +815,7 @@ class _Walk:
                 # What has no agreed share is asked for at once; the last phase is asked for all that is left.
                 falls = left if number == len(self.phases) - 1 else np.where(total > 0, np.minimum(falls, left), left)
                 left = left - falls
-                carry = np.where(links & in_force & (is_open[self.link_line] > 0), self.carry[t], 0.0)
+                carry = np.where(links & in_force & (is_open[self.link_line] > 0), most, 0.0)
                 of_links = np.minimum(use[self.link_bin] * weights, carry)
                 due.append(falls)
                 asked.append(of_links)
@@ -840,6 +832,9 @@ class _Walk:
                 resting if resting.any() else None,
             )
         return self._orders[key]
+
+    def _on(self, t: int, what: Literal["open", "carry", "shares"]) -> Vector:
+        return np.concatenate([getattr(one, what)[:, t] for one in self.shapes])
 
     def _day(self, t: int, number: int, phase: Mask, orders: _Orders, owed: Vector, gap: Vector) -> None:
         """One phase of one day: the lines of `phase` make and ship; what arrives the same day the next phase can use.
@@ -887,19 +882,24 @@ class _Walk:
     def _send(self, t: int, shipped: Vector) -> None:
         moving = np.flatnonzero(shipped > 0)
         amounts, bins = shipped[moving], self.link_bin[moving]
-        if self.late is not None and (late := self.late[t, moving]).any():
+        if self.is_late and (late := self._late(t)[moving]).any():
             held = late > 0
-            self._bring(self.late_arrival[t, moving[held]], bins[held], amounts[held] * late[held])
+            again = np.concatenate([one.late_arrival[:, t] for one in self.shapes])
+            self._bring(again[moving[held]], bins[held], amounts[held] * late[held])
             amounts = amounts * (1 - late)
             is_left = amounts > 0
             moving, amounts, bins = moving[is_left], amounts[is_left], bins[is_left]
-        arrives = self.arrival[t, moving]
+        arrives = np.concatenate([one.arrival[:, t] for one in self.shapes])[moving]
         if len(self.phases) > 1:  # else nothing arrives on the day it leaves
             now = arrives == t
             self.inbound += totals(bins[now], amounts[now], self.bins)
             later = arrives > t
             arrives, bins, amounts = arrives[later], bins[later], amounts[later]
         self._bring(arrives, bins, amounts)
+
+    def _late(self, t: int) -> Vector:
+        """The share of what leaves over each link that is held up on its way."""
+        return np.concatenate([np.zeros(len(one.links)) if one.late is None else one.late[:, t] for one in self.shapes])
 
     def _bring(self, arrives: Index, bins: Index, amounts: Vector) -> None:
         np.add.at(self.arriving.reshape(-1), arrives * self.bins + bins, amounts)
