@@ -19,7 +19,8 @@ from benchmarks.tiers import MONDAY, TIERS, site_key, tiers
 from risk.assessment import assess
 from risk.facts import Facts, Record
 from risk.network import Lead, Line, SupplyLink, SupplyNetwork, days_from
-from risk.propagation import Outage, propagate
+from risk.propagation import propagate
+from risk.reach import Outage
 from risk.screen import Screen, every_site
 from risk.sharing import Hit
 from risk.sights import Sights

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from risk.network import Arrays, totals
-from risk.propagation import Shape
+from risk.reach import Shape
 
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]

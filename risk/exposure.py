@@ -23,7 +23,8 @@ from risk.hits import ASSUMED_DAYS
 from risk.mitigation import decimal
 from risk.network import SupplyNetwork
 from risk.outlook import before_them, label, names_in, outlets, own_sites, recovery_of, upstream
-from risk.propagation import Outage, Stop, propagate
+from risk.propagation import Stop, propagate
+from risk.reach import Outage
 from risk.screen import Scenario, Screen, Screened, every_site
 from risk.sharing import Level, View, canonical
 from risk.stress import ENGINE, LARGEST_CHAIN

@@ -23,7 +23,8 @@ from risk.alternatives import (
 )
 from risk.mitigation import decimal, used_a_day
 from risk.network import Calendar, Lead, Line, Site, SupplyLink, SupplyNetwork
-from risk.propagation import Case, Closure, Diversion, Impact, comes
+from risk.propagation import Case, Impact
+from risk.reach import Closure, Diversion, comes
 from risk.situation import LIKELY, Situation
 
 ALONE = 12

@@ -11,7 +11,8 @@ from typing import Any
 
 from risk.mitigation import decimal
 from risk.network import SupplyNetwork
-from risk.propagation import Case, Closure, Diversion, Impact, Outage, Stop
+from risk.propagation import Case, Impact, Stop
+from risk.reach import Closure, Diversion, Outage
 from risk.sharing import View
 
 EARLIEST, LIKELY, LATEST = range(3)

@@ -31,7 +31,8 @@ from risk.mitigation import (
 )
 from risk.network import SupplyNetwork
 from risk.outlook import before_them, label, names_in, outlets, own_sites, recovery_of, upstream
-from risk.propagation import Closure, Diversion, Impact, Outage, Stop, propagate
+from risk.propagation import Impact, Stop, propagate
+from risk.reach import Closure, Diversion, Outage
 from risk.screen import Failing, Scenario, Screen, Screened, every_port, every_region, every_site
 from risk.sharing import Level, View, canonical, plain
 from risk.survival import NoSolution, plan

@@ -18,7 +18,7 @@ from scipy import sparse
 from risk.cumulatives import best, longest
 from risk.errors import MalformedFact, RiskError
 from risk.network import Arrays, SupplyNetwork, totals
-from risk.propagation import Closure, Outage, Shape, shape_of
+from risk.reach import Closure, Outage, Shape, shape_of
 
 Vector = NDArray[np.float64]
 

@@ -21,7 +21,8 @@ from risk.disruption import gather
 from risk.facts import Known, Record, known
 from risk.messages import read_alert, read_form
 from risk.network import Stock
-from risk.propagation import Impact, Outage, propagate
+from risk.propagation import Impact, propagate
+from risk.reach import Outage
 from risk.sharing import Hit, View
 from risk.sights import view
 from risk.survival import loss_while_out, plan, time_to_survive

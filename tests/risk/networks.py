@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.propagation import Outage
+from risk.reach import Outage
 
 MONDAY = date(2026, 10, 12)
 LANDFALL = date(2026, 10, 13)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from benchmarks.tiers import MONDAY, tiers
 from risk.errors import MalformedFact
 from risk.network import Lead, SupplyNetwork
-from risk.propagation import Closure, Diversion, Outage, propagate, propagate_range, walk_everything
+from risk.propagation import propagate, propagate_range, walk_everything
+from risk.reach import Closure, Diversion, Outage
 from risk.survival import plan
 from tests.risk.test_survival import DAY, line, link, network, random_network
 

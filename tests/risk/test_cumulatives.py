@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.tiers import MONDAY, site_key, tiers
 from risk.cumulatives import best
 from risk.network import SupplyNetwork
-from risk.propagation import Closure, Outage, shape_of
+from risk.reach import Closure, Outage, shape_of
 from risk.survival import Plan, plan, plan_by_program, time_by_program, time_to_survive
 from tests.risk.test_survival import DAY, line, link, network, random_network
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from benchmarks.tiers import MONDAY, site_key, tiers
 from risk.errors import MalformedFact
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.propagation import Outage, propagate
+from risk.propagation import propagate
+from risk.reach import Outage
 from risk.screen import Screen, every_site
 
 SMALL = tiers(120)

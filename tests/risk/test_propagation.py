@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from benchmarks.tiers import MONDAY, site_key, tiers
 from risk.errors import MalformedFact
 from risk.network import Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.propagation import Outage, propagate, propagate_range, walk_everything
+from risk.propagation import propagate, propagate_range, walk_everything
+from risk.reach import Outage
 from risk.screen import Scenario, Screen
 from tests.risk.test_survival import ALWAYS, DAY, line, link, network, random_network
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from risk.alternatives import Alternative, Qualification, RouteAlternative
 from risk.errors import MalformedFact
 from risk.network import EVERY_DAY, Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.propagation import Outage, propagate
+from risk.propagation import propagate
+from risk.reach import Outage
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.sharing import Hit, Level, LinkHit, Source, View
 from risk.sights import view

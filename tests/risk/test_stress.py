@@ -34,7 +34,8 @@ from risk.mitigation import (
 )
 from risk.network import Line, Site, SupplyLink, SupplyNetwork
 from risk.outlook import outlets, own_sites, what_if, whole
-from risk.propagation import Outage, walk_everything
+from risk.propagation import walk_everything
+from risk.reach import Outage
 from risk.routes import Mode, Passage, ShippingRoute
 from risk.screen import Scenario, Screen, every_site
 from risk.sharing import Hit, View

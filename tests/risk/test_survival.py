@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from risk.errors import MalformedFact
 from risk.network import EVERY_DAY, Calendar, Lead, Line, Site, Stock, SupplyLink, SupplyNetwork
-from risk.propagation import Outage, propagate
+from risk.propagation import propagate
+from risk.reach import Outage
 from risk.survival import Plan, loss_while_out, plan, risk_exposure, time_to_survive
 
 DAY = date(2026, 10, 12)
