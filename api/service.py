@@ -249,6 +249,7 @@ class Service:
             self.impact.disruptions,
             self.impact.reports,
             self._is_active,
+            lambda: self.alerts.is_under_way,
             every_seconds=settings.alert_review_interval_seconds,
         )
         self._add_tasks()

@@ -182,6 +182,11 @@ class Alerts:
                 self._tell(work, now)
             return True
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether some members were assessed, and nobody was told yet."""
+        return self._under_way is not None
+
     def summarise(self, now: int) -> bool:
         """A task of the rounds: tell each member, at its hour, what did not interrupt it since."""
         with self._store.read() as connection:

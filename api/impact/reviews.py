@@ -6,6 +6,9 @@ stated. What members were told by is held against what is known now, both on the
 time raises nothing and clears nothing. Whoever it changes materially is told by the rules of alerts, all in one
 transaction: it is hit for the first time or no more, its first stop comes a day sooner, a tenth more is lost, or it is
 above its threshold where it was not.
+
+Reports come first: while alerts are raised no review goes on, and one that was under way begins anew after them, or it
+would tell again what they have overtaken.
 """
 
 import logging
@@ -42,8 +45,11 @@ MATERIAL = Fraction(11, 10)
 
 @dataclass
 class _UnderWay:
-    """What is held against what, by status, for members of whom some still are to come."""
+    """What is held against what, by status, for members of whom some still are to come; `alerted` is how far alerts had
+    been raised.
+    """
 
+    alerted: int
     before: Checkpointed
     at: Checkpointed
     live: Mapping[Status, Sequence[Disruption]]
@@ -52,7 +58,9 @@ class _UnderWay:
 
 
 class Reviews:
-    """Reviews of a ledger's facts every `every_seconds`. `is_active` says whether a member still takes part."""
+    """Reviews of a ledger's facts every `every_seconds`. `is_active` says whether a member still takes part,
+    `is_alerting` whether alerts are being raised.
+    """
 
     def __init__(
         self,
@@ -62,6 +70,7 @@ class Reviews:
         disruptions: Disruptions,
         reports: Reports,
         is_active: Callable[[bytes], bool],
+        is_alerting: Callable[[], bool],
         *,
         every_seconds: int,
     ) -> None:
@@ -71,6 +80,7 @@ class Reviews:
         self._disruptions = disruptions
         self._reports = reports
         self._is_active = is_active
+        self._is_alerting = is_alerting
         self._every = every_seconds * 1000
         self._point: int | None = None
         self._under_way: _UnderWay | None = None
@@ -80,13 +90,13 @@ class Reviews:
 
         After a start the next point is waited for.
         """
+        point = now // self._every
+        if self._point is None:
+            self._point = point
         work = self._under_way
-        if work is None:
-            point = now // self._every
-            if self._point is None:
-                self._point = point
-            if point <= self._point:
-                return False
+        if (work is None and point <= self._point) or self._is_alerting():
+            return False
+        if work is None or work.alerted != self._alerted():
             try:
                 work = self._begin(datetime.fromtimestamp(point * self._every / 1000, UTC).date())
             except FactsBeingRead:
@@ -101,6 +111,10 @@ class Reviews:
             self._tell(work, now)
         return True
 
+    def _alerted(self) -> int:
+        with self._store.read() as connection:
+            return place_of(connection, ALERTED)
+
     def _begin(self, day: date) -> _UnderWay | None:
         """What there is to look at; None if no fact has changed, or nothing runs."""
         if all(one.is_cancelled for one in self._disruptions.at().disruptions):
@@ -110,7 +124,8 @@ class Reviews:
         except (UnknownCheckpoint, NotYetAnchored):
             return None
         with self._store.read() as connection:
-            start = place_of(connection, PLACE) or place_of(connection, ALERTED)
+            alerted = place_of(connection, ALERTED)
+            start = place_of(connection, PLACE) or alerted
         live = {status: self._disruptions.live(status, at) for status in Status}
         live = {status: some for status, some in live.items() if some}
         if start == at.size:
@@ -124,7 +139,7 @@ class Reviews:
             with self._store.write() as connection:
                 keep_place(connection, PLACE, at.size)
             return None
-        return _UnderWay(before, at, live, sorted(members), {status: [] for status in live})
+        return _UnderWay(alerted, before, at, live, sorted(members), {status: [] for status in live})
 
     def _reached(
         self, live: Mapping[Status, Sequence[Disruption]], before: Checkpointed, at: Checkpointed

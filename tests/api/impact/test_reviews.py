@@ -48,7 +48,14 @@ def reviews_of(running: House) -> Reviews:
     """Reviews by the hour, of which the first one is to come."""
     of = inside(running)
     made = Reviews(
-        of.ledger, of.notices, of.impact.shared, of.impact.disruptions, of.impact.reports, bool, every_seconds=HOUR
+        of.ledger,
+        of.notices,
+        of.impact.shared,
+        of.impact.disruptions,
+        of.impact.reports,
+        bool,
+        lambda: of.alerts.is_under_way,
+        every_seconds=HOUR,
     )
     assert not made.review(running.clock.now)
     return made
@@ -208,6 +215,25 @@ def test_killed_before_it_tells_it_looks_again_and_tells_once(flooded: Path, tmp
         assert [news(running, who) for who in ALL] == [["update"], ["update"], []]
         until_the_next_point(running, reviews_of(running))
         assert [news(running, who) for who in ALL] == [["update"], ["update"], []]
+
+
+def test_a_review_that_reports_have_overtaken_begins_anew(service: House, reviews: Reviews) -> None:
+    stock(service, "100")
+    service.anchor()
+    service.clock.forward(HOUR)
+    service.sign_out()
+    assert reviews.review(service.clock.now), "begun"
+    assert reviews.review(service.clock.now), "some were looked at"
+    start, end = iso(service.clock.now), iso(service.clock.now + 40 * DAY)
+    report_flood(service, number="2", updates="1", until=end, sure="Observed", where={"sites": [CASTINGS]},
+                 **{"from": start})  # fmt: skip
+    by_flood = {who: told(service, who)[-1] for who in ALL}
+    while reviews.review(service.clock.now):
+        service.anchor()
+    assert {who: told(service, who)[-1] for who in ALL} == by_flood, "by the newest facts, and nothing after it"
+    stock(service, "0")
+    until_the_next_point(service, reviews)
+    assert told(service, "nordrand")[-1] != by_flood["nordrand"], "it goes on"
 
 
 def report(first: str, day: str = "2026-10-12", cents: int | None = None, **weeks: str) -> dict[str, Any]:
