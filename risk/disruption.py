@@ -7,7 +7,7 @@ formats. Reports of one disruption are gathered: it counts once and shows all it
 
 import math
 from bisect import insort
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -222,6 +222,10 @@ class Report:
                 raise MalformedFact(error.what, where) from error
 
 
+_Token = tuple[str, ...]
+"""What reports have in common that are of one disruption, by their status: a report's name, or a key."""
+
+
 class Cancelled(RiskError):
     """An update of a disruption that was cancelled before: a new one needs a new alert."""
 
@@ -234,12 +238,64 @@ class Cancelled(RiskError):
         self.by = by
 
 
+@dataclass
+class _Thread:
+    """Reports of one member that hang together by themselves: all that they name, and who said what in them."""
+
+    tokens: set[_Token] = field(default_factory=set)
+    count: int = 0
+    of_sender: dict[str, list[Report]] = field(default_factory=lambda: defaultdict(list))
+
+
+class _Threads:
+    """What hangs together of what each member passes on, by its own reports alone: nobody ties or cuts what another
+    one says.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[str, _Token], _Thread] = {}
+
+    def of(self, report: Report, member: str) -> _Thread:
+        """The thread of a report that was added."""
+        return self._of[member, _name_token(report)]
+
+    def touched(self, report: Report, member: str) -> list[_Thread]:
+        """Those that `report` would be of, or tie."""
+        found = (self._of.get((member, token)) for token in sorted(_tokens(report)))
+        return list({id(one): one for one in found if one is not None}.values())
+
+    def add(self, report: Report, member: str) -> None:
+        """Add what `member` passes on, once."""
+        thread, *others = sorted(self.touched(report, member), key=lambda one: -len(one.tokens)) or [_Thread()]
+        fresh = _tokens(report)
+        for other in others:
+            fresh |= other.tokens
+            thread.count += other.count
+            for sender, reports in other.of_sender.items():
+                thread.of_sender[sender] += reports
+        thread.tokens |= fresh
+        thread.count += 1
+        thread.of_sender[report.sender].append(report)
+        for token in fresh:
+            self._of[member, token] = thread
+
+
+def _name_token(report: Report) -> _Token:
+    return (report.status, "report", *report.name)
+
+
+def _tokens(report: Report) -> set[_Token]:
+    found = {_name_token(report)} | {(report.status, "report", *one) for one in report.references}
+    return found if report.key is None else found | {(report.status, "key", report.key)}
+
+
 @dataclass(frozen=True)
 class Disruption:
     """One disruption with all its reports, oldest first. Exercises, tests and drafts are never mixed with actual ones.
 
     A source is heard through those who pass its reports on (`passed_on`, for each report who did): each of them hands
-    on the source's words as it has them, and takes back or replaces no words that somebody else handed on. Of several
+    on the source's words as it has them, and takes back or replaces no words that somebody else handed on. What one of
+    them says of two things it says of both, also where another one's report makes them one disruption. Of several
     sources the latest word of each counts: the onset is the earliest, the end the latest, the certainty that of the
     surest; `confidence` joins them as independent sources.
     """
@@ -252,18 +308,26 @@ class Disruption:
     @cached_property
     def words(self) -> tuple[tuple[Report, frozenset[str]], ...]:
         """The last report of each source that is not cancelled, as each of those has it who pass it on, and who."""
-        last: dict[tuple[str, str], int] = {}
+        last: dict[tuple[str, str, int], int] = {}
         for at, report in enumerate(self.reports):
             for member in self._members(at):
-                last[report.sender, member] = at
+                last[report.sender, member, id(self._threads.of(report, member))] = at
         stand: dict[int, set[str]] = defaultdict(set)
-        for (_, member), at in last.items():
+        for (_, member, _), at in last.items():
             stand[at].add(member)
         return tuple(
             (self.reports[at], frozenset(stand[at]))
             for at in sorted(stand)
             if self.reports[at].action is not Action.CANCEL
         )
+
+    @cached_property
+    def _threads(self) -> "_Threads":
+        threads = _Threads()
+        for at, report in enumerate(self.reports):
+            for member in self._members(at):
+                threads.add(report, member)
+        return threads
 
     def _members(self, at: int) -> frozenset[str]:
         """Who passed a report on; where nobody is named its source did."""
@@ -294,17 +358,27 @@ class Disruption:
         for some in of_name.values():
             if len(some) > 1:
                 found += [(self.reports[at], self._members(at), OTHERWISE) for at in some]
-        standing = {report.sender for report, _ in self.words}
-        taken_back = {one.sender for one in self.reports if one.action is Action.CANCEL} & standing
-        for report, members in self.words:
-            if report.sender in taken_back and not self._is_renewed(report):
+        places = {id(report): at for at, report in enumerate(self.reports)}
+        taken_back = self._taken_back()
+        for report, members in self.words if taken_back else ():
+            tokens = (token for one in members for token in self._threads.of(report, one).tokens)
+            if places[id(report)] < max(taken_back.get((report.sender, one), -1) for one in tokens):
                 found.append((report, members, TAKEN_BACK))
         return tuple(found)
 
-    def _is_renewed(self, report: Report) -> bool:
-        """Whether `report` came after all cancellations of its sender."""
-        at = self.reports.index(report)
-        return not any(one.sender == report.sender and one.action is Action.CANCEL for one in self.reports[at:])
+    def _taken_back(self) -> dict[tuple[str, _Token], int]:
+        """The place of the last cancellation by each source of what hangs together with a token."""
+        last: dict[tuple[str, int], tuple[int, _Thread]] = {}
+        for at, report in enumerate(self.reports):
+            if report.action is Action.CANCEL:
+                for member in self._members(at):
+                    thread = self._threads.of(report, member)
+                    last[report.sender, id(thread)] = at, thread
+        found: dict[tuple[str, _Token], int] = {}
+        for (sender, _), (at, thread) in last.items():
+            for token in thread.tokens:
+                found[sender, token] = max(at, found.get((sender, token), -1))
+        return found
 
     @property
     def is_disputed(self) -> bool:
@@ -384,7 +458,6 @@ def gather(reports: Iterable[Report], members: Iterable[str] | None = None) -> l
     return list(gathering.disruptions)
 
 
-_Token = tuple[str, ...]
 MAX_SOURCES = 20
 """Sources that one member may pass on in one disruption."""
 MAX_REPORTS = 1_000
@@ -405,6 +478,7 @@ class Gathering:
         """whether the reports to come have counted before, where all of them were gathered"""
         self._group_of: dict[_Token, int] = {}
         self._groups: dict[int, _Group] = {}
+        self._threads = _Threads()
         self._count = 0
 
     @property
@@ -438,7 +512,9 @@ class Gathering:
             self._group_of |= dict.fromkeys(lesser.tokens, number)
         group.tokens |= tokens
         self._group_of |= dict.fromkeys(tokens, number)
-        group.add(report, member)
+        if (report.name, member) not in group.own:
+            self._threads.add(report, member)
+            group.add(report, member)
 
     def _fit(self, report: Report, member: str) -> tuple[set[_Token], set[int]]:
         """What `report` names, and which groups these are, if it fits them."""
@@ -447,9 +523,7 @@ class Gathering:
         is_own = report.format in _OWN_FORMATS or report.sender.startswith("0x")
         if not self._is_checked and is_own and report.sender != member:
             raise MalformedFact("a member reports in its own name alone", where)
-        tokens: set[_Token] = {(report.status, "report", *report.name)}
-        tokens |= {(report.status, "report", *one) for one in report.references}
-        tokens |= set() if report.key is None else {(report.status, "key", report.key)}
+        tokens = _tokens(report)
         numbers = {self._group_of[one] for one in tokens if one in self._group_of}
         groups = [self._groups[one] for one in numbers]
         known = next((group.own[report.name, member] for group in groups if (report.name, member) in group.own), None)
@@ -460,21 +534,19 @@ class Gathering:
                     where,
                 )
             return tokens, numbers
-        if not self._is_checked and sum(group.counts[member] for group in groups) >= MAX_REPORTS:
+        # By what this member has stated alone: what others say keeps nobody from going on.
+        threads = self._threads.touched(report, member)
+        if not self._is_checked and sum(one.count for one in threads) >= MAX_REPORTS:
             raise MalformedFact(
                 f"you have passed on {MAX_REPORTS} reports of this disruption: begin another one", where
             )
-        sources = {sender for group in groups for sender in group.sources[member]}
-        if not self._is_checked and len(sources | {report.sender}) > MAX_SOURCES:
+        sources = {report.sender}.union(*(one.of_sender for one in threads))
+        if not self._is_checked and len(sources) > MAX_SOURCES:
             raise MalformedFact(f"you have passed on {MAX_SOURCES} sources of this disruption: that is enough", where)
-        # As each member has it, nothing goes on that was taken back; where groups join, theirs are joined too.
-        voices = {(report.sender, member)}
-        if len(groups) > 1:
-            seen = Counter(voice for group in groups for voice in group.voices)
-            voices |= {voice for voice, count in seen.items() if count > 1}
-        for voice in voices:
-            said = [one for group in groups for one in group.voices.get(voice, ())]
-            _check_cancelled(sorted([*said, report] if voice == (report.sender, member) else said, key=_place))
+        # Nothing goes on that was taken back; where threads are tied, their sources are looked at too.
+        for sender in sources if len(threads) > 1 else {report.sender}:
+            said = [one for thread in threads for one in thread.of_sender.get(sender, ())]
+            _check_cancelled(sorted([*said, report] if sender == report.sender else said, key=_place))
         return tokens, numbers
 
 
@@ -490,15 +562,12 @@ class _Entry:
 
 
 class _Group:
-    """The reports of one disruption: in order, by name, and as each member has those of each source."""
+    """The reports of one disruption: in order, by name, and as each member has them."""
 
     def __init__(self) -> None:
         self.entries: list[_Entry] = []
         self.of_name: dict[tuple[str, str], list[_Entry]] = defaultdict(list)
         self.own: dict[tuple[tuple[str, str], str], Report] = {}
-        self.voices: dict[tuple[str, str], list[Report]] = defaultdict(list)
-        self.counts: Counter[str] = Counter()
-        self.sources: dict[str, set[str]] = defaultdict(set)
         self.tokens: set[_Token] = set()
         self._made: Disruption | None = None
 
@@ -514,9 +583,6 @@ class _Group:
             self.of_name[report.name].append(entry)
         entry.members.add(member)
         self.own[report.name, member] = entry.report
-        self.counts[member] += 1
-        self.sources[member].add(report.sender)
-        insort(self.voices[report.sender, member], entry.report, key=_place)
 
     def join(self, other: "_Group") -> None:
         """Add all that `other` has."""

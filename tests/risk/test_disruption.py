@@ -147,3 +147,44 @@ def test_a_member_passes_on_a_few_sources_of_one_disruption() -> None:
         gathering.take(report(sender="one more", key="k"), A)
     gathering.take(report(sender="s0", identifier="2", key="k"), A)
     gathering.take(report(sender="one more", key="k"), B)
+
+
+STORMS = [report(identifier=name, hours=hour, key=name) for hour, name in enumerate("ab")]
+OVER = report(identifier="c", hours=2, key="b", action=Action.CANCEL)
+
+
+def tied() -> Gathering:
+    """Two storms that A passes on, made one disruption by what B says of both; then the second one is over."""
+    gathering = Gathering()
+    for one in STORMS:
+        gathering.take(one, A)
+    gathering.take(report("elsewhere.example.org", hours=1, references=tuple(one.name for one in STORMS)), B)
+    assert len(gathering.disruptions) == 1
+    gathering.take(OVER, A)
+    return gathering
+
+
+def test_who_ties_what_another_says_of_two_things_silences_neither() -> None:
+    (found,) = tied().disruptions
+    assert [(one.identifier, *members) for one, members in found.words] == [("a", A), ("1", B)]
+    assert not found.is_disputed, "that one is over says nothing of the other"
+
+
+def test_what_others_tie_keeps_nobody_from_going_on_and_tells_of_nothing() -> None:
+    gathering = tied()
+    gathering.take(report(identifier="d", hours=3, key="a", action=Action.UPDATE), A)
+    with pytest.raises(Cancelled):
+        gathering.take(report(identifier="e", hours=3, key="b", action=Action.UPDATE), A)
+    for number in range(MAX_SOURCES):  # of each thing a few sources, whatever others tie
+        gathering.take(report(sender=f"s{number}", identifier="x", key=str(number // 10)), A)
+    every = tuple((f"s{number}", "x") for number in range(MAX_SOURCES))
+    gathering.take(report("elsewhere.example.org", "2", references=every), B)
+    gathering.take(report(sender="one more", key="0"), A)
+    # C, who sees nothing of this, refers to what was taken back and to what goes on.
+    over, on = (
+        report("far", "2", 1, action=Action.CANCEL, key="k"),
+        report("far", "3", 2, action=Action.UPDATE, key="m"),
+    )
+    for one in (over, on):
+        gathering.take(one, A)
+    gathering.check(report("C", references=(over.name, on.name)), "0x" + "cc" * 32)
