@@ -69,7 +69,7 @@ class House:
                 time.sleep(0.1)
             yield found.group()
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGTERM)
             server.wait(30)
 
     def verify(self, bundle: Path, *, expect: int) -> str:

@@ -87,7 +87,7 @@ def test_it_serves_until_it_is_told_to_stop_and_is_whole(
         assert run(["check", "--data", str(tmp_path / "demo" / "network")]) == 0
         assert "every invariant of the running service holds" in capsys.readouterr().out
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, (tmp_path / "log").read_text()
     assert run(["check", "--data", str(tmp_path / "demo" / "network")]) == 0
 
