@@ -477,7 +477,7 @@ def read_form(data: bytes, sender: str, now: datetime) -> Report:
 
 def _form_areas(where: Any) -> Iterable[Area]:
     if not isinstance(where, dict) or not where or not where.keys() <= _FORM_WHERE.keys() | {"circles", "polygons"}:
-        raise MalformedFact(f"expected some of {', '.join(_FORM_WHERE)}, circles and polygons", "/where")
+        raise MalformedFact(f"expected some of {', '.join(_FORM_WHERE)}, circles, polygons and nothing else", "/where")
     for name, kind in _FORM_WHERE.items():
         for place, one in enumerate(_listed(where, name, "/where")):
             yield Named(kind, _typed({"name": one}, "name", at=f"/where/{name}/{place}"))

@@ -420,7 +420,8 @@ def _say_new(new: Sequence[tuple[Any, dict[str, Any]]], total: int) -> None:
 def _telling(content: dict[str, Any]) -> list[tuple[str, str]]:
     """What of a fact fits into a line."""
     names = ("quantity", "planned", "most", "share", "level", "name", "region", "expires", "minorUnits", "currency")
-    return [(name, str(content[name])) for name in names if name in content]
+    said = [(name, str(content[name])) for name in names if name in content]
+    return said + [(_short(need["part"]), need["quantity"]) for need in content.get("needs", ())]
 
 
 def _push(client: "LedgerClient") -> dict[str, str | None]:

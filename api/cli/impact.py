@@ -152,7 +152,7 @@ def network(home: Home = HOME, url: Url = None, passphrase_file: PassphraseFile 
         say_json(told)
         return
     coverage = told["coverage"]
-    say(f"{told['sites']} sites of ours are in the network on {told['day']}", "bold")
+    say(f"sites of ours in the network on {told['day']}: {told['sites']}", "bold")
     if coverage is not None:
         needs, known = coverage["needs"], _percent(coverage["share"])
         say(f"{known} of what goes into our products has a known source (needs that count: {needs})")

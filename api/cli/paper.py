@@ -90,7 +90,7 @@ def pin(
     passphrase_file: PassphraseFile = None,
     url: Url = None,
 ) -> None:
-    """Set the PIN, 6 to 12 digits, by which people at a site answer printed notes in your name."""
+    """Set the PIN, 6 to 12 digits, by which people answer printed notes and requests for facts in your name."""
     chosen = pin_file.read_text(encoding="utf-8").strip() if pin_file is not None else os.environ.get(PIN_VARIABLE, "")
     if not chosen:
         chosen = typer.prompt("PIN", hide_input=True, confirmation_prompt=True)

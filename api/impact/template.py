@@ -122,7 +122,7 @@ SHEETS = (
     Sheet(
         "site", "Sites", "Standorte",
         "Your plants, warehouses and docks: where they are, when they work, how soon one is back after a stop.",
-        "Ihre Werke, Lager und Rampen: wo sie sind, wann gearbeitet wird, wie bald er nach einem Ausfall läuft.",
+        "Ihre Werke, Lager und Rampen: wo sie sind, wann gearbeitet wird, wie bald sie nach einem Ausfall laufen.",
         (
             _site("site", "Site (GLN)", "Standort (GLN)"),
             Column("name", Sort.TEXT, "/name", "Göttingen", "Name", "Name", asks=True),

@@ -85,6 +85,9 @@ def test_a_workbook_is_said_once_and_a_changed_row_takes_its_place(site: Site) -
     dry = site.run("Nordrand", "risk", "import", first, "--dry-run")
     assert "3 new, 0 said before" in dry
     assert "quantity 1920" in dry
+    made = {"site": OWN_SITE["site"], "part": "AX-1 (nordrand.example.org)", "needs_part": STOCK["part"]}
+    bill = book(site, "bill.xlsx", {"bill-of-material": [made | {"needs_quantity": 24, "needs_uom": "pcs"}]})
+    assert "09521004100011 24" in site.run("Nordrand", "risk", "import", bill, "--dry-run")
     assert "nothing was stated from here yet" in site.run("Nordrand", "risk", "facts")
     assert "3 new, 0 said before" in site.run("Nordrand", "risk", "import", first)
     assert "0 new, 3 said before" in site.run("Nordrand", "risk", "import", first)
