@@ -322,6 +322,20 @@ class Disruption:
         )
 
     @cached_property
+    def strands(self) -> tuple[tuple[tuple[Report, frozenset[str]], ...], ...]:
+        """The words by what hangs together by the reports of one member alone, what was sent last first."""
+        strands: dict[int, list[int]] = {}
+        of_thread: dict[int, int] = {}
+        for at, (report, members) in enumerate(self.words):
+            threads = {id(self._threads.of(report, one)) for one in members}
+            mine = strands[at] = [at]
+            for number in sorted({of_thread[one] for one in threads if one in of_thread}):
+                mine += strands.pop(number)
+            of_thread |= dict.fromkeys((id(self._threads.of(self.words[one][0], member)) for one in mine for member in
+                                        self.words[one][1]), at)  # fmt: skip
+        return tuple(tuple(self.words[one] for one in sorted(strands[at])) for at in sorted(strands, reverse=True))
+
+    @cached_property
     def _threads(self) -> "_Threads":
         threads = _Threads()
         for at, report in enumerate(self.reports):

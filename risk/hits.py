@@ -358,13 +358,17 @@ class _Reading:
         self.disruption = disruption
         self._noted: dict[frozenset[str], set[Hashable]] = defaultdict(set)
         """By whom it counts where: sites in areas by their place, sites by name and ways by theirs."""
-        self.everywhere = {report.sender for report, members in disruption.words if self._take(report, members)}
+        self.everywhere: set[str] = set()
         """Senders who say that it happens and not where."""
         self._bearings: dict[tuple[int, ...], _Bearing] = {}
-        if crowd is not None:
-            for members, noted in self._noted.items():
-                crowd.note(members, (at for at in noted if isinstance(at, int)),
-                           [one for one in noted if not isinstance(one, int)])  # fmt: skip
+        for strand in disruption.strands:
+            # What others tie counts at a place no more often than what they do not.
+            self.everywhere |= {report.sender for report, members in strand if self._take(report, members)}
+            if crowd is not None:
+                for members, noted in self._noted.items():
+                    crowd.note(members, (at for at in noted if isinstance(at, int)),
+                               [one for one in noted if not isinstance(one, int)])  # fmt: skip
+            self._noted.clear()
 
     def _tell(self, report: Report, what: str, members: Iterable[str]) -> None:
         self.told += [Told(member, report.name, what) for member in sorted(members)]

@@ -439,6 +439,16 @@ def test_nobody_is_heard_at_one_place_more_often_than_that() -> None:
     assert len(strike(parts, places)) == 2 * NAMES_AT_ONCE
 
 
+def test_what_others_tie_bears_on_a_place_as_often_as_what_they_do_not() -> None:
+    places, some = Places(known(route=SEA)), [one.reports[0] for one in storms(30)]
+    tie = alert(Named(Place.REGION, "Pacific"), sender="far", references=tuple(one.name for one in some))
+    (found,) = gather([*some, tie], [BUYER] * 30 + [STRANGER])
+    assert len(found.words) == len(found.strands) == 31
+    for name in ("ningbo", "zhoushan"):
+        (tied,) = [one for one in strike([found], places) if isinstance(one, Hit) and one.site.endswith(name)]
+        assert tied.cause == "27", "the first one of the last three"
+
+
 def test_a_disruption_with_no_report_left_hits_nothing() -> None:
     assert hits(Disruption("x", Status.ACTUAL, ()), known()) == ()
 
