@@ -247,6 +247,10 @@ def _say_report(content: dict[str, Any]) -> None:
         least, most = (content["interval"][one]["revenueCents"] for one in ("least", "most"))
         amounts = f"{_money(effect['revenueCents'])}, between {_money(least)} and {_money(most)}"
         say(f"Revenue at risk: {content['currency'] or ''} {amounts}".replace("  ", " "))
+    anyway = (content["undisturbed"] or {}).get("lost", {})
+    if anyway:
+        lost = ", ".join(f"{quantity} {content['names']['parts'].get(key, key)}" for key, quantity in anyway.items())
+        say(f"Lost with no disruption, too: {lost}. Stock ends before more can come: state what is on its way", "bold")
     sure = content["confidence"]
     chances = sorted({sure["probability"][one] for one in ("least", "most")}, key=Fraction)
     if content["origins"]:
