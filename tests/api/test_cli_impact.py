@@ -120,6 +120,8 @@ def test_a_report_is_asked_for_shown_listed_and_made_again_from_its_view(site: S
     assert "Actual" in site.run("Nordrand", "risk", "reports")
     report, view = tmp_path / "report.json", tmp_path / "view.json"
     site.run("Nordrand", "risk", "report", digest, "--out", report)
+    anyway = json.loads(report.read_text(encoding="utf-8"))["undisturbed"]["lost"]
+    assert ("Lost with no disruption, too: " in said) == bool(anyway)
     site.run("Nordrand", "risk", "view", "--like", report, "--out", view)
     assert "follows from the view, to the byte" in site.bare("risk", "recompute", view, report)
     html, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
