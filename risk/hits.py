@@ -7,6 +7,7 @@ about the lines that make them there and no other: of a partner, about what it g
 reported on several paths hits a site, or a line, once, and the hit names all its sources.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ KEPT_COVERED = 2_000_000
 MAX_CORNERS = 24
 """Corners of an area as a hit shows it, for a map."""
 _KM_A_DEGREE = 111.0
+_DOMAIN = re.compile(r"did:web:([^/:]+)[/:]")
 """Of latitude, a little less than the least there is."""
 
 Name = tuple[str, str]
@@ -137,7 +139,8 @@ class Places:
 
     def lines_named(self, name: str, site: str, member: str) -> set[str]:
         """The parts made at a site that `member` calls `name`, of those that it may speak of: all of its own site, else
-        what it gets from there. It calls them by its own number, or by the end of it, as MG-1.
+        what it gets from there. It calls them by its own number, or by the end of it, as MG-1, with the domain or
+        without: MG-1 (yongjiang.example.org).
         """
         if self.sites[site].owner == member:
             parts = {line.part for line in self.known.network.lines_at(site)}
@@ -150,7 +153,9 @@ class Places:
         numbers = self.known.own_numbers
         goes_by_several = (part, self.sites[site].owner) in numbers
         own = numbers.get((part, member), frozenset()) if goes_by_several else frozenset({part})
-        return {*own, *(one.replace("/", ":").rpartition(":")[2] for one in own)}
+        ends = {one: one.replace("/", ":").rpartition(":")[2] for one in own}
+        domains = {one: _DOMAIN.match(one) for one in own}
+        return {*own, *ends.values(), *(f"{ends[one]} ({found[1]})" for one, found in domains.items() if found)}
 
     def sites_of(self, member: str) -> list[str]:
         """The sites that a member owns, in no order."""

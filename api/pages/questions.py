@@ -20,7 +20,7 @@ from api.impact.answering import Filled
 from api.impact.requests import ANSWER, OPEN, FactRequests, Question, Standing
 from api.impact.stated import StatedFacts
 from api.impact.table import Rules, UnfitTable, read_fields
-from api.impact.template import BY_KIND, Column, Sheet
+from api.impact.template import BY_KIND, Column, Sheet, Sort
 from api.network import Directory, Member
 from api.pages.answers import Fields, Mistake
 from api.pages.notes import MARGIN_MS, Notes
@@ -192,9 +192,12 @@ def _rows(fields: Fields, asked: Asked) -> list[dict[str, str]]:
     """The rows of the form in which something was filled in; what the request says goes with them."""
     rows: list[dict[str, str]] = []
     repeated = [one.name for one in asked.sheet.columns if one.repeats]
+    shares = {one.name for one in asked.columns if one.sort is Sort.SHARE}
     for row in range(asked.rows):
         names = [one.name for one in asked.columns if not row or one.name in repeated]
         values = {name: fields.get(asked.field(name, row), "").strip()[:300] for name in names}
+        # The page has the sign beside the field, so 1 is no whole here as it may be in a cell.
+        values |= {name: f"{value} %" for name, value in values.items() if name in shares and value[-1:].isdigit()}
         # A list to choose from always says something, and what the page has filled in itself says nothing.
         if any(value and value != asked.filled_in for name, value in values.items() if name not in _CHOSEN):
             rows.append(values)

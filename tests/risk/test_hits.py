@@ -238,6 +238,8 @@ def test_only_own_numbers_of_a_part_name_it() -> None:
     by = replace(known(), own_numbers=numbers)
     for member, number, hit in (
         (BUYER, "7", ONE), (BUYER, "MG-1", []), (MAKER, "MG-1", ONE), (MAKER, "MG-1B", ONE), (MAKER, "7", []),
+        (BUYER, "7 (lecco.example.org)", ONE), (BUYER, "MG-1 (ningbo.example.org)", []),
+        (MAKER, "MG-1 (ningbo.example.org)", ONE),
     ):  # fmt: skip
         assert lines(struck(word(member, "ningbo", parts=(number,)), by=by)) == hit, (member, number)
 

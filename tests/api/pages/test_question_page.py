@@ -33,7 +33,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def asking(service: House, asked: str = "kleinwerk", **changes: Any) -> str:
     """The id of a request that nordrand has registered."""
     content = {
-        "document": {"type": "fact-request", "number": f"RQ-{next(_numbers)}"},
+        "document": {"type": "fact-request", "number": f"RQ-of-nordrand-{next(_numbers)}"},
         "wanted": [STOCK],
         "purpose": "How long e-axles last if magnets stop coming",
         "until": "2026-10-30",
@@ -357,7 +357,7 @@ def test_a_level_for_a_supply_link_goes_into_the_link(service: House) -> None:
     fields = {
         "answer": "answer", "level": "impact-only",
         "f0__0__site": "9521004000014", "f0__0__region": "East Asia",
-        "f1__0__supplier": "9521004000014", "f1__0__customer": "9521002000016", "f1__0__share": "100",
+        "f1__0__supplier": "9521004000014", "f1__0__customer": "9521002000016", "f1__0__share": "1",
         "f1__0__lead_days": "4", "f1__0__uom": "Stk", "f1__0__lead_working": "nein",
     }  # fmt: skip
     without = {name: value for name, value in fields.items() if name != "level"}
@@ -366,6 +366,7 @@ def test_a_level_for_a_supply_link_goes_into_the_link(service: House) -> None:
     (answer,) = state(service, request)["answers"]
     said = [content(service, "kleinwerk", one)["content"] for one in answer["facts"]]
     assert [one.get("level") for one in said] == [None, "impact-only"]
+    assert said[1]["share"] == "0.01", "the sign stands beside the field"
     assert answer["level"] == "impact-only"
 
     later = asking(service, wanted=[STOCK])
