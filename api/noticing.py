@@ -40,10 +40,14 @@ THINGS = 200
 class ChainNotices:
     """Notices of what the chain took and refused."""
 
-    def __init__(self, ledger: Ledger, notices: Notices, relaying: Relaying) -> None:
+    def __init__(self, ledger: Ledger, notices: Notices, relaying: Relaying, trails: Trails) -> None:
+        self._ledger = ledger
         self._store = ledger.store
         self._notices = notices
         self._relaying = relaying
+        self._trails = trails
+        self._first_seen: tuple[int, int] | None = None
+        """The last step that waits for the index, and how many statements there were when it was seen."""
         self._refusals: set[bytes] = set()
         """Refused steps that were told of since the start; telling again would change nothing and cost a look."""
 
@@ -51,7 +55,7 @@ class ChainNotices:
         """A task of the rounds: tell of the steps that the chain took since."""
         with self._store.read() as connection:
             start = place_of(connection, "steps")
-        steps = self._relaying.taken_since(start, STEPS)
+        steps = self._named(self._relaying.taken_since(start, STEPS))
         if not steps:
             return False
         with self._store.write() as connection:
@@ -61,6 +65,20 @@ class ChainNotices:
             keep_place(connection, "steps", steps[-1][0] + 1)
         self._notices.on_told()
         return True
+
+    def _named(self, steps: list[tuple[int, TakenStep]]) -> list[tuple[int, TakenStep]]:
+        """Those of `steps` of which it is known whom they concern. Of an opening the index of trails knows it, once it
+        has read what was registered before the step was seen; told sooner, it would be told to nobody for ever.
+        """
+        if not any(isinstance(one.step, Opening) for _, one in steps):
+            return steps
+        if self._first_seen is None:
+            self._first_seen = steps[-1][0], self._ledger.size
+        last, size = self._first_seen
+        if self._trails.indexed < size:
+            return []
+        self._first_seen = None
+        return [one for one in steps if one[0] <= last]
 
     def refused(self, now: int) -> bool:
         """A task of the rounds: tell both sides of the handoffs that the chain will never take, and those whose step

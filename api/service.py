@@ -270,7 +270,7 @@ class Service:
         """What goes on in the rounds, each with what wakes it. Where no time is said it looks each second: what waits
         for a date, for the chain, or for what nobody tells of.
         """
-        of_chain = ChainNotices(self.ledger, self.notices, self.relaying)
+        of_chain = ChainNotices(self.ledger, self.notices, self.relaying, self.trails)
         of_requests = RequestNotices(self.ledger, self.notices)
         of_facts = FactNotices(self.ledger, self.notices, self.impact.requests)
         of_record = self.record_notices
@@ -284,7 +284,7 @@ class Service:
         add(INDEX, self._index, on=[News.REGISTERED], every=SAFETY_SECONDS)
         add("notices of requests", of_requests.filed)
         add("notices of requests for facts", of_facts.closed)
-        add("notices of steps", of_chain.taken, on=[News.STEPS], every=SAFETY_SECONDS)
+        add("notices of steps", of_chain.taken, on=[News.STEPS, News.INDEXED], every=SAFETY_SECONDS)
         add("notices of refused steps", of_chain.refused, on=[News.STEPS])
         add("notices of contested units", of_record.contested, on=[News.INDEXED], every=SAFETY_SECONDS)
         add("notices of findings", of_record.findings, on=[News.INDEXED, News.STEPS], every=SAFETY_SECONDS)

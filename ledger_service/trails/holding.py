@@ -37,13 +37,17 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """An offer that waits for its taker's answer. Times in ms."""
+    """An offer that waits for its taker's answer. Times in ms.
+
+    By `due_at` a kept row is told anew later on. It is 0 where the fold told of the shipment, and counts in no
+    comparison.
+    """
 
     despatch: bytes
     giver: bytes
     taker: bytes
     despatched_at: int
-    due_at: int
+    due_at: int = field(compare=False)
     is_overdue: bool
 
 

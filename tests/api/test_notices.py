@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.notices import Notices, Told
+from api.service import INDEX
 from api.webhooks import Outcome, Webhooks
 from ledger_service.handoffs import HandOff, SignedStep
 from ledger_service.keys import to_hex
@@ -63,6 +64,17 @@ def wait(running: House, name: str, kind: Told, count: int = 1, /, **wanted: Any
         assert time.monotonic() < deadline, [one["kind"] for one in told(running, name)]
         running.app.state.service.rounds.nudge()
         time.sleep(0.05)
+
+
+def test_an_opening_is_told_though_the_index_comes_late(partners: Yard) -> None:
+    """Whom it concerns stands in the index alone."""
+    running, one = partners.house, next(_numbers)
+    running.app.state.service.rounds.rest(INDEX, 3)
+    despatch = partners.offer("duero", "nordrand", "N0", one)
+    partners.gateway("nordrand").accept(despatch, basis="scanned")
+    assert partners.gateway("nordrand").push().refused == []
+    (handed,) = wait(running, "nordrand", Told.HANDED_OVER, offer=to_hex(despatch))
+    wait(running, "duero", Told.OPENED_ON_CHAIN, unit=handed["body"]["unit"])
 
 
 def test_the_life_of_a_unit_is_told_to_both_sides_in_order_and_to_nobody_else(partners: Yard) -> None:
