@@ -19,7 +19,7 @@ cli: ## run any command of the program (ARGS="verify bundle.json --trust trust.j
 # The tests start a hundred processes: without bytecode in files each of them would compile the program anew.
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
-test: setup ## the quick tests, about three minutes, Python alone (ARGS goes to pytest)
+test: setup ## the quick tests, about five minutes, Python alone (ARGS goes to pytest)
 	@$(VENV)/python -m pytest -m "not full" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-all: setup node ## the rest: needs node, npm and chromium, or time; with CI=true a skip is a failure
