@@ -52,8 +52,10 @@ def test_keys_come_and_go_by_command_and_a_revoked_one_signs_no_more(
     assert run(["keys", "revoke", KeyFile.read(third).public, "--home", home]) == 0
     assert view(place, capsys)[KeyFile.read(third).public]["compromisedSince"] is not None
 
-    signed(place, events, capsys, "--source", "after")
+    last = signed(place, events, capsys, "--source", "after")[-1]["digest"]
     assert run(["submit", "--home", home]) == 0
+    # It waits for the anchor, as a bundle does not.
+    assert run(["receipt", last, "--home", home, "--out", str(tmp_path / "receipt.json")]) == 0
     assert run(["bundle", "--home", home, "--out", str(tmp_path / "bundle.json")]) == 0
     assert run(["witness", "--home", home]) == 0, "a witness follows a registry that only grew"
     trust = str(Path(home) / "trust.json")
