@@ -90,7 +90,7 @@ def assess(
     report = _Report(view, rule, criteria, days)
     content = {**report.content(), "omitted": {}}
     most = MAX_FIELDS // 8
-    while _fields(content | report.called(content)) > MAX_FIELDS and most:
+    while fields(content | report.called(content)) > MAX_FIELDS and most:
         content = _cut(content, most)
         most //= 2
     return Assessment({**content, **report.called(content)})
@@ -207,7 +207,7 @@ class _Report:
 
     def called(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """What the sites and parts in `content` are called and where they lie, as far as the reader may know that."""
-        said = set(_texts(content))
+        said = set(texts(content))
         view = self.view
         return {
             "names": {
@@ -508,24 +508,24 @@ def _cut(content: Mapping[str, Any], most: int) -> dict[str, Any]:
     return found
 
 
-def _fields(value: Any) -> int:
+def fields(value: Any) -> int:
     """Scalars and empty containers, as a signed statement counts them."""
     if isinstance(value, Mapping) and value:
-        return sum(map(_fields, value.values()))
-    return sum(map(_fields, value)) if isinstance(value, list) and value else 1
+        return sum(map(fields, value.values()))
+    return sum(map(fields, value)) if isinstance(value, list) and value else 1
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
     """All texts in `value`, keys among them."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for name, item in value.items():
             yield name
-            yield from _texts(item)
+            yield from texts(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from texts(item)
 
 
 def _where(site: Site) -> dict[str, Any]:

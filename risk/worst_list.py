@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
+from risk.assessment import MAX_FIELDS, fields, texts
 from risk.sharing import canonical
 
 FORMAT = "tallystick-stress-report/1"
-MAX_FIELDS = 4_000
-"""Fields of a statement that a report takes: a little less than there may be."""
 MAX_QUESTION_FIELDS, MAX_QUESTION_BYTES = 1_500, 1 << 16
 """A question beyond that is told by its digest alone."""
 _STOPS = (20, 3, 0)
@@ -25,7 +24,7 @@ def worst_list(question: Mapping[str, Any], result: Mapping[str, Any]) -> dict[s
     `omitted` counts what there was no room for, by its place.
     """
     asked, said = canonical(question), canonical(result)
-    fits = _fields(question) <= MAX_QUESTION_FIELDS and len(asked) <= MAX_QUESTION_BYTES
+    fits = fields(question) <= MAX_QUESTION_FIELDS and len(asked) <= MAX_QUESTION_BYTES
     content: dict[str, Any] = {
         **json.loads(said),
         "digests": {"question": sha256(asked).hexdigest(), "result": sha256(said).hexdigest()},
@@ -34,14 +33,14 @@ def worst_list(question: Mapping[str, Any], result: Mapping[str, Any]) -> dict[s
         "question": json.loads(asked) if fits else None,
     }
     for most in _STOPS:
-        if _fields(content) <= MAX_FIELDS:
+        if fields(content) <= MAX_FIELDS:
             return content
         _cut(content, ("scenarios", "effect", "stops"), most)
     most = MAX_FIELDS // 8
-    while _fields(content) > MAX_FIELDS and most:
+    while fields(content) > MAX_FIELDS and most:
         for place in (("scenarios",), ("notSeen",), ("notSeen", "notSeen"), ("scenarios", "notSeen"), *_LOSSES):
             _cut(content, place, most)
-        told = set(_texts({name: value for name, value in content.items() if name != "names"}))
+        told = set(texts({name: value for name, value in content.items() if name != "names"}))
         content["names"] = {
             kind: {key: name for key, name in names.items() if key in told} for kind, names in content["names"].items()
         }
@@ -86,23 +85,3 @@ def _holders(value: Any, steps: tuple[str, ...]) -> Iterator[dict[str, Any]]:
             yield value
         elif steps[0] in value:
             yield from _holders(value[steps[0]], steps[1:])
-
-
-def _fields(value: Any) -> int:
-    """Scalars and empty containers, as a signed statement counts them."""
-    if isinstance(value, Mapping) and value:
-        return sum(map(_fields, value.values()))
-    return sum(map(_fields, value)) if isinstance(value, list) and value else 1
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts in `value`, keys among them."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield name
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

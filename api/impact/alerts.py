@@ -30,6 +30,7 @@ from ledger_service.bundle import NotYetAnchored
 from ledger_service.errors import LedgerError, MalformedInput
 from ledger_service.keys import to_hex
 from ledger_service.ledger import Ledger
+from ledger_service.store import Store
 from ledger_service.store.risk_tables import alert, alert_threshold
 from risk.assessment import Assessment, Threshold, Urgency
 from risk.disruption import Disruption, Status
@@ -322,14 +323,7 @@ class Alerts:
             status: self._reports.assess_all(work.concerned[status], disruptions, at=work.at, now=now)
             for status, disruptions in work.live.items()
         }
-        with self._store.write() as connection:
-            writing = Writing(connection)
-            for status, of_members in reported.items():
-                for member in work.concerned[status]:
-                    settle(writing, member, status, of_members.get(member), now)
-            told = writing.flush()
-            keep_place(connection, PLACE, work.at.size)
-        if told:
+        if settle_all(self._store, reported, work.concerned, (PLACE, work.at.size), now):
             self._notices.on_told()
 
 
@@ -342,6 +336,26 @@ def effect_of(assessment: Assessment) -> bytes | None:
     if not content["effect"]["stops"]:
         return None
     return sha256(canonical([content["effect"], content["interval"]])).digest()
+
+
+def settle_all(
+    store: Store,
+    reported: Mapping[Status, Mapping[bytes, Reported]],
+    concerned: Mapping[Status, Sequence[bytes]],
+    looked: tuple[str, int],
+    now: int,
+) -> bool:
+    """Tell all that are `concerned`, and note how far was looked (its name and place), at the same moment; whether
+    anybody was told.
+    """
+    with store.write() as connection:
+        writing = Writing(connection)
+        for status, of_members in reported.items():
+            for member in concerned[status]:
+                settle(writing, member, status, of_members.get(member), now)
+        told = writing.flush()
+        keep_place(connection, *looked)
+    return bool(told)
 
 
 def settle(writing: Writing, member: bytes, status: Status, reported: Reported | None, now: int) -> None:

@@ -19,11 +19,11 @@ from fractions import Fraction
 from typing import Any
 
 from api.impact.alerts import PLACE as ALERTED
-from api.impact.alerts import effect_of, history, loudest, settle, wishes_of
+from api.impact.alerts import effect_of, history, loudest, settle_all, wishes_of
 from api.impact.disruptions import Disruptions
 from api.impact.reports import Reports
 from api.impact.shared import Checkpointed, FactsBeingRead, SharedNetwork
-from api.notices import Notices, Writing, keep_place, place_of
+from api.notices import Notices, keep_place, place_of
 from ledger_service.anchoring import UnknownCheckpoint
 from ledger_service.bundle import NotYetAnchored
 from ledger_service.errors import LedgerError
@@ -186,14 +186,7 @@ class Reviews:
             status: self._reports.assess_all(work.concerned[status], some, at=work.at, now=now)
             for status, some in work.live.items()
         }
-        with self._store.write() as connection:
-            writing = Writing(connection)
-            for status, of_members in reported.items():
-                for member in work.concerned[status]:
-                    settle(writing, member, status, of_members.get(member), now)
-            told = writing.flush()
-            keep_place(connection, PLACE, work.at.size)
-        if told:
+        if settle_all(self._store, reported, work.concerned, (PLACE, work.at.size), now):
             self._notices.on_told()
 
 
